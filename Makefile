@@ -1,0 +1,28 @@
+# Two commands do everything on a fresh machine with Python 3.11 or later: make demo, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO_RUN ?= runs/demo
+
+.PHONY: demo test format clean
+
+# Kept fresh by the files that say what is installed.
+.venv/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/python -m ml_lstm.train --flagfile=configs/quickstart.flags --run_dir=$(DEMO_RUN)
+	$(BIN)/python -m ml_lstm.evaluate --run_dir=$(DEMO_RUN)
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv runs *.egg-info

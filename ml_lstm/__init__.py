@@ -1,0 +1,17 @@
+"""Few-shot meta-learning for TensorFlow: the LSTM meta-learner and the methods it is compared with."""
+
+import importlib
+import os
+
+__version__ = "0.1.0"
+__all__ = ["cells", "data", "evaluation", "learners", "methods", "plots", "training"]
+
+# TensorFlow reads this when it is first imported; its notices at start-up would bury a command's one line.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+
+
+def __getattr__(name):
+    # Imported at first use, so that what needs no TensorFlow starts without its seconds of loading.
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,120 @@
+"""The update rule of Ravi & Larochelle: an LSTM cell whose cell state is the learner's parameters."""
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.cells.base import UpdateInputs
+
+GATE_FEEDBACKS = ("activation", "logit")
+
+
+class MetaLSTMState(NamedTuple):
+    """What the cell keeps of each coordinate.
+
+    Attributes:
+        parameters: [P], theta.
+        input_gate: [P], the input gate's last value, as `gate_feedback` shows it to the gate.
+        forget_gate: [P], likewise.
+    """
+
+    parameters: tf.Tensor
+    input_gate: tf.Tensor
+    forget_gate: tf.Tensor
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class MetaLSTMCell(keras.layers.Layer):
+    r"""Learned update rule of Ravi & Larochelle (2017), equations 2-3, for every coordinate of a learner at once.
+
+    .. math::
+        i_t &= \sigma(W_I [h_t, \theta_{t-1}, i_{t-1}] + b_I) \\
+        f_t &= \sigma(W_F [h_t, \theta_{t-1}, f_{t-1}] + b_F) \\
+        \theta_t &= f_t \odot \theta_{t-1} - i_t \odot \nabla_t
+
+    with :math:`i_0 = f_0 = 0`. The weights are shared by all coordinates. They start in U(-0.01, 0.01) and
+    the biases where a step is gradient descent at a small rate with slight decay (section 3.3.2).
+
+    Shapes: P learner parameters, F features.
+
+    Args:
+        gate_feedback: `"activation"` (the paper) or `"logit"` (the authors' code, which feeds back the value
+            before the sigmoid); what a gate sees of its last value.
+        input_gate_bias: range that b_I starts in; (-5, -4) makes a first learning rate of about 0.01.
+        forget_gate_bias: range that b_F starts in; (4, 6) keeps about 0.99 of a parameter.
+
+    Call arguments:
+        inputs: `UpdateInputs(features [P, F], gradient [P])`.
+        states: `MetaLSTMState(parameters [P], input_gate [P], forget_gate [P])`.
+
+    Returns:
+        `(parameters [P], MetaLSTMState)`.
+
+    Raises:
+        ValueError: for another `gate_feedback`, or a bias range upside down.
+    """
+
+    state_size = MetaLSTMState(1, 1, 1)
+
+    def __init__(
+        self,
+        gate_feedback: str = "activation",
+        input_gate_bias: tuple[float, float] = (-5.0, -4.0),
+        forget_gate_bias: tuple[float, float] = (4.0, 6.0),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if gate_feedback not in GATE_FEEDBACKS:
+            raise ValueError(f"gate_feedback must be one of {GATE_FEEDBACKS}, got {gate_feedback!r}.")
+        for name, (low, high) in (("input", input_gate_bias), ("forget", forget_gate_bias)):
+            if low > high:
+                raise ValueError(f"{name}_gate_bias must be (low, high), got ({low}, {high}).")
+        self.gate_feedback = gate_feedback
+        self.input_gate_bias = tuple(input_gate_bias)
+        self.forget_gate_bias = tuple(forget_gate_bias)
+
+    def build(self, inputs_shape, states_shape=None):
+        num_features = inputs_shape[0][-1]
+        small = keras.initializers.RandomUniform(-0.01, 0.01)
+        for gate, bias_range in (("input", self.input_gate_bias), ("forget", self.forget_gate_bias)):
+            # Rows: the features, theta, the gate's last value.
+            kernel = self.add_weight(name=f"{gate}_kernel", shape=(num_features + 2,), initializer=small)
+            bias = self.add_weight(
+                name=f"{gate}_bias", shape=(), initializer=keras.initializers.RandomUniform(*bias_range)
+            )
+            setattr(self, f"{gate}_kernel", kernel)
+            setattr(self, f"{gate}_bias", bias)
+
+    def get_initial_state(self, parameters: tf.Tensor) -> MetaLSTMState:
+        """The state before the first step, from theta_0 [P]."""
+        zeros = tf.zeros_like(parameters)
+        return MetaLSTMState(parameters, zeros, zeros)
+
+    def call(self, inputs: UpdateInputs, states: MetaLSTMState):
+        inputs, states = UpdateInputs(*inputs), MetaLSTMState(*states)
+        input_logit = self._gate_logit(self.input_kernel, self.input_bias, inputs, states, states.input_gate)
+        forget_logit = self._gate_logit(self.forget_kernel, self.forget_bias, inputs, states, states.forget_gate)
+        input_gate, forget_gate = tf.sigmoid(input_logit), tf.sigmoid(forget_logit)
+        parameters = forget_gate * states.parameters - input_gate * inputs.gradient
+        if self.gate_feedback == "activation":
+            return parameters, MetaLSTMState(parameters, input_gate, forget_gate)
+        return parameters, MetaLSTMState(parameters, input_logit, forget_logit)
+
+    def _gate_logit(self, kernel, bias, inputs, states, last_gate):
+        kernel = tf.convert_to_tensor(kernel)
+        return tf.linalg.matvec(inputs.features, kernel[:-2]) + (
+            kernel[-2] * states.parameters + kernel[-1] * last_gate + tf.convert_to_tensor(bias)
+        )
+
+    def gates(self, states: MetaLSTMState) -> dict[str, tf.Tensor]:
+        """The gates' values [P] in (0, 1) after a step, by name."""
+        show = tf.identity if self.gate_feedback == "activation" else tf.sigmoid
+        return {"input_gate": show(states.input_gate), "forget_gate": show(states.forget_gate)}
+
+    def get_config(self):
+        return super().get_config() | {
+            "gate_feedback": self.gate_feedback,
+            "input_gate_bias": self.input_gate_bias,
+            "forget_gate_bias": self.forget_gate_bias,
+        }

@@ -1,0 +1,8 @@
+"""Where images come from, and the episodes drawn from them."""
+
+from ml_lstm.data.episodes import EpisodeSampler
+from ml_lstm.data.errors import DataError
+from ml_lstm.data.load import SOURCES, SPLITS, FewShotData, load
+from ml_lstm.data.pools import ClassPool
+
+__all__ = ["SOURCES", "SPLITS", "ClassPool", "DataError", "EpisodeSampler", "FewShotData", "load"]

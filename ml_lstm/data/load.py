@@ -1,0 +1,138 @@
+"""One call from a data set's name to its episodes."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from ml_lstm.data import glyphs, omniglot
+from ml_lstm.data.episodes import EpisodeSampler
+from ml_lstm.data.errors import DataError
+from ml_lstm.data.pools import ClassPool
+
+SPLITS = ("train", "val", "test")
+
+
+def _glyphs(*, image_size, **_) -> dict[str, ClassPool]:
+    return glyphs.load(image_size)
+
+
+def _omniglot(*, data_dir, cache_dir, image_size, omniglot_protocol) -> dict[str, ClassPool]:
+    return omniglot.load(data_dir, image_size, omniglot_protocol, cache_dir)
+
+
+SOURCES: dict[str, Callable[..., dict[str, ClassPool]]] = {"glyphs": _glyphs, "omniglot": _omniglot}
+
+
+class FewShotData:
+    """The three disjoint sets of classes of a source, and the episodes drawn from them.
+
+    Args:
+        pools: a `ClassPool` for each of `SPLITS`.
+        n_way: classes an episode.
+        k_shot: support images a class.
+        n_query: query images a class.
+        seed: decides the meta-training episodes; validation and test episodes are the same for every seed.
+        validation_episodes: length of `validation`.
+        test_episodes: length of `test`.
+    """
+
+    def __init__(
+        self,
+        pools: dict[str, ClassPool],
+        n_way: int,
+        k_shot: int,
+        n_query: int = 15,
+        seed: int = 0,
+        validation_episodes: int = 100,
+        test_episodes: int = 600,
+    ):
+        self.pools = pools
+        self.n_way = n_way
+        self._setting = (n_way, k_shot, n_query)
+        self._seed = seed
+        self._samplers: dict[str, EpisodeSampler] = {}
+        self._validation_episodes = validation_episodes
+        self._test_episodes = test_episodes
+
+    def sampler(self, split: str) -> EpisodeSampler:
+        """Episodes of one of `SPLITS` by their index.
+
+        Raises:
+            DataError: if the split is too small for the setting.
+        """
+        if split not in self._samplers:
+            seed = self._seed if split == "train" else 0
+            self._samplers[split] = EpisodeSampler(
+                self.pools[split], *self._setting, seed=seed, name=f"The {split} split"
+            )
+        return self._samplers[split]
+
+    @property
+    def train(self) -> tf.data.Dataset:
+        """Meta-training episodes, without end."""
+        return self.sampler("train").dataset()
+
+    @property
+    def validation(self) -> tf.data.Dataset:
+        """Meta-validation episodes, always the same."""
+        return self.sampler("val").dataset(count=self._validation_episodes)
+
+    @property
+    def test(self) -> tf.data.Dataset:
+        """Meta-test episodes, always the same."""
+        return self.sampler("test").dataset(count=self._test_episodes)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)`."""
+        return self.pools["train"].image_shape
+
+    def image_statistics(self) -> dict[str, list[float]]:
+        """`image_mean` and `image_std` of meta-training pixels in [0, 1], one a channel, for a method."""
+        images = self.pools["train"].images
+        sample = images[:: max(1, len(images) // 2000)] / 255.0
+        mean, std = sample.mean(axis=(0, 1, 2)), sample.std(axis=(0, 1, 2))
+        return {
+            "image_mean": [round(float(value), 4) for value in mean],
+            "image_std": [round(float(value), 4) for value in std],
+        }
+
+
+def load(
+    dataset: str,
+    n_way: int,
+    k_shot: int,
+    n_query: int = 15,
+    *,
+    image_size: int = 28,
+    data_dir: str | None = None,
+    cache_dir: str | None = None,
+    omniglot_protocol: str = "vinyals",
+    seed: int = 0,
+    validation_episodes: int = 100,
+    test_episodes: int = 600,
+) -> FewShotData:
+    """Loads a source by name.
+
+    Args:
+        dataset: one of `SOURCES`.
+        n_way: classes an episode.
+        k_shot: support images a class.
+        n_query: query images a class.
+        image_size: height and width that images are given, pixels.
+        data_dir: TensorFlow Datasets directory; None for its default, with download.
+        cache_dir: where decoded images are kept; None for `~/.cache/ml_lstm`.
+        omniglot_protocol: see `ml_lstm.data.omniglot`.
+        seed: of the meta-training episodes.
+        validation_episodes: length of the validation set.
+        test_episodes: length of the test set.
+
+    Raises:
+        DataError: for an unknown source, data that are missing or broken, or a split too small.
+    """
+    if dataset not in SOURCES:
+        raise DataError(f"dataset {dataset!r} is unknown: use one of {', '.join(sorted(SOURCES))}.")
+    pools = SOURCES[dataset](
+        data_dir=data_dir, cache_dir=cache_dir, image_size=image_size, omniglot_protocol=omniglot_protocol
+    )
+    return FewShotData(pools, n_way, k_shot, n_query, seed, validation_episodes, test_episodes)

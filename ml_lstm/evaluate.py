@@ -1,0 +1,85 @@
+"""Evaluates a trained run on classes it never saw: python -m ml_lstm.evaluate --run_dir=RUN"""
+
+import time
+
+from absl import logging
+
+from ml_lstm import command, evaluation, flags, runs
+from ml_lstm.data import SOURCES, SPLITS
+from ml_lstm.errors import UserError
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """What `evaluate` takes beside the run's own flags."""
+    flags.flags.DEFINE_string("run_dir", None, "Directory of a trained run.")
+    flags.flags.mark_flag_as_required("run_dir")
+    flags.flags.DEFINE_integer("episodes", 600, "Episodes to evaluate on.", lower_bound=2)
+    flags.flags.DEFINE_enum("split", "test", SPLITS, "Whose classes to use.")
+    flags.flags.DEFINE_enum("dataset", None, sorted(SOURCES), "Another source than the run's.")
+    for name in ("n_way", "k_shot", "n_query"):
+        flags.flags.DEFINE_integer(name, None, "Another value than the run's.", lower_bound=1)
+    flags.flags.DEFINE_boolean(
+        "transductive_batch_norm",
+        False,
+        "Normalise the queries of an episode by their own statistics, as some papers do: "
+        "an answer then depends on the other queries.",
+    )
+    flags.define_location_flags()
+
+
+def main() -> None:
+    """Prints the accuracy and writes it to `RUN/evaluate-*.json`."""
+    run = runs.RunDirectory(FLAGS.run_dir)
+    trained_flags = run.flags()
+    overrides = {name: FLAGS[name].value for name in ("dataset", "n_way", "k_shot", "n_query")}
+    setting = trained_flags | {name: value for name, value in overrides.items() if value is not None}
+    if setting["n_way"] > trained_flags["n_way"]:
+        raise UserError(
+            f"--n_way={setting['n_way']} is more than the {trained_flags['n_way']} classes that {run.path} "
+            "was trained for: lower it, or train with more."
+        )
+    data = runs.load_data(setting, FLAGS.data_dir, FLAGS.cache_dir, test_episodes=FLAGS.episodes)
+    episodes = data.sampler(FLAGS.split).dataset(count=FLAGS.episodes)
+    method, trained_episodes, progress = runs.trained_method(run)
+    method.transductive = FLAGS.transductive_batch_norm
+    start = time.monotonic()
+    accuracy = evaluation.Accuracy.of(evaluation.episode_accuracies(method, episodes))
+    name = f"evaluate-{setting['dataset']}-{FLAGS.split}-{setting['n_way']}way-{setting['k_shot']}shot"
+    path = run.path / f"{name}{'-transductive' if FLAGS.transductive_batch_norm else ''}.json"
+    runs.write_json(
+        path,
+        {
+            "accuracy": accuracy.mean,
+            "confidence_interval_95": accuracy.confidence_interval_95,
+            "standard_deviation": accuracy.standard_deviation,
+            "percentiles": accuracy.percentiles,
+            "episodes": FLAGS.episodes,
+            "evaluate_seconds": round(time.monotonic() - start, 1),
+            "split": FLAGS.split,
+            "transductive_batch_norm": FLAGS.transductive_batch_norm,
+            **{name: setting[name] for name in ("dataset", "n_way", "k_shot", "n_query")},
+            **{name: trained_flags[name] for name in ("method", "seed")},
+            "flags": trained_flags,
+            "commit": runs.commit(),
+            "train_episodes": trained_episodes,
+            "train_seconds": round(progress.seconds, 1),
+            "device": runs.device(),
+        },
+    )
+    spread = accuracy.percentiles
+    print(
+        f"{setting['dataset']} {FLAGS.split}, {setting['n_way']}-way {setting['k_shot']}-shot, "
+        f"{FLAGS.episodes} episodes: accuracy {100 * accuracy.mean:.2f} % "
+        f"± {100 * accuracy.confidence_interval_95:.2f} (95 % interval of the mean)\n"
+        f"  single episodes: standard deviation {100 * accuracy.standard_deviation:.1f}, "
+        f"5th percentile {100 * spread[5]:.1f} %, median {100 * spread[50]:.1f} %\n"
+        f"  written to {path}"
+    )
+
+
+if __name__ == "__main__":
+    define_flags()
+    logging.set_verbosity(logging.WARNING)
+    command.run(main)

@@ -1,0 +1,157 @@
+"""Every flag of the commands, its help and its validator."""
+
+from typing import Any
+
+from absl import flags
+
+from ml_lstm.cells.meta_lstm import GATE_FEEDBACKS
+from ml_lstm.data import SOURCES
+from ml_lstm.data.omniglot import PROTOCOLS
+from ml_lstm.learners import LEARNERS
+from ml_lstm.methods import METHODS
+from ml_lstm.methods.meta_lstm import CELLS, QUERY_STATISTICS
+
+FLAGS = flags.FLAGS
+
+# Flags that decide a run's weights: a run directory is bound to their values.
+_RUN_FLAGS: list[str] = []
+
+
+def _run_flag(define, name, *args, **kwargs):
+    define(name, *args, **kwargs)
+    _RUN_FLAGS.append(name)
+
+
+def _range_flag(name: str, default: str, help_text: str):
+    """Two numbers, `low,high`."""
+    _run_flag(flags.DEFINE_list, name, default, help_text)
+
+    def is_range(value):
+        try:
+            low, high = map(float, value)
+        except ValueError:
+            return False
+        return low <= high
+
+    flags.register_validator(name, is_range, "must be two numbers, low,high")
+
+
+def define_data_flags():
+    """Where episodes come from and what they look like."""
+    _run_flag(flags.DEFINE_enum, "dataset", "glyphs", sorted(SOURCES), "Source of classes and images.")
+    _run_flag(flags.DEFINE_enum, "omniglot_protocol", "vinyals", PROTOCOLS, "Split of Omniglot's characters.")
+    _run_flag(flags.DEFINE_integer, "image_size", 28, "Height and width of images, pixels.", lower_bound=16)
+    _run_flag(flags.DEFINE_integer, "n_way", 5, "Classes in an episode.", lower_bound=2)
+    _run_flag(flags.DEFINE_integer, "k_shot", 1, "Support images of each class.", lower_bound=1)
+    _run_flag(flags.DEFINE_integer, "n_query", 15, "Query images of each class.", lower_bound=1)
+    define_location_flags()
+
+
+def define_location_flags():
+    """Where files lie on this machine: no part of what a run is."""
+    flags.DEFINE_string("data_dir", None, "TensorFlow Datasets directory; unset: its default, with download.")
+    flags.DEFINE_string("cache_dir", None, "Where decoded images are kept; unset: ~/.cache/ml_lstm.")
+
+
+def define_method_flags():
+    """The classifier and, for the optimization-based ones, the inner loop."""
+    _run_flag(flags.DEFINE_enum, "method", "meta_lstm", sorted(METHODS), "Few-shot classifier to train.")
+    _run_flag(flags.DEFINE_enum, "cell", "meta_lstm", sorted(CELLS), "Update rule.")
+    _run_flag(flags.DEFINE_enum, "learner", "conv4", sorted(LEARNERS), "Network that is adapted.")
+    _run_flag(flags.DEFINE_integer, "filters", 32, "Filters of each convolution of the learner.", lower_bound=1)
+    _run_flag(
+        flags.DEFINE_float,
+        "batch_norm_momentum",
+        0.9,
+        "Weight of the newest batch in an episode's batch-norm averages, in (0, 1].",
+    )
+    flags.register_validator("batch_norm_momentum", lambda value: 0 < value <= 1, "must be in (0, 1]")
+    _run_flag(flags.DEFINE_integer, "inner_steps", 5, "Updates of the learner in an episode.", lower_bound=1)
+    _run_flag(
+        flags.DEFINE_integer,
+        "inner_batch_size",
+        0,
+        "Support images an inner step sees; 0: the whole support set.",
+        lower_bound=0,
+    )
+    _run_flag(
+        flags.DEFINE_float,
+        "inner_gradient_scale",
+        1.0,
+        "Factor on the learner's mean gradient; 1/inner_batch_size divides once more, as the authors' code does.",
+        lower_bound=0.0,
+    )
+    _run_flag(flags.DEFINE_integer, "hidden_units", 20, "Of the coordinate-wise LSTM; 0: none.", lower_bound=0)
+    _run_flag(
+        flags.DEFINE_enum,
+        "gate_feedback",
+        "activation",
+        GATE_FEEDBACKS,
+        "What a gate sees of its last value.",
+    )
+    _range_flag("input_gate_bias", "-5,-4", "Range that the input gate's bias starts in.")
+    _range_flag("forget_gate_bias", "4,6", "Range that the forget gate's bias starts in.")
+    _run_flag(
+        flags.DEFINE_boolean,
+        "second_order",
+        False,
+        "Let the meta-gradient go through the learner's gradients.",
+    )
+    _run_flag(
+        flags.DEFINE_enum,
+        "query_statistics",
+        "batch",
+        QUERY_STATISTICS,
+        "What batch norm uses for queries in meta-training: their own batch, or the support set's averages.",
+    )
+    _run_flag(
+        flags.DEFINE_boolean,
+        "shared_head",
+        False,
+        "One learned starting vector for every class's output weights.",
+    )
+
+
+def define_training_flags():
+    """The outer loop."""
+    flags.DEFINE_string("run_dir", None, "Directory of this run; made if need be, continued if it is there.")
+    flags.mark_flag_as_required("run_dir")
+    flags.DEFINE_integer("episodes", 10_000, "Episodes to meta-train for, in all.", lower_bound=1)
+    _run_flag(flags.DEFINE_integer, "meta_batch_size", 1, "Episodes in a meta-step.", lower_bound=1)
+    _run_flag(flags.DEFINE_float, "learning_rate", 1e-3, "Of Adam, for the meta-learner.")
+    flags.register_validator("learning_rate", lambda value: value > 0, "must be positive")
+    _run_flag(
+        flags.DEFINE_enum,
+        "learning_rate_schedule",
+        "constant",
+        ("constant", "cosine"),
+        "How the learning rate goes; cosine: to 1 % of it at the last episode.",
+    )
+    _run_flag(flags.DEFINE_float, "clip_norm", 0.25, "Global norm that meta-gradients are clipped to.")
+    flags.register_validator("clip_norm", lambda value: value > 0, "must be positive")
+    _run_flag(flags.DEFINE_integer, "seed", 0, "Decides weights and episodes.", lower_bound=0)
+    _run_flag(
+        flags.DEFINE_integer,
+        "validation_interval",
+        1000,
+        "Episodes between meta-validations; the run is saved as often.",
+        lower_bound=1,
+    )
+    _run_flag(flags.DEFINE_integer, "validation_episodes", 100, "Episodes of a meta-validation.", lower_bound=1)
+    _run_flag(
+        flags.DEFINE_integer,
+        "early_stopping",
+        0,
+        "Stop after so many meta-validations without a better one; 0: never.",
+        lower_bound=0,
+    )
+
+
+def run_flags() -> dict[str, Any]:
+    """The values of the flags that a run directory is bound to, as JSON can hold them."""
+    values = {name: FLAGS[name].value for name in _RUN_FLAGS}
+    for name in ("input_gate_bias", "forget_gate_bias"):
+        values[name] = [float(number) for number in values[name]]
+    if values["learning_rate_schedule"] != "constant":
+        values["episodes"] = FLAGS.episodes  # the schedule's length
+    return values

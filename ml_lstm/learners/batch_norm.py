@@ -1,0 +1,93 @@
+"""Batch normalization whose running averages belong to one episode."""
+
+import keras
+import tensorflow as tf
+
+_AXES = [0, 1, 2]
+
+
+@tf.custom_gradient
+def _moments_of(x, mean, variance):
+    """The fused kernel's own `mean` and `variance` of `x`, with the gradient to `x` that TensorFlow drops."""
+
+    def gradient(d_mean, d_variance):
+        count = tf.cast(tf.size(x) // tf.size(mean), x.dtype)
+        return (d_mean + 2.0 * d_variance * (x - mean)) / count, None, None
+
+    return (tf.identity(mean), tf.identity(variance)), gradient
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class EpisodicBatchNormalization(keras.layers.Layer):
+    r"""Batch normalization over [n, H, W, C] that collects its averages afresh in each episode.
+
+    With `training=True`, a batch is normalised by its own mean and (biased) variance, and the averages take
+    it in, the newest batch weighing `momentum`:
+
+    .. math:: \mu \leftarrow (1 - momentum)\,\mu + momentum\,\mu_{batch}
+
+    and likewise for the variance; the first batch of an episode *is* the average. With `training=False` a
+    batch is normalised by the averages. Called through `FunctionalLearner`, the averages travel in the
+    learner's state, start anew with every episode and never reach this layer's variables, which stay at
+    mean 0 and variance 1. The weight on the newest is large because an episode has few steps and its later
+    weights matter more (Ravi & Larochelle 2017, section 3.4).
+
+    Runs on the `FusedBatchNormV3` kernel, about half the time of composed operations on a CPU; float64
+    inputs, which the kernel does not take, are composed.
+
+    Args:
+        momentum: weight of the newest batch in the averages, in (0, 1]; 0.9 and 0.95 in the authors' code.
+        epsilon: added to the variance.
+
+    Raises:
+        ValueError: for a momentum outside (0, 1].
+    """
+
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, **kwargs):
+        super().__init__(**kwargs)
+        if not 0.0 < momentum <= 1.0:
+            raise ValueError(f"momentum must be in (0, 1], got {momentum}.")
+        self.momentum = momentum
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones")
+        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros")
+        self.mean = self.add_weight(name="mean", shape=shape, initializer="zeros", trainable=False)
+        self.variance = self.add_weight(name="variance", shape=shape, initializer="ones", trainable=False)
+        self.collected = self.add_weight(name="collected", shape=(), initializer="zeros", trainable=False)
+
+    def call(self, inputs, training=False):
+        scale, offset = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        if not training:
+            mean, variance = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
+            factor = scale * tf.math.rsqrt(variance + self.epsilon)
+            return inputs * tf.cast(factor, inputs.dtype) + tf.cast(offset - mean * factor, inputs.dtype)
+        outputs, mean, variance = self._normalize(inputs, scale, offset)
+        newest = tf.where(tf.convert_to_tensor(self.collected) > 0, self.momentum, 1.0)
+        newest = tf.cast(newest, mean.dtype)
+        self.mean.assign((1 - newest) * self.mean + newest * mean)
+        self.variance.assign((1 - newest) * self.variance + newest * variance)
+        self.collected.assign(tf.ones_like(self.collected))
+        return outputs
+
+    def _normalize(self, inputs, scale, offset):
+        if inputs.dtype == tf.float64:
+            mean, variance = tf.nn.moments(inputs, _AXES)
+            return (
+                tf.nn.batch_normalization(inputs, mean, variance, offset, scale, self.epsilon),
+                mean,
+                variance,
+            )
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, scale, offset, epsilon=self.epsilon, is_training=True
+        )
+        count = tf.cast(tf.size(inputs) // tf.size(mean), mean.dtype)
+        # The kernel returns the unbiased variance, having normalised by the biased one.
+        variance *= (count - 1) / count
+        mean, variance = _moments_of(tf.cast(inputs, mean.dtype), mean, variance)
+        return outputs, mean, variance
+
+    def get_config(self):
+        return super().get_config() | {"momentum": self.momentum, "epsilon": self.epsilon}

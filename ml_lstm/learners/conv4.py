@@ -1,0 +1,41 @@
+"""The four-block convolutional network that few-shot papers share."""
+
+import keras
+
+from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
+
+
+def conv4(
+    image_shape: tuple[int, int, int],
+    n_way: int,
+    filters: int = 32,
+    batch_norm_momentum: float = 0.9,
+) -> keras.Model:
+    """Four blocks of (3x3 convolution, batch norm, ReLU, 2x2 max-pool), then a dense head.
+
+    Vinyals et al. (2016), with the 32 filters of Ravi & Larochelle (2017): 32,901 parameters for 84x84x3
+    images and 5 classes.
+
+    Args:
+        image_shape: `(height, width, channels)`, at least 16x16.
+        n_way: classes, the width of the output.
+        filters: of each convolution.
+        batch_norm_momentum: weight of the newest batch in the running averages.
+
+    Returns:
+        A built model from [n, height, width, channels] to logits [n, n_way].
+
+    Raises:
+        ValueError: for images smaller than 16x16.
+    """
+    height, width, _ = image_shape
+    if min(height, width) < 16:
+        raise ValueError(f"conv4 halves its images four times and needs at least 16x16, got {height}x{width}.")
+    x = inputs = keras.Input(image_shape)
+    for _ in range(4):
+        x = keras.layers.Conv2D(filters, 3, padding="same")(x)
+        x = EpisodicBatchNormalization(batch_norm_momentum)(x)
+        x = keras.layers.ReLU()(x)
+        x = keras.layers.MaxPool2D(2)(x)
+    logits = keras.layers.Dense(n_way, name="head")(keras.layers.Flatten()(x))
+    return keras.Model(inputs, logits, name="conv4")

@@ -1,0 +1,177 @@
+"""The interface that every few-shot classifier keeps, and the training that they share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.episode import Episode
+
+Adaptation = dict[str, tf.Tensor]
+"""All that a method keeps of a support set, by name: classifying a query needs nothing else."""
+
+
+class FirstNonFiniteEpisode(keras.metrics.Metric):
+    """Index of the first meta-training episode whose loss was not finite, or -1; kept over epochs."""
+
+    def __init__(self):
+        super().__init__(name="first_non_finite_episode")
+        self._index = self.add_variable((), initializer=keras.initializers.Constant(-1), dtype="int64", name="index")
+
+    def update_state(self, losses, step):
+        """Takes in the losses [B] of the meta-batch number `step`."""
+        size = tf.size(losses, out_type=tf.int64)
+        bad = ~tf.math.is_finite(losses)
+        index = tf.cast(step, tf.int64) * size + tf.argmax(bad)
+        found = tf.reduce_any(bad) & (tf.convert_to_tensor(self._index) < 0)
+        self._index.assign(tf.where(found, index, tf.convert_to_tensor(self._index)))
+
+    def result(self):
+        return self._index
+
+    def reset_state(self):
+        pass
+
+
+class FewShotClassifier(keras.Model):
+    """A learner of small classification problems, as two pure functions.
+
+        adaptation = method.adapt(support_images, support_labels)
+        logits = method.classify(adaptation, query_images)
+
+    A method implements these two, and overrides `episode_loss` if it trains by another loss than the
+    cross-entropy of the queries. `compile(optimizer=...)`, `fit` and `evaluate` take batches of `Episode`.
+
+    Args:
+        n_way: the most classes that an episode may have.
+        image_mean: what is taken from pixels in [0, 1], a number or one a channel.
+        image_std: what they are then divided by.
+
+    Raises:
+        ValueError: for an `n_way` below 2, or an `image_std` that is not positive.
+    """
+
+    def __init__(
+        self,
+        n_way: int,
+        image_mean: float | list[float] = 0.0,
+        image_std: float | list[float] = 1.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if n_way < 2:
+            raise ValueError(f"n_way must be at least 2, got {n_way}.")
+        if tf.reduce_min(image_std) <= 0:
+            raise ValueError(f"image_std must be positive, got {image_std}.")
+        self.n_way = n_way
+        self.image_mean = image_mean
+        self.image_std = image_std
+        self.transductive = False  # whether queries may always be normalised by one another
+        self._means = {name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy", "gradient_norm")}
+        self.first_non_finite_episode = FirstNonFiniteEpisode()
+
+    @classmethod
+    def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **normalization):
+        """Builds the method that the commands' flags describe.
+
+        Args:
+            flags: values by name, see `ml_lstm.flags`; a method reads those that concern it.
+            image_shape: `(height, width, channels)`.
+            **normalization: `image_mean` and `image_std`.
+        """
+        raise NotImplementedError
+
+    def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
+        """Learns a problem from its support set, writing no variable.
+
+        Args:
+            support_images: [S, H, W, C], uint8 or float in [0, 1].
+            support_labels: int [S], in [0, n_way); fewer classes than `n_way` are fine.
+            training: whether this is meta-training, where some methods normalise otherwise.
+
+        Returns:
+            What `classify` needs.
+        """
+        raise NotImplementedError
+
+    def classify(self, adaptation: Adaptation, query_images, training: bool = False) -> tf.Tensor:
+        """Classifies queries, each on its own unless `training`.
+
+        Args:
+            adaptation: what `adapt` returned.
+            query_images: [Q, H, W, C], uint8 or float in [0, 1].
+            training: whether queries may be normalised by one another (the paper's meta-training).
+
+        Returns:
+            Logits [Q, n_way], hugely negative for classes that the support set lacked.
+        """
+        raise NotImplementedError
+
+    def episode_loss(self, episode: Episode, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss that meta-training lowers, of one episode.
+
+        Args:
+            episode: without a batch dimension.
+            training: False in validation, where queries are classified as they will be when served.
+
+        Returns:
+            `(scalar loss in nats, logits [Q, n_way])`.
+        """
+        adaptation = self.adapt(episode.support_images, episode.support_labels, training=training)
+        logits = self.classify(adaptation, episode.query_images, training=training)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(episode.query_labels, logits)
+        return tf.reduce_mean(losses), logits
+
+    def diagnostics(self, support_images, support_labels) -> dict[str, tf.Tensor]:
+        """Values worth a histogram while training, by name; none unless a method has some."""
+        return {}
+
+    def normalize(self, images) -> tf.Tensor:
+        """Images [n, H, W, C], uint8 or float in [0, 1], as the float that the network sees."""
+        images = tf.convert_to_tensor(images)
+        if images.dtype == tf.uint8:
+            images = tf.cast(images, tf.float32) / 255.0
+        images = tf.cast(images, self.compute_dtype)
+        mean, std = tf.cast(self.image_mean, images.dtype), tf.cast(self.image_std, images.dtype)
+        return (images - mean) / std
+
+    def episode_results(self, episodes: Episode, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """Loss [B] and accuracy [B] of each episode in a meta-batch, one independent of the other."""
+        episodes = Episode(*episodes)
+        if episodes.support_labels.shape.rank == 1:
+            episodes = Episode(*(tensor[None] for tensor in episodes))
+
+        def result(episode):
+            loss, logits = self.episode_loss(episode, training)
+            correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), episode.query_labels)
+            return tf.cast(loss, tf.float32), tf.reduce_mean(tf.cast(correct, tf.float32))
+
+        size = episodes.support_labels.shape[0]
+        if size is None:
+            return tf.map_fn(result, episodes, fn_output_signature=(tf.float32, tf.float32))
+        # Traced once and called for each episode: short graphs to build, and the episodes run in parallel.
+        result = tf.function(result, autograph=False)
+        results = [result(Episode(*(tensor[index] for tensor in episodes))) for index in range(size)]
+        return tuple(tf.stack(column) for column in zip(*results, strict=True))
+
+    def train_step(self, episodes):
+        """One meta-step: the gradient of the meta-batch's mean loss, applied by the compiled optimizer."""
+        with tf.GradientTape() as tape:
+            losses, accuracies = self.episode_results(episodes, training=True)
+            loss = tf.reduce_mean(losses)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled_loss, self.trainable_variables)
+        self.first_non_finite_episode.update_state(losses, tf.convert_to_tensor(self.optimizer.iterations))
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        self._means["loss"].update_state(losses)
+        self._means["accuracy"].update_state(accuracies)
+        self._means["gradient_norm"].update_state(tf.linalg.global_norm(gradients))
+        return {name: metric.result() for name, metric in self._means.items()}
+
+    def test_step(self, episodes):
+        """Loss and accuracy of a meta-batch, its queries classified as when served."""
+        losses, accuracies = self.episode_results(episodes)
+        self._means["loss"].update_state(losses)
+        self._means["accuracy"].update_state(accuracies)
+        return {name: self._means[name].result() for name in ("loss", "accuracy")}

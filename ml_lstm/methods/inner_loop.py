@@ -1,0 +1,47 @@
+"""What the optimization-based methods share inside an episode: mini-batches, masks and the inner loss."""
+
+import tensorflow as tf
+
+# Added to the logit of a class that the support set lacks: its probability underflows to exactly 0.
+MASKED_LOGIT = -1e9
+
+
+def class_mask(labels: tf.Tensor, n_way: int) -> tf.Tensor:
+    """Which of `n_way` classes occur among `labels` [S]: 1.0 or 0.0, [n_way]."""
+    return tf.cast(tf.math.unsorted_segment_sum(tf.ones_like(labels), labels, n_way) > 0, tf.float32)
+
+
+def mask_logits(logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Takes the classes whose `mask` [n_way] is 0 out of the running in `logits` [n, n_way]."""
+    return logits + tf.cast(1.0 - mask, logits.dtype) * MASKED_LOGIT
+
+
+def mean_cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Mean over examples of the cross-entropy of `logits` [n, n_way] and `labels` [n], a scalar in nats."""
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+
+def inner_batch_indices(labels: tf.Tensor, steps: int, batch_size: int | None) -> list[tf.Tensor | None]:
+    """Which support examples each inner step sees.
+
+    The examples are dealt class after class, first examples first, and the steps take them in turn, going
+    around as often as needed. So each mini-batch is as balanced as it can be, no randomness is involved, and
+    the order in which a caller lists the classes does not matter.
+
+    Args:
+        labels: int [S].
+        steps: inner steps.
+        batch_size: examples a step; None for the whole support set.
+
+    Returns:
+        For each step int [min(batch_size, S)] indices, or None where a step takes the support set as it is.
+    """
+    if batch_size is None or (labels.shape[0] is not None and batch_size >= labels.shape[0]):
+        return [None] * steps
+    size = tf.shape(labels)[0]
+    same_class = tf.equal(labels[:, None], labels[None, :])
+    earlier = tf.linalg.band_part(tf.ones([size, size], tf.int32), -1, 0) - tf.eye(size, dtype=tf.int32)
+    nth_of_its_class = tf.reduce_sum(tf.cast(same_class, tf.int32) * earlier, axis=1)
+    order = tf.argsort(nth_of_its_class * (tf.reduce_max(labels) + 1) + labels, stable=True)
+    taken = tf.range(tf.minimum(batch_size, size))
+    return [tf.gather(order, (step * batch_size + taken) % size) for step in range(steps)]

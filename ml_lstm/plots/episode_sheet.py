@@ -1,0 +1,144 @@
+"""One picture of one episode: what the learner adapted on, what it answered, and where it was wrong."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+BACKGROUND, INK, FAINT = (255, 255, 255), (40, 40, 40), (200, 200, 200)
+RIGHT, WRONG = (0, 120, 50), (205, 20, 30)
+MAX_SUPPORTS = 5
+MAX_NAME_WIDTH, CAPTION_HEIGHT = 170, 28
+MARGIN, GUTTER, SECTION_GAP, MORE_WIDTH, WRONG_FRAME = 12, 10, 24, 32, 3
+TITLE_FONT, FONT, SMALL_FONT = (ImageFont.load_default(size) for size in (17, 13, 12))
+
+
+def _elide(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    """Cuts the middle out of a text that is too wide: `alphabet/character07` and `…08` differ at the end."""
+    if font.getlength(text) <= width:
+        return text
+    # A letter takes 2 pixels or more, so a name of hundreds of letters need not be tried at every length.
+    kept, shortened = min(len(text), int(width / 2)), text
+    while kept and font.getlength(shortened) > width:
+        kept -= 1
+        shortened = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+    return shortened
+
+
+def _thumbnail(image: np.ndarray, cell: int) -> Image.Image:
+    """Fits uint8 [h, w, 1 or 3] into a square of `cell` pixels, keeping its proportions."""
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB")
+    scale = cell / max(picture.size)
+    size = tuple(max(1, round(side * scale)) for side in picture.size)
+    # Nearest shows the pixels the learner saw, but would drop strokes where a picture has to shrink.
+    return picture.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS)
+
+
+def _check(kind: str, images: np.ndarray, labels: np.ndarray, n_way: int) -> None:
+    shape = f"{images.dtype} {images.shape}"
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8:
+        raise ValueError(f"{kind}_images must be uint8 [n, h, w, 1 or 3], received {shape}.")
+    if labels.shape != images.shape[:1] or not len(labels) or labels.min() < 0 or labels.max() >= n_way:
+        raise ValueError(f"{kind}_labels must be {len(images)} in [0, {n_way}), received {labels}.")
+
+
+def episode_sheet(
+    support_images: np.ndarray,
+    support_labels: np.ndarray,
+    query_images: np.ndarray,
+    query_labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str] | None = None,
+    max_queries_per_class: int = 8,
+    cell: int = 64,
+) -> np.ndarray:
+    """Draws an episode for TensorBoard's image tab: a row a class, its support pictures, then its queries.
+
+    Below a query stand the predicted class and its probability: green where right, red and framed where not.
+    The title's accuracy and the counts at the left are of all queries, also of those not drawn (`+n`).
+
+    Args:
+        support_images: uint8 [n_support, h, w, 1 or 3].
+        support_labels: int [n_support], in [0, n_way); classes may have different numbers of shots.
+        query_images: uint8 [n_query, h, w, 1 or 3].
+        query_labels: int [n_query], in [0, n_way).
+        probabilities: float [n_query, n_way].
+        class_names: n_way names; without them a class is called by its number.
+        max_queries_per_class: queries drawn in a row, the first ones.
+        cell: side of a drawn picture in pixels.
+    Returns:
+        uint8 [H, W, 3].
+    Raises:
+        ValueError: where shapes, dtypes, labels or the number of names do not fit together.
+    """
+    support_images, support_labels = np.asarray(support_images), np.asarray(support_labels)
+    query_images, query_labels = np.asarray(query_images), np.asarray(query_labels)
+    probabilities = np.asarray(probabilities)
+    if probabilities.ndim != 2 or len(probabilities) != len(query_images):
+        raise ValueError(f"probabilities must be [{len(query_images)}, n_way], received {probabilities.shape}.")
+    n_way = probabilities.shape[1]
+    _check("support", support_images, support_labels, n_way)
+    _check("query", query_images, query_labels, n_way)
+    if class_names is not None and len(class_names) != n_way:
+        raise ValueError(f"class_names must be {n_way} names, received {len(class_names)}: {class_names}.")
+    # The number stays in front of a name: it tells classes apart even where their names are cut to the same.
+    names = [f"class {k}" if class_names is None else f"{k} {class_names[k]}" for k in range(n_way)]
+    names = [" ".join(name.split()) for name in names]
+
+    predictions = probabilities.argmax(axis=1)
+    right = predictions == query_labels
+    shots, queries = (np.bincount(labels, minlength=n_way) for labels in (support_labels, query_labels))
+    k_shot = f"{shots.max()}-shot" if shots.min() == shots.max() else f"{shots.min()}- to {shots.max()}-shot"
+    title = f"{n_way}-way {k_shot}: accuracy {right.mean():.1%} ({right.sum()} of {len(right)} queries)"
+    rights = np.bincount(query_labels[right], minlength=n_way)
+    tallies = [f"{rights[k]} of {queries[k]} right" if queries[k] else "no query" for k in range(n_way)]
+
+    # A caption needs some width even below a tiny picture.
+    column = max(cell, 48)
+    pitch = column + GUTTER
+    captions = [_elide(name, SMALL_FONT, pitch - 4) for name in names]
+
+    def section_width(count: int, limit: int) -> int:
+        return pitch * min(count, limit) - GUTTER + (GUTTER + MORE_WIDTH) * (count > limit)
+
+    name_width = max(*map(FONT.getlength, names), *map(SMALL_FONT.getlength, tallies))
+    support_x = MARGIN + int(min(name_width, MAX_NAME_WIDTH)) + SECTION_GAP
+    query_x = support_x + section_width(shots.max(), MAX_SUPPORTS) + SECTION_GAP
+    heading = "queries, with the prediction below"
+    query_width = max(section_width(queries.max(), max_queries_per_class), SMALL_FONT.getlength(heading))
+    right_end = max(query_x + query_width, MARGIN + TITLE_FONT.getlength(title))
+    first_row, row_height = MARGIN + 52, cell + CAPTION_HEIGHT + 2 * GUTTER
+    size = (int(right_end) + 1 + MARGIN, int(first_row + row_height * n_way))
+    sheet = Image.new("RGB", size, BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, MARGIN), title, INK, TITLE_FONT)
+    draw.text((support_x, MARGIN + 30), "support", INK, SMALL_FONT)
+    draw.text((query_x, MARGIN + 30), heading, INK, SMALL_FONT)
+
+    def paste(image: np.ndarray, x: int, y: int, color: tuple[int, int, int], frame: int) -> None:
+        # The frame lies outside the picture, so it hides none of it.
+        framed = ImageOps.expand(_thumbnail(image, cell), border=frame, fill=color)
+        sheet.paste(framed, (x + (column - framed.width) // 2, y + (cell - framed.height) // 2))
+
+    for k in range(n_way):
+        y = first_row + k * row_height + GUTTER
+        middle = y + cell // 2
+        draw.line((MARGIN, y - GUTTER, size[0] - MARGIN, y - GUTTER), FAINT)
+        draw.text((MARGIN, middle), _elide(names[k], FONT, MAX_NAME_WIDTH), INK, FONT, anchor="ls")
+        draw.text((MARGIN, middle + 6), tallies[k], INK, SMALL_FONT, anchor="la")
+        if shots[k] > MAX_SUPPORTS:
+            more = f"+{shots[k] - MAX_SUPPORTS}"
+            draw.text((support_x + pitch * MAX_SUPPORTS, middle), more, INK, FONT, anchor="lm")
+        if queries[k] > max_queries_per_class:
+            more = f"+{queries[k] - max_queries_per_class}"
+            draw.text((query_x + pitch * max_queries_per_class, middle), more, INK, FONT, anchor="lm")
+        for i, index in enumerate(np.flatnonzero(support_labels == k)[:MAX_SUPPORTS]):
+            paste(support_images[index], support_x + i * pitch, y, FAINT, 1)
+        for i, index in enumerate(np.flatnonzero(query_labels == k)[:max_queries_per_class]):
+            x, predicted = query_x + i * pitch, predictions[index]
+            paste(query_images[index], x, y, *((FAINT, 1) if right[index] else (WRONG, WRONG_FRAME)))
+            caption = f"{captions[predicted]}\n{probabilities[index, predicted]:.0%}"
+            color = RIGHT if right[index] else WRONG
+            below = (x + column // 2, y + cell + 5)
+            draw.text(below, caption, color, SMALL_FONT, anchor="ma", align="center", spacing=2)
+    return np.array(sheet)

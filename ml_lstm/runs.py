@@ -1,0 +1,156 @@
+"""A run directory: the flags it is bound to, and the data, the method and the checkpoints they describe."""
+
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ml_lstm import data, methods
+from ml_lstm.errors import UserError
+from ml_lstm.training import CheckpointStore, Progress
+
+
+class RunDirectory:
+    """`flags.json`, `backup/` (to resume from), `checkpoints/` (best weights), events, `evaluate-*.json`.
+
+    Args:
+        path: the directory.
+    """
+
+    def __init__(self, path: str):
+        self.path = Path(path)
+        self._flags_path = self.path / "flags.json"
+
+    def exists(self, flags: dict[str, Any]) -> bool:
+        """Whether the run is there already, to be continued with these flags.
+
+        Args:
+            flags: what decides the weights, by name.
+
+        Raises:
+            UserError: if it belongs to another configuration, or the directory holds something else.
+        """
+        if not self._flags_path.exists():
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise UserError(f"{self.path} is in use and is no run (no flags.json): give another --run_dir.")
+            return False
+        bound = self.flags()
+        differing = [
+            f"--{name} was {bound.get(name)!r}, is {flags.get(name)!r}"
+            for name in sorted(bound.keys() | flags.keys())
+            if bound.get(name) != flags.get(name)
+        ]
+        if differing:
+            raise UserError(
+                f"{self.path} belongs to another configuration ({'; '.join(differing)}): "
+                "give those flags, or another --run_dir."
+            )
+        return True
+
+    def create(self, flags: dict[str, Any], images: dict[str, Any]) -> None:
+        """Binds a new directory to `flags` and to the `images` that `build_method` needs."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self._flags_path, {"flags": flags, "images": images})
+
+    def flags(self) -> dict[str, Any]:
+        """The flags of the run.
+
+        Raises:
+            UserError: if the directory is no run.
+        """
+        return self._read()["flags"]
+
+    def images(self) -> dict[str, Any]:
+        """`image_shape`, `image_mean` and `image_std` of the run's meta-training images.
+
+        Raises:
+            UserError: if the directory is no run.
+        """
+        return self._read()["images"]
+
+    def _read(self):
+        try:
+            contents = json.loads(self._flags_path.read_text())
+            return {"flags": dict(contents["flags"]), "images": dict(contents["images"])}
+        except FileNotFoundError:
+            raise UserError(f"{self.path} is no run directory (no flags.json): check --run_dir.") from None
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{self._flags_path} is damaged: restore it, or start a new run.") from None
+
+    def backup(self, **objects) -> CheckpointStore:
+        """The checkpoints that training goes on from."""
+        return CheckpointStore(self.path / "backup", **objects)
+
+    def best(self, **objects) -> CheckpointStore:
+        """The checkpoints with the best meta-validation accuracy so far."""
+        return CheckpointStore(self.path / "checkpoints", **objects)
+
+
+def load_data(flags: dict[str, Any], data_dir: str | None, cache_dir: str | None, **other) -> data.FewShotData:
+    """The data that `flags` describe; see `ml_lstm.data.load`."""
+    names = ("dataset", "n_way", "k_shot", "n_query", "image_size", "omniglot_protocol")
+    return data.load(**{name: flags[name] for name in names}, data_dir=data_dir, cache_dir=cache_dir, **other)
+
+
+def build_method(flags: dict[str, Any], images: dict[str, Any]) -> methods.FewShotClassifier:
+    """The untrained method that `flags` describe; its weights come from `--seed`.
+
+    Args:
+        flags: of the run.
+        images: `image_shape`, `image_mean` and `image_std` of its meta-training images.
+    """
+    keras.utils.set_random_seed(flags["seed"])
+    return methods.METHODS[flags["method"]].from_flags(flags, **images)
+
+
+def trained_method(run: RunDirectory) -> tuple[methods.FewShotClassifier, int, Progress]:
+    """The method with the best weights of a run, or the newest ones if none was validated yet.
+
+    Returns:
+        `(method, episodes it was trained for, Progress at that time)`.
+
+    Raises:
+        UserError: if nothing was saved, or all is damaged.
+    """
+    method, progress = build_method(run.flags(), run.images()), Progress()
+    objects = {"model": method, "progress": progress}
+    for store in (run.best(**objects), run.backup(**objects)):
+        episodes = store.restore_newest()
+        if episodes is not None:
+            return method, episodes, progress
+    raise UserError(f"{run.path} has no checkpoint yet: train it first.")
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Writes `values` so that a reader sees the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def commit() -> str | None:
+    """The git commit of this code, with "+" if files differ from it; None outside a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        status = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+" if status.stdout.strip() else "")
+
+
+def device() -> str:
+    """The accelerators that TensorFlow sees or, failing those, the processor and its number of cores."""
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return ", ".join(gpus) or f"{platform.processor() or platform.machine()} CPU, {os.cpu_count()} cores"

@@ -1,0 +1,105 @@
+"""Meta-trains a few-shot classifier: python -m ml_lstm.train --flagfile=configs/quickstart.flags --run_dir=RUN"""
+
+import signal
+import sys
+
+import keras
+from absl import logging
+
+from ml_lstm import command, flags, runs, training
+
+FLAGS = flags.FLAGS
+
+
+def main() -> None:
+    """Starts the run that the flags describe, or goes on with it."""
+    run, values = runs.RunDirectory(FLAGS.run_dir), flags.run_flags()
+    known = run.exists(values)
+    data = runs.load_data(
+        values,
+        FLAGS.data_dir,
+        FLAGS.cache_dir,
+        seed=values["seed"],
+        validation_episodes=values["validation_episodes"],
+    )
+    for split in ("train", "val"):
+        data.sampler(split)  # refuses a setting that the data cannot fill, before anything is written
+    if not known:
+        run.create(values, {"image_shape": data.image_shape, **data.image_statistics()})
+    method = runs.build_method(values, run.images())
+    method.compile(optimizer=_optimizer(values))
+    method.optimizer.build(method.trainable_variables)
+    progress = training.Progress()
+    backup = run.backup(model=method, optimizer=method.optimizer, progress=progress)
+    resumed = backup.restore_newest()
+    if resumed is not None:
+        print(f"Going on from episode {resumed} of {FLAGS.episodes}.")
+    if not _stopped_early(progress):
+        _fit(run, method, data, progress, backup)
+    _say_what_next(run, progress)
+
+
+def _optimizer(values) -> keras.optimizers.Optimizer:
+    rate = values["learning_rate"]
+    if values["learning_rate_schedule"] == "cosine":
+        steps = training.steps_of(values["episodes"], values["meta_batch_size"])
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
+    return keras.optimizers.Adam(rate, global_clipnorm=values["clip_norm"])
+
+
+def _stopped_early(progress) -> bool:
+    return 0 < FLAGS.early_stopping <= progress.validations_since_best
+
+
+def _fit(run, method, data, progress, backup) -> None:
+    stop_signals = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: stop_signals.append(received))
+    sampler = data.sampler("val")
+    callbacks = [
+        training.StopOnNonFiniteLoss(),
+        training.EpisodesPerSecond(FLAGS.meta_batch_size),
+        keras.callbacks.TensorBoard(str(run.path), write_graph=False),
+        training.EpisodeBoard(run.path / "episodes", sampler.sample(0), run.flags()),
+        training.SaveProgress(
+            backup,
+            run.best(model=method, progress=progress),
+            progress,
+            FLAGS.meta_batch_size,
+            FLAGS.early_stopping,
+            stop_requested=lambda: bool(stop_signals),
+        ),
+    ]
+    try:
+        training.meta_train(
+            method,
+            data,
+            episodes=FLAGS.episodes,
+            meta_batch_size=FLAGS.meta_batch_size,
+            validation_interval=FLAGS.validation_interval,
+            callbacks=callbacks,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+    except training.Interrupted:
+        episodes = int(method.optimizer.iterations) * FLAGS.meta_batch_size
+        print(f"\nStopped at episode {episodes} and saved; the same command goes on from there.")
+        sys.exit(0)
+
+
+def _say_what_next(run, progress) -> None:
+    best = max(progress.validations, key=lambda validation: validation[1])
+    print(
+        f"Meta-trained for {progress.validations[-1][0]} episodes in {progress.seconds:.0f} s; best meta-validation "
+        f"accuracy {100 * best[1]:.1f} % at episode {best[0]}.\n"
+        f"Next:\n"
+        f"  python -m ml_lstm.evaluate --run_dir={run.path}\n"
+        f"  tensorboard --logdir {run.path}"
+    )
+
+
+if __name__ == "__main__":
+    flags.define_data_flags()
+    flags.define_method_flags()
+    flags.define_training_flags()
+    logging.set_verbosity(logging.WARNING)
+    command.run(main)

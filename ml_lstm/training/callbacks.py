@@ -1,0 +1,116 @@
+"""What Keras's callbacks lack: saving that resumes exactly, clean stops, and episodes per second."""
+
+import math
+import time
+
+import keras
+
+from ml_lstm.errors import UserError
+from ml_lstm.training.checkpoints import CheckpointStore, Progress
+
+
+class Interrupted(Exception):
+    """The run was asked to stop, and has been saved."""
+
+
+class EpisodesPerSecond(keras.callbacks.Callback):
+    """Adds `episodes_per_second`, over the epoch so far, to the logs; goes before whatever shows them.
+
+    Args:
+        meta_batch_size: episodes a step.
+    """
+
+    def __init__(self, meta_batch_size: int):
+        super().__init__()
+        self._meta_batch_size = meta_batch_size
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._rate = (batch + 1) * self._meta_batch_size / (time.perf_counter() - self._start)
+        logs["episodes_per_second"] = self._rate
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["episodes_per_second"] = self._rate
+
+
+class StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Raises when an episode's meta-loss is not finite, before anything is saved.
+
+    Raises:
+        UserError: with the index of the episode.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"] + logs["gradient_norm"]):
+            episode = int(self.model.first_non_finite_episode.result())
+            raise UserError(
+                f"The meta-loss or its gradient was not finite at episode {episode}. The last good checkpoint is "
+                "kept; start a new run with a lower --learning_rate or --inner_gradient_scale."
+            )
+
+
+class SaveProgress(keras.callbacks.Callback):
+    """Saves the run after each epoch and when asked to stop, and the best weights after each validation.
+
+    Args:
+        backup: the store to resume from; holds the model, the optimizer and `progress`.
+        best: the store of the weights with the best validation accuracy.
+        progress: kept up to date here.
+        meta_batch_size: episodes a step.
+        early_stopping: validations without a better one after which to stop; 0 for never.
+        stop_requested: says whether the run was asked to stop.
+
+    Raises:
+        Interrupted: once the run has been saved because it was asked to stop.
+    """
+
+    def __init__(
+        self,
+        backup: CheckpointStore,
+        best: CheckpointStore,
+        progress: Progress,
+        meta_batch_size: int,
+        early_stopping: int = 0,
+        stop_requested=lambda: False,
+    ):
+        super().__init__()
+        self._backup = backup
+        self._best = best
+        self._progress = progress
+        self._meta_batch_size = meta_batch_size
+        self._early_stopping = early_stopping
+        self._stop_requested = stop_requested
+        self._clock = time.monotonic()
+
+    @property
+    def _episodes(self) -> int:
+        return int(self.model.optimizer.iterations) * self._meta_batch_size
+
+    def _count_time(self):
+        now = time.monotonic()
+        self._progress.seconds += now - self._clock
+        self._clock = now
+
+    def on_train_begin(self, logs=None):
+        self._clock = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        # The last batch of an epoch is saved with its validation, in on_epoch_end.
+        if self._stop_requested() and batch + 1 < self.params["steps"]:
+            self._count_time()
+            self._backup.save(self._episodes)
+            raise Interrupted
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._count_time()
+        best_so_far = self._progress.best_accuracy
+        self._progress.validations.append((self._episodes, logs["val_accuracy"]))
+        if logs["val_accuracy"] > best_so_far:
+            self._best.save(self._episodes)
+        self._backup.save(self._episodes)
+        if self._stop_requested():
+            raise Interrupted
+        if 0 < self._early_stopping <= self._progress.validations_since_best:
+            self.model.stop_training = True

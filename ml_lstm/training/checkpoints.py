@@ -1,0 +1,95 @@
+"""Checkpoints that a kill cannot break: written whole or not seen, checked when read, the last two kept."""
+
+import json
+import re
+from pathlib import Path
+
+import tensorflow as tf
+from absl import logging
+
+from ml_lstm.errors import UserError
+
+
+class Progress(tf.train.experimental.PythonState):
+    """What a run remembers beside weights; saved with them.
+
+    Attributes:
+        seconds: of meta-training so far, validation included.
+        validations: `(episodes trained, accuracy)` of each meta-validation so far.
+    """
+
+    def __init__(self):
+        self.seconds = 0.0
+        self.validations: list[tuple[int, float]] = []
+
+    @property
+    def best_accuracy(self) -> float:
+        """Of all meta-validations so far; below 0 before the first."""
+        return max((accuracy for _, accuracy in self.validations), default=-1.0)
+
+    @property
+    def validations_since_best(self) -> int:
+        """How many meta-validations came after the best one."""
+        accuracies = [accuracy for _, accuracy in self.validations]
+        return len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
+
+    def serialize(self) -> str:
+        return json.dumps({"seconds": self.seconds, "validations": self.validations})
+
+    def deserialize(self, string_value: str) -> None:
+        state = json.loads(string_value)
+        self.seconds = state["seconds"]
+        self.validations = [tuple(validation) for validation in state["validations"]]
+
+
+class CheckpointStore:
+    """A directory of TensorFlow checkpoints `episode-<number>`.
+
+    TensorFlow writes a checkpoint under temporary names and renames the index last, so a checkpoint whose
+    index is there is complete; each tensor carries a checksum that is verified when it is read.
+
+    Args:
+        directory: made at the first save.
+        keep: how many of the newest to keep.
+        objects: what is saved and restored, by name.
+    """
+
+    def __init__(self, directory: Path, keep: int = 2, **objects):
+        self.directory = Path(directory)
+        self._keep = keep
+        self._checkpoint = tf.train.Checkpoint(**objects)
+
+    def numbers(self) -> list[int]:
+        """Episode numbers of the complete checkpoints, oldest first."""
+        found = (re.fullmatch(r"episode-(\d+)\.index", path.name) for path in self.directory.glob("*.index"))
+        return sorted(int(match[1]) for match in found if match)
+
+    def save(self, number: int) -> None:
+        """Writes a checkpoint, then removes all but the newest."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._checkpoint.write(str(self.directory / f"episode-{number}"))
+        for old in [kept for kept in self.numbers() if kept <= number][: -self._keep]:
+            for path in self.directory.glob(f"episode-{old}.*"):
+                path.unlink()
+
+    def restore_newest(self) -> int | None:
+        """Reads the newest checkpoint that is whole, saying which ones are not.
+
+        Returns:
+            Its number, or None if there is no checkpoint at all.
+
+        Raises:
+            UserError: if there are checkpoints and every one is damaged.
+        """
+        numbers = self.numbers()
+        for number in reversed(numbers):
+            path = self.directory / f"episode-{number}"
+            try:
+                self._checkpoint.read(str(path)).expect_partial().assert_existing_objects_matched()
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                logging.warning("%s is damaged (%s): going back to the one before.", path, type(error).__name__)
+            else:
+                return number
+        if numbers:
+            raise UserError(f"{self.directory}: every checkpoint is damaged; remove the directory to start anew.")
+        return None
