@@ -4,7 +4,7 @@ import time
 
 from absl import logging
 
-from ml_lstm import command, evaluation, flags, runs
+from ml_lstm import command, devices, evaluation, flags, runs
 from ml_lstm.data import SOURCES, SPLITS
 from ml_lstm.errors import UserError
 
@@ -27,10 +27,12 @@ def define_flags() -> None:
         "an answer then depends on the other queries.",
     )
     flags.define_location_flags()
+    flags.define_device_flags()
 
 
 def main() -> None:
     """Prints the accuracy and writes it to `RUN/evaluate-*.json`."""
+    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
     run = runs.RunDirectory(FLAGS.run_dir)
     trained_flags = run.flags()
     overrides = {name: FLAGS[name].value for name in ("dataset", "n_way", "k_shot", "n_query")}
@@ -65,7 +67,7 @@ def main() -> None:
             "commit": runs.commit(),
             "train_episodes": trained_episodes,
             "train_seconds": round(progress.seconds, 1),
-            "device": runs.device(),
+            "device": devices.describe(),
         },
     )
     spread = accuracy.percentiles

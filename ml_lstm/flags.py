@@ -112,6 +112,17 @@ def define_method_flags():
     )
 
 
+def define_device_flags():
+    """How this machine is used; results do not depend on it, but for rounding."""
+    flags.DEFINE_integer(
+        "intra_op_threads",
+        0,
+        "Threads that share one operation; 0: TensorFlow's choice. 1 is faster where images are small.",
+        lower_bound=0,
+    )
+    flags.DEFINE_integer("inter_op_threads", 0, "Operations at the same time; 0: TensorFlow's choice.", lower_bound=0)
+
+
 def define_training_flags():
     """The outer loop."""
     flags.DEFINE_string("run_dir", None, "Directory of this run; made if need be, continued if it is there.")

@@ -2,13 +2,11 @@
 
 import json
 import os
-import platform
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from ml_lstm import data, methods
 from ml_lstm.errors import UserError
@@ -145,12 +143,3 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return head.stdout.strip() + ("+" if status.stdout.strip() else "")
-
-
-def device() -> str:
-    """The accelerators that TensorFlow sees or, failing those, the processor and its number of cores."""
-    gpus = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
-    return ", ".join(gpus) or f"{platform.processor() or platform.machine()} CPU, {os.cpu_count()} cores"

@@ -6,13 +6,14 @@ import sys
 import keras
 from absl import logging
 
-from ml_lstm import command, flags, runs, training
+from ml_lstm import command, devices, flags, runs, training
 
 FLAGS = flags.FLAGS
 
 
 def main() -> None:
     """Starts the run that the flags describe, or goes on with it."""
+    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
     run, values = runs.RunDirectory(FLAGS.run_dir), flags.run_flags()
     known = run.exists(values)
     data = runs.load_data(
@@ -101,5 +102,6 @@ if __name__ == "__main__":
     flags.define_data_flags()
     flags.define_method_flags()
     flags.define_training_flags()
+    flags.define_device_flags()
     logging.set_verbosity(logging.WARNING)
     command.run(main)

@@ -47,6 +47,8 @@ class MetaLSTM(FewShotClassifier):
             (Huisman et al. 2022) rather than holding them constant (section 3.3.1 of the paper).
         query_statistics: what batch norm uses for queries in meta-training: `"batch"`, the queries' own
             (section 3.4 of the paper), or `"support"`, the averages of the support set, as when served.
+        final_statistics: whether batch norm's averages take in the support set once more under the final
+            parameters; else the newest that they know is the step before.
         shared_head: whether the classes' output weights all start from one learned vector, their mean, so
             that the order of classes does not matter; the learner must end in a Dense layer.
         image_mean: see `FewShotClassifier`.
@@ -66,6 +68,7 @@ class MetaLSTM(FewShotClassifier):
         inner_gradient_scale: float = 1.0,
         second_order: bool = False,
         query_statistics: str = "batch",
+        final_statistics: bool = False,
         shared_head: bool = False,
         image_mean: float | list[float] = 0.0,
         image_std: float | list[float] = 1.0,
@@ -93,6 +96,7 @@ class MetaLSTM(FewShotClassifier):
         self.inner_gradient_scale = inner_gradient_scale
         self.second_order = second_order
         self.query_statistics = query_statistics
+        self.final_statistics = final_statistics
         self.shared_head = shared_head
         self._network = FunctionalLearner(learner)
         small = keras.initializers.RandomUniform(-0.01, 0.01)
@@ -102,6 +106,7 @@ class MetaLSTM(FewShotClassifier):
             recurrent_initializer=small,
             bias_initializer=small,
             unit_forget_bias=False,
+            dtype=self.dtype_policy,
         )
         self._build_parts()
 
@@ -121,6 +126,7 @@ class MetaLSTM(FewShotClassifier):
             inner_gradient_scale=flags["inner_gradient_scale"],
             second_order=flags["second_order"],
             query_statistics=flags["query_statistics"],
+            final_statistics=flags["final_statistics"],
             shared_head=flags["shared_head"],
             **normalization,
         )
@@ -130,7 +136,8 @@ class MetaLSTM(FewShotClassifier):
         if self.coordinate_lstm:
             self.coordinate_lstm.build((coordinates, NUM_FEATURES))
         features = (coordinates, self.hidden_units or NUM_FEATURES)
-        self.cell.build((features, (coordinates,)))
+        if not self.cell.built:  # built already, when it comes from a saved model
+            self.cell.build((features, (coordinates,)))
         self.built = True
 
     def initial_state(self) -> LearnerState:
@@ -151,10 +158,13 @@ class MetaLSTM(FewShotClassifier):
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Runs the learned optimizer for `inner_steps` on a support set; see `FewShotClassifier.adapt`."""
-        *_, last = self._unroll(support_images, support_labels)
+        *_, (adapted, _, _) = self._unroll(support_images, support_labels)
+        statistics = adapted.statistics
+        if self.final_statistics:
+            _, statistics = self._network(adapted, self.normalize(support_images), training=True)
         return {
-            "parameters": last.learner.parameters,
-            "statistics": self._network.pack_statistics(last.learner.statistics),
+            "parameters": adapted.parameters,
+            "statistics": self._network.pack_statistics(statistics),
             "class_mask": class_mask(tf.cast(support_labels, tf.int32), self.n_way),
         }
 
@@ -212,6 +222,7 @@ class MetaLSTM(FewShotClassifier):
             "inner_gradient_scale",
             "second_order",
             "query_statistics",
+            "final_statistics",
             "shared_head",
             "image_mean",
             "image_std",
