@@ -37,13 +37,20 @@ def main() -> None:
     trained_flags = run.flags()
     overrides = {name: FLAGS[name].value for name in ("dataset", "n_way", "k_shot", "n_query")}
     setting = trained_flags | {name: value for name, value in overrides.items() if value is not None}
-    if setting["n_way"] > trained_flags["n_way"]:
+    most = max(trained_flags["n_way"], trained_flags["train_n_way"])
+    if setting["n_way"] > most:
         raise UserError(
-            f"--n_way={setting['n_way']} is more than the {trained_flags['n_way']} classes that {run.path} "
+            f"--n_way={setting['n_way']} is more than the {most} classes that {run.path} "
             "was trained for: lower it, or train with more."
         )
     data = runs.load_data(setting, FLAGS.data_dir, FLAGS.cache_dir, test_episodes=FLAGS.episodes)
     episodes = data.sampler(FLAGS.split).dataset(count=FLAGS.episodes)
+    channels = run.images()["image_shape"][-1]
+    if data.image_shape[-1] != channels:
+        raise UserError(
+            f"{setting['dataset']} has images of {data.image_shape[-1]} channels, but {run.path} was trained "
+            f"on images of {channels}: choose another --dataset."
+        )
     method, trained_episodes, progress = runs.trained_method(run)
     method.transductive = FLAGS.transductive_batch_norm
     start = time.monotonic()

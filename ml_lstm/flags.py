@@ -42,6 +42,14 @@ def define_data_flags():
     _run_flag(flags.DEFINE_enum, "omniglot_protocol", "vinyals", PROTOCOLS, "Split of Omniglot's characters.")
     _run_flag(flags.DEFINE_integer, "image_size", 28, "Height and width of images, pixels.", lower_bound=16)
     _run_flag(flags.DEFINE_integer, "n_way", 5, "Classes in an episode.", lower_bound=2)
+    _run_flag(
+        flags.DEFINE_integer,
+        "train_n_way",
+        0,
+        "Classes in a meta-training episode; more than --n_way are a harder lesson. 0: --n_way.",
+        lower_bound=0,
+    )
+    flags.register_validator("train_n_way", lambda value: value != 1, "must be 0, or at least 2")
     _run_flag(flags.DEFINE_integer, "k_shot", 1, "Support images of each class.", lower_bound=1)
     _run_flag(flags.DEFINE_integer, "n_query", 15, "Query images of each class.", lower_bound=1)
     define_location_flags()
@@ -49,7 +57,12 @@ def define_data_flags():
 
 def define_location_flags():
     """Where files lie on this machine: no part of what a run is."""
-    flags.DEFINE_string("data_dir", None, "TensorFlow Datasets directory; unset: its default, with download.")
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "TensorFlow Datasets directory; unset: its default, with download. "
+        "For --dataset=folder, the directory with train, val and test.",
+    )
     flags.DEFINE_string("cache_dir", None, "Where decoded images are kept; unset: ~/.cache/ml_lstm.")
 
 
@@ -103,6 +116,12 @@ def define_method_flags():
         "batch",
         QUERY_STATISTICS,
         "What batch norm uses for queries in meta-training: their own batch, or the support set's averages.",
+    )
+    _run_flag(
+        flags.DEFINE_boolean,
+        "final_statistics",
+        False,
+        "Let batch norm's averages take in the support set once more, under the final parameters.",
     )
     _run_flag(
         flags.DEFINE_boolean,

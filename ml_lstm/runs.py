@@ -91,7 +91,7 @@ class RunDirectory:
 
 def load_data(flags: dict[str, Any], data_dir: str | None, cache_dir: str | None, **other) -> data.FewShotData:
     """The data that `flags` describe; see `ml_lstm.data.load`."""
-    names = ("dataset", "n_way", "k_shot", "n_query", "image_size", "omniglot_protocol")
+    names = ("dataset", "n_way", "k_shot", "n_query", "image_size", "omniglot_protocol", "train_n_way")
     return data.load(**{name: flags[name] for name in names}, data_dir=data_dir, cache_dir=cache_dir, **other)
 
 

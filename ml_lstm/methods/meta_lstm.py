@@ -113,9 +113,8 @@ class MetaLSTM(FewShotClassifier):
     @classmethod
     def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **normalization):
         """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
-        learner = LEARNERS[flags["learner"]](
-            image_shape, flags["n_way"], flags["filters"], flags["batch_norm_momentum"]
-        )
+        n_way = max(flags["n_way"], flags["train_n_way"])
+        learner = LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"])
         cell = CELLS[flags["cell"]](flags["gate_feedback"], flags["input_gate_bias"], flags["forget_gate_bias"])
         return cls(
             learner,

@@ -1,0 +1,232 @@
+"""Seconds and memory of a meta-training episode beside a floor: python -m benchmarks.meta_step --setting=a|b
+
+The floor is measured in the same process, right after the episodes, and has two parts:
+
+* the learner's multiply-adds at the machine's matrix-product rate, see `learner_multiply_adds`;
+* the coordinate-wise LSTM's least memory traffic at the machine's copy rate, see `lstm_traffic_bytes`. Its
+  own multiply-adds are not in the floor; they are printed below it.
+
+It is the floor of first-order meta-gradients, whatever `--second_order` says.
+"""
+
+import math
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags, logging
+
+from ml_lstm import command, devices, learners, methods, runs
+from ml_lstm.cells.preprocessing import NUM_FEATURES
+from ml_lstm.episode import Episode
+from ml_lstm.flags import define_device_flags
+
+FLAGS = flags.FLAGS
+
+
+class Setting(NamedTuple):
+    """The episodes to train on, images [height, width, channels], and `MetaLSTM`'s arguments."""
+
+    image_shape: tuple[int, int, int]
+    n_way: int
+    k_shot: int
+    n_query: int
+    inner_steps: int
+    inner_batch_size: int
+    hidden_units: int = 20
+
+
+SETTINGS = {
+    "a": Setting((84, 84, 3), n_way=5, k_shot=5, n_query=15, inner_steps=8, inner_batch_size=25),
+    "b": Setting((28, 28, 1), n_way=5, k_shot=1, n_query=15, inner_steps=12, inner_batch_size=5),
+}
+
+
+def forward_multiply_adds(learner: keras.Model) -> int:
+    """Multiply-adds of one image's forward pass: in convolutions and dense layers, output places x kernel size."""
+    counted = (keras.layers.Conv2D, keras.layers.Dense)
+    layers = [layer for layer in learner.layers if isinstance(layer, counted)]
+    return sum(math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape) for layer in layers)
+
+
+def learner_multiply_adds(setting: Setting, learner: keras.Model) -> int:
+    """Multiply-adds of an episode in the learner: three forward passes (one there, two back) an image seen.
+
+    Seen are the inner steps' batches and the queries. The first layer's gradient to the images, which
+    nothing needs, is counted like any other.
+    """
+    images = setting.inner_steps * setting.inner_batch_size + setting.n_way * setting.n_query
+    return 3 * images * forward_multiply_adds(learner)
+
+
+def lstm_traffic_bytes(coordinates: int, hidden_units: int, inner_steps: int) -> int:
+    """Least memory traffic of an episode in the coordinate-wise LSTM, bytes read and written.
+
+    With P coordinates, H hidden units and F = 4 features, in float32, an inner step that computes no matrix
+    product twice moves at least, in numbers a coordinate,
+
+    * forward, F + 8 H: read x [P, F], h and c [P, H]; write h, c and, for the way back, four gates [P, H];
+    * backward, F + 10 H: read x, the h and c before the step, four gates, d_h and d_c; write d_h and d_c.
+
+    That is 4 P (18 H + 2 F) bytes; none for H = 0. The weights, and the update rule's state ([P] a tensor),
+    are left out.
+    """
+    numbers = 18 * hidden_units + 2 * NUM_FEATURES if hidden_units else 0
+    return 4 * coordinates * numbers * inner_steps
+
+
+def lstm_multiply_adds(coordinates: int, hidden_units: int, inner_steps: int) -> int:
+    """Multiply-adds of an episode in the coordinate-wise LSTM's x W + h U, four gates, there and back."""
+    return 3 * 4 * hidden_units * (NUM_FEATURES + hidden_units) * coordinates * inner_steps
+
+
+def multiply_adds_per_second(repeats: int = 5) -> float:
+    """The best rate of a float32 `tf.matmul` of square matrices."""
+    rates = []
+    for size in (1024, 2048):
+        matrix = tf.random.normal([size, size])
+        rates.append(size**3 / min(_seconds(lambda x=matrix: tf.matmul(x, x)[0, 0].numpy(), repeats)))
+    return max(rates)
+
+
+def copy_bytes_per_second(repeats: int = 5) -> float:
+    """The best rate, bytes read and written, at which a 256 MiB variable takes in another float32 tensor.
+
+    In place, two reads and a write: a copy to a new tensor would time the system's page faults as well.
+    """
+    tensor = tf.random.normal([2**26])
+    variable = tf.Variable(tensor + 1.0)
+    seconds = _seconds(lambda: variable.assign_add(tensor)[0].numpy(), repeats)
+    return 3 * 4 * 2**26 / min(seconds)
+
+
+def measure(setting: Setting, repeats: int, meta_batch_size: int = 1, second_order: bool = False) -> dict[str, Any]:
+    """Times meta-training as Keras's `fit` runs it, then the rates that make the floor.
+
+    Args:
+        setting: what to train on.
+        repeats: meta-steps to time, after three that are not.
+        meta_batch_size: episodes a meta-step.
+        second_order: see `MetaLSTM`.
+
+    Returns:
+        Seconds and counts of one episode, rates, and the process's memory (the host's, on an accelerator).
+    """
+    start_memory = _peak_resident_bytes()
+    learner = learners.conv4(setting.image_shape, setting.n_way)
+    method = methods.MetaLSTM(
+        learner,
+        hidden_units=setting.hidden_units,
+        inner_steps=setting.inner_steps,
+        inner_batch_size=setting.inner_batch_size,
+        second_order=second_order,
+    )
+    method.compile(optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=0.25))
+    method.make_train_function()
+    batches = iter(tf.data.Dataset.from_tensors(_random_episodes(setting, meta_batch_size)).repeat())
+    # The first calls trace, allocate and choose kernels.
+    steps = _seconds(lambda: float(method.train_function(batches)["loss"]), 3 + repeats)[3:]
+    seconds = [step / meta_batch_size for step in steps]
+    peak_memory = _peak_resident_bytes()
+
+    coordinates = sum(math.prod(variable.shape) for variable in learner.trainable_variables)
+    lstm = (coordinates, setting.hidden_units, setting.inner_steps)
+    multiply_adds, traffic = learner_multiply_adds(setting, learner), lstm_traffic_bytes(*lstm)
+    multiply_add_rate, copy_rate = multiply_adds_per_second(), copy_bytes_per_second()
+    floor_learner, floor_lstm = multiply_adds / multiply_add_rate, traffic / copy_rate
+    median = statistics.median(seconds)
+    return {
+        "seconds_per_episode": median,
+        "seconds_per_episode_min": min(seconds),
+        "seconds_per_episode_max": max(seconds),
+        "episodes_per_second": 1.0 / median,
+        "floor_seconds": floor_learner + floor_lstm,
+        "floor_learner_seconds": floor_learner,
+        "floor_lstm_seconds": floor_lstm,
+        "ratio_to_floor": median / (floor_learner + floor_lstm),
+        "learner_multiply_adds": multiply_adds,
+        "lstm_traffic_bytes": traffic,
+        "lstm_multiply_adds": lstm_multiply_adds(*lstm),
+        "multiply_adds_per_second": multiply_add_rate,
+        "copy_bytes_per_second": copy_rate,
+        "peak_resident_bytes": peak_memory,
+        "peak_resident_bytes_above_start": peak_memory - start_memory,
+        "jit_compile": method.jit_compile,
+    }
+
+
+def _random_episodes(setting, size):
+    generator = np.random.default_rng(0)
+    parts = []
+    for per_class in (setting.k_shot, setting.n_query):
+        labels = np.tile(np.repeat(np.arange(setting.n_way, dtype=np.int32), per_class), (size, 1))
+        parts += [generator.integers(256, size=labels.shape + setting.image_shape, dtype=np.uint8), labels]
+    return Episode(*parts)
+
+
+def _seconds(call: Callable[[], Any], repeats: int) -> list[float]:
+    durations = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        call()
+        durations.append(time.perf_counter() - begin)
+    return durations
+
+
+def _peak_resident_bytes() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+_TABLE = """\
+setting             {setting}: {shape}
+seconds/episode     {seconds_per_episode:.4f} median ({seconds_per_episode_min:.4f}-{seconds_per_episode_max:.4f})
+episodes/s          {episodes_per_second:.2f}
+floor, seconds      {floor_seconds:.4f}
+  learner           {floor_learner_seconds:.4f}: {learner_multiply_adds:.3g} at {multiply_adds_per_second:.3g}/s
+  LSTM traffic      {floor_lstm_seconds:.4f}: {lstm_traffic_bytes:.3g} B at {copy_bytes_per_second:.3g} B/s
+  left out, LSTM    {lstm_multiply_adds:.3g} multiply-adds
+ratio to the floor  {ratio_to_floor:.2f}
+peak memory, bytes  {peak_resident_bytes:.4g} resident, {peak_resident_bytes_above_start:.4g} above the start
+meta-batch          {meta_batch_size}, second_order={second_order}, jit_compile={jit_compile}, {repeats} repeats
+TensorFlow          {tensorflow}
+device              {device}
+threads             intra-op {intra_op_threads}, inter-op {inter_op_threads} (0: TensorFlow's choice)
+commit              {commit}"""
+
+
+def main() -> None:
+    """Measures the setting that the flags name, prints a table and writes the same to `--json`."""
+    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
+    names = ("setting", "repeats", "meta_batch_size", "second_order", "intra_op_threads", "inter_op_threads")
+    setting = SETTINGS[FLAGS.setting]
+    results = {
+        **{name: FLAGS[name].value for name in names},
+        "episode": setting._asdict(),
+        "tensorflow": tf.__version__,
+        "device": devices.describe(),
+        "commit": runs.commit(),
+        **measure(setting, FLAGS.repeats, FLAGS.meta_batch_size, FLAGS.second_order),
+    }
+    shape = ", ".join(f"{name} {value}" for name, value in setting._asdict().items())
+    print(_TABLE.format(shape=shape, **results))
+    if FLAGS.json:
+        runs.write_json(Path(FLAGS.json), results)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_enum("setting", "a", sorted(SETTINGS), "a: 84x84x3, 5-way 5-shot. b: 28x28x1, 5-way 1-shot.")
+    flags.DEFINE_integer("repeats", 10, "Meta-steps to time.", lower_bound=1)
+    flags.DEFINE_integer("meta_batch_size", 1, "Episodes a meta-step.", lower_bound=1)
+    flags.DEFINE_boolean("second_order", False, "Meta-gradient through the learner's gradients too.")
+    flags.DEFINE_string("json", None, "File to write the results to.")
+    define_device_flags()
+    logging.set_verbosity(logging.WARNING)
+    command.run(main)

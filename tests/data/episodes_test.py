@@ -1,0 +1,130 @@
+"""Episodes as a function of seed and index."""
+
+import collections
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ml_lstm.data import ClassPool, DataError, EpisodeSampler, FewShotData, load
+
+
+def numbered_pool(counts, rotations=1):
+    """Every picture is 2x2 and tells by its top-left pixel the class, and by the next one its number in it."""
+    classes = {}
+    for index, count in enumerate(counts):
+        images = np.zeros((count, 2, 2, 1), np.uint8)
+        images[:, 0, 0, 0] = index + 100
+        images[:, 0, 1, 0] = np.arange(count)
+        classes[f"class {index}"] = images
+    return ClassPool.from_classes(classes, rotations)
+
+
+def arrays(episode):
+    return [np.asarray(tensor) for tensor in episode]
+
+
+def test_an_episode_is_a_function_of_seed_and_index():
+    pool = numbered_pool([20] * 30)
+    first, again, other_seed = (EpisodeSampler(pool, 5, 1, 3, seed) for seed in (7, 7, 8))
+    for a, b in zip(arrays(first.sample(11)), arrays(again.sample(11)), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(first.sample(11).query_images, first.sample(12).query_images)
+    assert not np.array_equal(first.sample(11).query_images, other_seed.sample(11).query_images)
+
+
+def test_order_and_batch_size_do_not_change_an_episode():
+    sampler = EpisodeSampler(numbered_pool([20] * 30), 5, 2, 3)
+    one_by_one = [arrays(episode) for episode in sampler.dataset(count=12)]
+    later_start = [arrays(episode) for episode in sampler.dataset(start=5, count=7)]
+    batched = [arrays(batch) for batch in sampler.dataset(count=12).batch(4)]
+    for index, episode in enumerate(one_by_one):
+        for position, tensor in enumerate(episode):
+            np.testing.assert_array_equal(tensor, batched[index // 4][position][index % 4])
+            if index >= 5:
+                np.testing.assert_array_equal(tensor, later_start[index - 5][position])
+
+
+def test_support_and_query_sets_share_classes_but_no_image():
+    sampler = EpisodeSampler(numbered_pool([4, 9, 6, 4, 5]), n_way=3, k_shot=1, n_query=3)
+    for episode in sampler.dataset(count=50):
+        support, support_labels, query, query_labels = arrays(episode)
+        assert support_labels.tolist() == [0, 1, 2]
+        assert collections.Counter(query_labels.tolist()) == {0: 3, 1: 3, 2: 3}
+        class_of_label = support[:, 0, 0, 0]
+        assert len(set(class_of_label)) == 3
+        np.testing.assert_array_equal(query[:, 0, 0, 0], class_of_label[query_labels])
+        images = [tuple(image[0, :, 0]) for image in np.concatenate([support, query])]
+        assert len(set(images)) == len(images)
+
+
+def test_every_class_and_image_is_drawn_about_as_often():
+    sampler = EpisodeSampler(numbered_pool([4, 9, 6, 4, 5]), n_way=2, k_shot=1, n_query=1)
+    classes, images = collections.Counter(), collections.Counter()
+    for batch in sampler.dataset(count=3000).batch(500):
+        for image in arrays(batch)[0].reshape(-1, 2, 2, 1):
+            classes[image[0, 0, 0]] += 1
+            images[tuple(image[0, :, 0])] += 1
+    # 6000 draws of 5 classes: 1200 each, standard deviation about 27 (less, as two of an episode differ).
+    assert max(abs(count - 1200) for count in classes.values()) < 120
+    of_class_1 = [images[(101, number)] for number in range(9)]  # 133 each, standard deviation about 11
+    assert min(of_class_1) > 85 and max(of_class_1) < 185
+
+
+def test_rotations_make_four_classes_of_one_turned_by_quarters():
+    pool = numbered_pool([2] * 3, rotations=4)
+    assert pool.num_classes == 12
+    sampler = EpisodeSampler(pool, n_way=12, k_shot=1, n_query=1)
+    support, _, query, _ = arrays(sampler.sample(0))
+    seen = set()
+    for image, same_class in zip(support, query, strict=True):
+        turns = [k for k in range(4) if np.rot90(image, -k)[0, 0, 0] >= 100]
+        assert len(turns) == 1
+        assert np.rot90(same_class, -turns[0])[0, 0, 0] == np.rot90(image, -turns[0])[0, 0, 0]
+        seen.add((np.rot90(image, -turns[0])[0, 0, 0], turns[0]))
+    assert len(seen) == 12
+
+
+def test_a_setting_that_the_classes_cannot_fill_is_refused_in_words():
+    pool = numbered_pool([4, 9, 6])
+    with pytest.raises(DataError, match=r"The test split has 3 classes, too few for 5-way.*--n_way"):
+        EpisodeSampler(pool, 5, 1, 1, name="The test split")
+    with pytest.raises(DataError, match=r"2 support \+ 3 query.*'class 0' has 4.*--n_query"):
+        EpisodeSampler(pool, 3, 2, 3)
+
+
+def test_an_unknown_source_is_refused_with_the_known_ones():
+    with pytest.raises(DataError, match=r"'omniglott'.*folder, glyphs, omniglot"):
+        load("omniglott", 5, 1)
+
+
+@pytest.fixture(scope="module")
+def glyphs():
+    return load("glyphs", n_way=5, k_shot=1, n_query=2, image_size=16, validation_episodes=3, test_episodes=4)
+
+
+def test_the_three_splits_share_no_class(glyphs):
+    names = [set(glyphs.pools[split].names) for split in ("train", "val", "test")]
+    assert not names[0] & names[1] and not names[0] & names[2] and not names[1] & names[2]
+    assert sum(map(len, names)) >= 1000
+
+
+def test_loaded_data_are_data_sets_of_episodes(glyphs):
+    assert glyphs.image_shape == (16, 16, 1)
+    assert [len(glyphs.validation), len(glyphs.test)] == [3, 4]
+    batch = next(iter(glyphs.train.batch(4)))
+    assert batch.support_images.shape == (4, 5, 16, 16, 1) and batch.support_images.dtype == tf.uint8
+    assert batch.query_labels.shape == (4, 10)
+
+
+def test_image_statistics_are_those_of_the_training_pixels(glyphs):
+    statistics = glyphs.image_statistics()
+    pixels = glyphs.pools["train"].images / 255.0
+    np.testing.assert_allclose(statistics["image_mean"], pixels.mean((0, 1, 2)), atol=0.005)
+    np.testing.assert_allclose(statistics["image_std"], pixels.std((0, 1, 2)), atol=0.005)
+
+
+def test_another_seed_changes_training_but_not_test_episodes(glyphs):
+    other = FewShotData(glyphs.pools, 5, 1, 2, seed=1)
+    assert not np.array_equal(other.sampler("train").sample(0)[0], glyphs.sampler("train").sample(0)[0])
+    np.testing.assert_array_equal(other.sampler("test").sample(0)[0], glyphs.sampler("test").sample(0)[0])
