@@ -1,5 +1,8 @@
 """How every command starts, and how it fails: one line, exit 1, or 2 for a wrong flag."""
 
+import errno
+import os
+import re
 import sys
 from collections.abc import Callable
 
@@ -7,6 +10,21 @@ import tensorflow as tf
 from absl import app, flags
 
 from ml_lstm.errors import UserError
+
+_GIVE_PERMISSION = "Change its permissions, or choose another place."
+_FREE_SPACE = "Free some space, or choose another place; the same command then goes on from what was saved."
+_REMEDIES = {
+    errno.EACCES: _GIVE_PERMISSION,
+    errno.EPERM: _GIVE_PERMISSION,
+    errno.EROFS: _GIVE_PERMISSION,
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EFBIG: _FREE_SPACE,
+    errno.ENOENT: "Check the path.",
+    errno.ENOTDIR: "Choose another path.",
+    errno.EEXIST: "Choose another path.",
+    errno.EISDIR: "Choose another path.",
+}
 
 
 def run(main: Callable[[], None]) -> None:
@@ -35,13 +53,25 @@ def _call(main):
         _fail(error, 1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}.", 1)
-    except (
-        tf.errors.PermissionDeniedError,
-        tf.errors.ResourceExhaustedError,
-        tf.errors.NotFoundError,
-    ) as error:
-        _fail(error.message, 1)
+        _fail(_with_remedy(f"{where}{error.strerror or error}"), 1)
+    except tf.errors.OpError as error:
+        # TensorFlow's file system tells what went wrong in the words of the operating system, and its class of
+        # error is no help: a limit on file sizes is an OutOfRangeError, as is the end of a data set.
+        if not (_remedies(error.message) or isinstance(error, tf.errors.ResourceExhaustedError)):
+            raise
+        # The first line tells it, without the notes on graph nodes, {{node …}} and [Op:…].
+        problem = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message.splitlines()[0])
+        _fail(_with_remedy(problem.strip()), 1)
+    except KeyboardInterrupt:
+        _fail("Interrupted.", 130)
+
+
+def _remedies(problem):
+    return [remedy for number, remedy in _REMEDIES.items() if os.strerror(number) in problem]
+
+
+def _with_remedy(problem):
+    return " ".join([f"{problem}.", *_remedies(problem)[:1]])
 
 
 def _fail(problem, status):

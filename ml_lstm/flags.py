@@ -1,11 +1,12 @@
 """Every flag of the commands, its help and its validator."""
 
+import math
 from typing import Any
 
 from absl import flags
 
 from ml_lstm.cells.meta_lstm import GATE_FEEDBACKS
-from ml_lstm.data import SOURCES
+from ml_lstm.data import AUGMENTATIONS, SOURCES
 from ml_lstm.data.omniglot import PROTOCOLS
 from ml_lstm.learners import LEARNERS
 from ml_lstm.methods import METHODS
@@ -31,7 +32,7 @@ def _range_flag(name: str, default: str, help_text: str):
             low, high = map(float, value)
         except ValueError:
             return False
-        return low <= high
+        return -math.inf < low <= high < math.inf
 
     flags.register_validator(name, is_range, "must be two numbers, low,high")
 
@@ -49,9 +50,23 @@ def define_data_flags():
         "Classes in a meta-training episode; more than --n_way are a harder lesson. 0: --n_way.",
         lower_bound=0,
     )
+    _run_flag(
+        flags.DEFINE_integer,
+        "train_n_query",
+        0,
+        "Query images of each class in a meta-training episode; fewer than --n_query are quicker. 0: --n_query.",
+        lower_bound=0,
+    )
     flags.register_validator("train_n_way", lambda value: value != 1, "must be 0, or at least 2")
     _run_flag(flags.DEFINE_integer, "k_shot", 1, "Support images of each class.", lower_bound=1)
     _run_flag(flags.DEFINE_integer, "n_query", 15, "Query images of each class.", lower_bound=1)
+    _run_flag(
+        flags.DEFINE_enum,
+        "augment",
+        "none",
+        sorted(AUGMENTATIONS),
+        "What is done to meta-training images; affine: small turns, stretches, shears and shifts.",
+    )
     define_location_flags()
 
 
@@ -92,7 +107,9 @@ def define_method_flags():
         "inner_gradient_scale",
         1.0,
         "Factor on the learner's mean gradient; 1/inner_batch_size divides once more, as the authors' code does.",
-        lower_bound=0.0,
+    )
+    flags.register_validator(
+        "inner_gradient_scale", lambda value: 0 <= value < math.inf, "must be at least 0, and finite"
     )
     _run_flag(flags.DEFINE_integer, "hidden_units", 20, "Of the coordinate-wise LSTM; 0: none.", lower_bound=0)
     _run_flag(
@@ -149,7 +166,7 @@ def define_training_flags():
     flags.DEFINE_integer("episodes", 10_000, "Episodes to meta-train for, in all.", lower_bound=1)
     _run_flag(flags.DEFINE_integer, "meta_batch_size", 1, "Episodes in a meta-step.", lower_bound=1)
     _run_flag(flags.DEFINE_float, "learning_rate", 1e-3, "Of Adam, for the meta-learner.")
-    flags.register_validator("learning_rate", lambda value: value > 0, "must be positive")
+    flags.register_validator("learning_rate", lambda value: 0 < value < math.inf, "must be positive and finite")
     _run_flag(
         flags.DEFINE_enum,
         "learning_rate_schedule",
@@ -158,8 +175,8 @@ def define_training_flags():
         "How the learning rate goes; cosine: to 1 % of it at the last episode.",
     )
     _run_flag(flags.DEFINE_float, "clip_norm", 0.25, "Global norm that meta-gradients are clipped to.")
-    flags.register_validator("clip_norm", lambda value: value > 0, "must be positive")
-    _run_flag(flags.DEFINE_integer, "seed", 0, "Decides weights and episodes.", lower_bound=0)
+    flags.register_validator("clip_norm", lambda value: 0 < value < math.inf, "must be positive and finite")
+    _run_flag(flags.DEFINE_integer, "seed", 0, "Decides weights and episodes.", lower_bound=0, upper_bound=2**32 - 1)
     _run_flag(
         flags.DEFINE_integer,
         "validation_interval",

@@ -13,6 +13,13 @@ from ml_lstm.errors import UserError
 from ml_lstm.training import CheckpointStore, Progress
 
 
+class _Flags(dict):
+    """Flags read from a run, which may be older than a flag."""
+
+    def __missing__(self, name):
+        raise UserError(f"The run has no flag --{name}: it was made by another version of ml_lstm; train it again.")
+
+
 class RunDirectory:
     """`flags.json`, `backup/` (to resume from), `checkpoints/` (best weights), events, `evaluate-*.json`.
 
@@ -71,10 +78,16 @@ class RunDirectory:
         """
         return self._read()["images"]
 
+    def evaluations(self) -> list[dict[str, Any]]:
+        """What `evaluate` wrote here: accuracy, interval and setting of each evaluation."""
+        names = ("accuracy", "confidence_interval_95", "episodes", "dataset", "split", "n_way", "k_shot", "n_query")
+        results = [json.loads(path.read_text()) for path in sorted(self.path.glob("evaluate-*.json"))]
+        return [{name: result[name] for name in names} for result in results]
+
     def _read(self):
         try:
             contents = json.loads(self._flags_path.read_text())
-            return {"flags": dict(contents["flags"]), "images": dict(contents["images"])}
+            return {"flags": _Flags(contents["flags"]), "images": dict(contents["images"])}
         except FileNotFoundError:
             raise UserError(f"{self.path} is no run directory (no flags.json): check --run_dir.") from None
         except (ValueError, KeyError, TypeError):
@@ -91,7 +104,17 @@ class RunDirectory:
 
 def load_data(flags: dict[str, Any], data_dir: str | None, cache_dir: str | None, **other) -> data.FewShotData:
     """The data that `flags` describe; see `ml_lstm.data.load`."""
-    names = ("dataset", "n_way", "k_shot", "n_query", "image_size", "omniglot_protocol", "train_n_way")
+    names = (
+        "dataset",
+        "omniglot_protocol",
+        "image_size",
+        "n_way",
+        "k_shot",
+        "n_query",
+        "train_n_way",
+        "train_n_query",
+        "augment",
+    )
     return data.load(**{name: flags[name] for name in names}, data_dir=data_dir, cache_dir=cache_dir, **other)
 
 
@@ -130,6 +153,8 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     try:
         temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None  # a full disk does not name the file
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -44,6 +44,8 @@ class FewShotData:
         test_episodes: length of `test`.
         train_n_way: classes of a meta-training episode; None for `n_way`. More than in the test make a harder
             lesson that trains faster (Snell et al. 2017).
+        train_n_query: query images a class in a meta-training episode; None for `n_query`.
+        augment: what is done to meta-training images, see `ml_lstm.data.augmentation`.
     """
 
     def __init__(
@@ -56,10 +58,14 @@ class FewShotData:
         validation_episodes: int = 100,
         test_episodes: int = 600,
         train_n_way: int | None = None,
+        train_n_query: int | None = None,
+        augment: str = "none",
     ):
         self.pools = pools
         self._ways = {"train": train_n_way or n_way, "val": n_way, "test": n_way}
-        self._shots = (k_shot, n_query)
+        self._k_shot = k_shot
+        self._queries = {"train": train_n_query or n_query, "val": n_query, "test": n_query}
+        self._augment = augment
         self._seed = seed
         self._samplers: dict[str, EpisodeSampler] = {}
         self._validation_episodes = validation_episodes
@@ -72,9 +78,15 @@ class FewShotData:
             DataError: if the split is too small for the setting.
         """
         if split not in self._samplers:
-            seed = self._seed if split == "train" else 0
+            training = split == "train"
             self._samplers[split] = EpisodeSampler(
-                self.pools[split], self._ways[split], *self._shots, seed=seed, name=f"The {split} split"
+                self.pools[split],
+                self._ways[split],
+                self._k_shot,
+                self._queries[split],
+                seed=self._seed if training else 0,
+                name=f"The {split} split",
+                augment=self._augment if training else "none",
             )
         return self._samplers[split]
 
@@ -123,6 +135,8 @@ def load(
     validation_episodes: int = 100,
     test_episodes: int = 600,
     train_n_way: int | None = None,
+    train_n_query: int | None = None,
+    augment: str = "none",
 ) -> FewShotData:
     """Loads a source by name.
 
@@ -139,6 +153,8 @@ def load(
         validation_episodes: length of the validation set.
         test_episodes: length of the test set.
         train_n_way: classes of a meta-training episode, if not `n_way`.
+        train_n_query: query images a class in a meta-training episode, if not `n_query`.
+        augment: what is done to meta-training images, one of `AUGMENTATIONS`.
 
     Raises:
         DataError: for an unknown source, data that are missing or broken, or a split too small.
@@ -148,4 +164,15 @@ def load(
     pools = SOURCES[dataset](
         data_dir=data_dir, cache_dir=cache_dir, image_size=image_size, omniglot_protocol=omniglot_protocol
     )
-    return FewShotData(pools, n_way, k_shot, n_query, seed, validation_episodes, test_episodes, train_n_way)
+    return FewShotData(
+        pools,
+        n_way,
+        k_shot,
+        n_query,
+        seed,
+        validation_episodes,
+        test_episodes,
+        train_n_way,
+        train_n_query,
+        augment,
+    )

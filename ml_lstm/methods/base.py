@@ -13,18 +13,18 @@ Adaptation = dict[str, tf.Tensor]
 
 
 class FirstNonFiniteEpisode(keras.metrics.Metric):
-    """Index of the first meta-training episode whose loss was not finite, or -1; kept over epochs."""
+    """Index of the first meta-training episode whose loss or gradient was not finite, or -1; kept over epochs."""
 
     def __init__(self):
         super().__init__(name="first_non_finite_episode")
         self._index = self.add_variable((), initializer=keras.initializers.Constant(-1), dtype="int64", name="index")
 
-    def update_state(self, losses, step):
-        """Takes in the losses [B] of the meta-batch number `step`."""
+    def update_state(self, losses, gradient_norm, step):
+        """Takes in the losses [B] and the gradient's norm of the meta-batch number `step`."""
         size = tf.size(losses, out_type=tf.int64)
         bad = ~tf.math.is_finite(losses)
         index = tf.cast(step, tf.int64) * size + tf.argmax(bad)
-        found = tf.reduce_any(bad) & (tf.convert_to_tensor(self._index) < 0)
+        found = (tf.reduce_any(bad) | ~tf.math.is_finite(gradient_norm)) & (tf.convert_to_tensor(self._index) < 0)
         self._index.assign(tf.where(found, index, tf.convert_to_tensor(self._index)))
 
     def result(self):
@@ -162,11 +162,13 @@ class FewShotClassifier(keras.Model):
             loss = tf.reduce_mean(losses)
             scaled_loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled_loss, self.trainable_variables)
-        self.first_non_finite_episode.update_state(losses, tf.convert_to_tensor(self.optimizer.iterations))
+        gradient_norm = tf.linalg.global_norm(gradients)
+        step = tf.convert_to_tensor(self.optimizer.iterations)
+        self.first_non_finite_episode.update_state(losses, gradient_norm, step)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         self._means["loss"].update_state(losses)
         self._means["accuracy"].update_state(accuracies)
-        self._means["gradient_norm"].update_state(tf.linalg.global_norm(gradients))
+        self._means["gradient_norm"].update_state(gradient_norm)
         return {name: metric.result() for name, metric in self._means.items()}
 
     def test_step(self, episodes):

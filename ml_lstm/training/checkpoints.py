@@ -1,7 +1,9 @@
 """Checkpoints that a kill cannot break: written whole or not seen, checked when read, the last two kept."""
 
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 
 import tensorflow as tf
@@ -45,8 +47,8 @@ class Progress(tf.train.experimental.PythonState):
 class CheckpointStore:
     """A directory of TensorFlow checkpoints `episode-<number>`.
 
-    TensorFlow writes a checkpoint under temporary names and renames the index last, so a checkpoint whose
-    index is there is complete; each tensor carries a checksum that is verified when it is read.
+    A checkpoint is written under another name, brought to the disk, and renamed, its index last: one whose
+    index is there is complete. Each tensor carries a checksum that is verified when it is read.
 
     Args:
         directory: made at the first save.
@@ -67,10 +69,22 @@ class CheckpointStore:
     def save(self, number: int) -> None:
         """Writes a checkpoint, then removes all but the newest."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._checkpoint.write(str(self.directory / f"episode-{number}"))
+        self._remove_unfinished()  # of a run that was killed
+        try:
+            self._checkpoint.write(str(self.directory / "unfinished"))
+            for part in sorted(self.directory.glob("unfinished.*")):  # .data before .index
+                with part.open("rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(part, self.directory / f"episode-{number}{part.suffix}")
+        finally:
+            self._remove_unfinished()
         for old in [kept for kept in self.numbers() if kept <= number][: -self._keep]:
             for path in self.directory.glob(f"episode-{old}.*"):
                 path.unlink()
+
+    def _remove_unfinished(self):
+        for path in self.directory.glob("unfinished*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def restore_newest(self) -> int | None:
         """Reads the newest checkpoint that is whole, saying which ones are not.

@@ -51,7 +51,9 @@ class EpisodeBoard(keras.callbacks.Callback):
     def _look_at_episode(self):
         support = self._episode.support_images, self._episode.support_labels
         logits = self.model.classify(self.model.adapt(*support), self._episode.query_images)
-        return tf.nn.softmax(logits), self.model.diagnostics(*support)
+        # A method may tell more classes apart than the episode has.
+        probabilities = tf.nn.softmax(logits)[:, : int(np.max(self._episode.support_labels)) + 1]
+        return probabilities, self.model.diagnostics(*support)
 
     def on_epoch_end(self, epoch, logs=None):
         probabilities, diagnostics = self._look()

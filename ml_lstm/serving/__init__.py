@@ -1,0 +1,6 @@
+"""The exported SavedModel: its signatures, its warm-up requests, and how a version comes to be."""
+
+from ml_lstm.serving.export import export_version
+from ml_lstm.serving.signatures import ServingModule
+
+__all__ = ["ServingModule", "export_version"]

@@ -1,0 +1,121 @@
+"""A few-shot classifier as SavedModel signatures: everything from bytes to class names inside the graph."""
+
+import tensorflow as tf
+
+from ml_lstm.methods import FewShotClassifier
+
+MAX_PIXELS = 4096 * 4096
+"""Of an encoded image: a small file can announce gigabytes."""
+
+
+class ServingModule(tf.Module):
+    """The signatures of an exported classifier, by name in `functions`.
+
+    Labels are the caller's own strings. Images may have any height and width: they are resized as in
+    training, then normalised by the method. What is wrong with a request is `INVALID_ARGUMENT` with a sentence.
+
+    Shapes: S support images, Q queries, K classes in the support set.
+
+    * `adapt_and_predict` (also `serving_default`): `support_images` uint8 [S, H, W, C], `support_labels`
+      string [S], `query_images` uint8 [Q, H, W, C] to `classes` string [K], `probabilities` float32 [Q, K],
+      `predictions` string [Q];
+    * `adapt`: the support set to `classes` and the method's adaptation, by name;
+    * `predict`: those and `query_images` to `probabilities` and `predictions`;
+    * each also with `_encoded` behind its name: images as JPEG, PNG, BMP or GIF bytes, string [S] or [Q].
+
+    Args:
+        method: trained.
+        image_shape: `(height, width, channels)` that it was trained on.
+    """
+
+    def __init__(self, method: FewShotClassifier, image_shape: tuple[int, int, int]):
+        super().__init__(name="serving")
+        self._method = method
+        self._image_shape = tuple(image_shape)
+        raw, encoded = tf.TensorSpec([None] * 4, tf.uint8), tf.TensorSpec([None], tf.string)
+        self.functions = self._traced("", raw, self._resize) | self._traced("_encoded", encoded, self._decode)
+        self.functions["serving_default"] = self.functions["adapt_and_predict"]
+
+    def _traced(self, suffix, images, ready):
+        """The three functions for one form of images; `ready` makes that form what the method takes."""
+
+        def adapt(support_images, support_labels):
+            return self._adapt(ready(support_images, "support_images"), support_labels)
+
+        def predict(classes, query_images, **adaptation):
+            return self._predict(classes, adaptation, ready(query_images, "query_images"))
+
+        def adapt_and_predict(support_images, support_labels, query_images):
+            adaptation = adapt(support_images, support_labels)
+            return {"classes": adaptation["classes"], **predict(query_images=query_images, **adaptation)}
+
+        support = {
+            "support_images": tf.TensorSpec(images.shape, images.dtype, name="support_images"),
+            "support_labels": tf.TensorSpec([None], tf.string, name="support_labels"),
+        }
+        queries = {"query_images": tf.TensorSpec(images.shape, images.dtype, name="query_images")}
+        inputs = {adapt: support, predict: self._adaptation_specs() | queries, adapt_and_predict: support | queries}
+        return {
+            function.__name__ + suffix: tf.function(function, autograph=False).get_concrete_function(**specs)
+            for function, specs in inputs.items()
+        }
+
+    def _adaptation_specs(self):
+        images = tf.zeros([1, *self._image_shape], tf.uint8)
+        adaptation = self._method.adapt(images, tf.zeros([1], tf.int32))
+        specs = {name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in adaptation.items()}
+        return {"classes": tf.TensorSpec([None], tf.string, name="classes")} | specs
+
+    def _adapt(self, images, names):
+        sizes = tf.shape(images)[0], tf.size(names)
+        with tf.control_dependencies([_require(sizes[0] > 0, "The support set is empty: send support_images.")]):
+            same_length = _require(
+                tf.equal(*sizes), "support_images and support_labels must have the same length; they have", *sizes
+            )
+        with tf.control_dependencies([same_length]):
+            classes, labels = tf.unique(names)
+        few_enough = _require(
+            tf.size(classes) <= self._method.n_way,
+            f"The model can tell at most {self._method.n_way} classes apart; the support set has",
+            tf.size(classes),
+        )
+        with tf.control_dependencies([few_enough]):
+            return {"classes": tf.identity(classes), **self._method.adapt(images, labels)}
+
+    def _predict(self, classes, adaptation, images):
+        not_empty = _require(tf.shape(images)[0] > 0, "There is no query: send query_images.")
+        with tf.control_dependencies([not_empty]):
+            logits = self._method.classify(adaptation, images)
+        probabilities = tf.nn.softmax(tf.cast(logits[:, : tf.size(classes)], tf.float32))
+        return {"probabilities": probabilities, "predictions": tf.gather(classes, tf.argmax(probabilities, axis=-1))}
+
+    def _resize(self, images, name):
+        """uint8 or float [n, H, W, C] in [0, 255] as float32 [n, height, width, C] in [0, 1]."""
+        *size, channels = self._image_shape
+        shape = tf.shape(images)
+        fits = _require(
+            tf.equal(shape[3], channels), f"{name} must have {channels} channel(s) in the last dimension; got", shape[3]
+        )
+        not_flat = _require(tf.reduce_min(shape[1:3]) > 0, f"{name} must be at least one pixel high and wide.")
+        with tf.control_dependencies([fits, not_flat]):
+            pixels = tf.ensure_shape(tf.cast(images, tf.float32), [None, None, None, channels])
+        resized = tf.cond(
+            tf.reduce_all(tf.equal(shape[1:3], size)),
+            lambda: pixels,
+            lambda: tf.image.resize(pixels, size, antialias=True),
+        )
+        return tf.ensure_shape(resized, [None, *self._image_shape]) / 255.0
+
+    def _decode(self, encoded, name):
+        """Image files, string [n], as float32 [n, height, width, C] in [0, 1]."""
+        channels = self._image_shape[-1]
+
+        def decode(contents):
+            picture = tf.io.decode_image(contents, channels=channels, expand_animations=False)
+            return self._resize(tf.ensure_shape(picture, [None, None, channels])[None], name)[0]
+
+        return tf.map_fn(decode, encoded, fn_output_signature=tf.TensorSpec(self._image_shape, tf.float32))
+
+
+def _require(condition, *words):
+    return tf.debugging.Assert(condition, list(words), summarize=1)
