@@ -3,9 +3,11 @@
 import tensorflow as tf
 
 from ml_lstm.methods import FewShotClassifier
+from ml_lstm.serving import pictures
+from ml_lstm.serving.pictures import require
 
-MAX_PIXELS = 4096 * 4096
-"""Of an encoded image: a small file can announce gigabytes."""
+# The largest picture takes 250 MB while it is resized as float32.
+_PICTURES_AT_ONCE = 4
 
 
 class ServingModule(tf.Module):
@@ -68,13 +70,13 @@ class ServingModule(tf.Module):
 
     def _adapt(self, images, names):
         sizes = tf.shape(images)[0], tf.size(names)
-        with tf.control_dependencies([_require(sizes[0] > 0, "The support set is empty: send support_images.")]):
-            same_length = _require(
+        with tf.control_dependencies([require(sizes[0] > 0, "The support set is empty: send support_images.")]):
+            same_length = require(
                 tf.equal(*sizes), "support_images and support_labels must have the same length; they have", *sizes
             )
         with tf.control_dependencies([same_length]):
             classes, labels = tf.unique(names)
-        few_enough = _require(
+        few_enough = require(
             tf.size(classes) <= self._method.n_way,
             f"The model can tell at most {self._method.n_way} classes apart; the support set has",
             tf.size(classes),
@@ -83,7 +85,7 @@ class ServingModule(tf.Module):
             return {"classes": tf.identity(classes), **self._method.adapt(images, labels)}
 
     def _predict(self, classes, adaptation, images):
-        not_empty = _require(tf.shape(images)[0] > 0, "There is no query: send query_images.")
+        not_empty = require(tf.shape(images)[0] > 0, "There is no query: send query_images.")
         with tf.control_dependencies([not_empty]):
             logits = self._method.classify(adaptation, images)
         probabilities = tf.nn.softmax(tf.cast(logits[:, : tf.size(classes)], tf.float32))
@@ -93,10 +95,10 @@ class ServingModule(tf.Module):
         """uint8 or float [n, H, W, C] in [0, 255] as float32 [n, height, width, C] in [0, 1]."""
         *size, channels = self._image_shape
         shape = tf.shape(images)
-        fits = _require(
+        fits = require(
             tf.equal(shape[3], channels), f"{name} must have {channels} channel(s) in the last dimension; got", shape[3]
         )
-        not_flat = _require(tf.reduce_min(shape[1:3]) > 0, f"{name} must be at least one pixel high and wide.")
+        not_flat = require(tf.reduce_min(shape[1:3]) > 0, f"{name} must be at least one pixel high and wide.")
         with tf.control_dependencies([fits, not_flat]):
             pixels = tf.ensure_shape(tf.cast(images, tf.float32), [None, None, None, channels])
         resized = tf.cond(
@@ -108,14 +110,15 @@ class ServingModule(tf.Module):
 
     def _decode(self, encoded, name):
         """Image files, string [n], as float32 [n, height, width, C] in [0, 1]."""
-        channels = self._image_shape[-1]
 
-        def decode(contents):
-            picture = tf.io.decode_image(contents, channels=channels, expand_animations=False)
-            return self._resize(tf.ensure_shape(picture, [None, None, channels])[None], name)[0]
+        def decode(numbered):
+            number, contents = numbered
+            picture = pictures.decode(contents, self._image_shape[-1], [f"{name}: the image at index", number])
+            return self._resize(picture[None], name)[0]
 
-        return tf.map_fn(decode, encoded, fn_output_signature=tf.TensorSpec(self._image_shape, tf.float32))
-
-
-def _require(condition, *words):
-    return tf.debugging.Assert(condition, list(words), summarize=1)
+        return tf.map_fn(
+            decode,
+            (tf.range(tf.size(encoded)), encoded),
+            parallel_iterations=_PICTURES_AT_ONCE,
+            fn_output_signature=tf.TensorSpec(self._image_shape, tf.float32),
+        )

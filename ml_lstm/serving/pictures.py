@@ -1,0 +1,135 @@
+"""Picture files decoded inside the graph, judged by their headers before memory is taken for their pixels."""
+
+import tensorflow as tf
+
+MAX_PIXELS = 4096 * 4096
+"""Of a picture: a file of a hundred bytes can announce gigabytes."""
+
+_HEADER_SIZE = 32
+_GIF_HEADER_SIZE = 13
+_GIF_EXTENSION, _GIF_FRAME = 0x21, 0x2C
+
+
+def decode(contents: tf.Tensor, channels: int, where: list) -> tf.Tensor:
+    """Decodes a JPEG, PNG, BMP or GIF (its first frame), traceable into a graph.
+
+    Args:
+        contents: the file's bytes, a string scalar.
+        channels: 1 for grey or 3 for RGB; other pictures are converted.
+        where: strings and scalar tensors that name the picture in the words of a refusal.
+
+    Returns:
+        uint8 [height, width, channels].
+
+    Raises:
+        tf.errors.InvalidArgumentError: when run, if the bytes are no such picture, or it has no pixel or more
+            than `MAX_PIXELS`.
+    """
+    header = tf.io.decode_raw(contents, tf.uint8, fixed_length=_HEADER_SIZE)
+
+    def jpeg():
+        height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(contents, tf.int64))
+        with _size_checked(height, width, where):
+            return tf.io.decode_jpeg(contents, channels)
+
+    def png():
+        width, height = _integer(header[16:20][::-1]), _integer(header[20:24][::-1])
+        with _size_checked(height, width, where):
+            return tf.io.decode_png(contents, channels)
+
+    def bmp():
+        # A negative height means rows from top to bottom.
+        width, height = (tf.abs(tf.cast(_bitcast(header[start : start + 4]), tf.int64)) for start in (18, 22))
+        with _size_checked(height, width, where):
+            return _with_channels(tf.io.decode_bmp(contents), channels)
+
+    def gif():
+        height, width, end, whole = _first_gif_frame(contents)
+        undamaged = require(whole, *where, "is a damaged GIF.")
+        with tf.control_dependencies([undamaged]), _size_checked(height, width, where):
+            # Without the other frames, which may be larger, or a thousand.
+            first = tf.strings.join([tf.strings.substr(contents, 0, end), b"\x3b"])
+            return _with_channels(tf.io.decode_gif(first)[0], channels)
+
+    def refused():
+        with tf.control_dependencies([require(False, *where, "is no JPEG, PNG, BMP or GIF image.")]):
+            return tf.zeros([0, 0, channels], tf.uint8)
+
+    # The file type as TensorFlow's own decoders tell it, so that theirs cannot be another one than was checked.
+    # A PNG's size is where it is looked for because its first chunk is the IHDR.
+    kinds = {
+        jpeg: _has(header, 0, b"\xff\xd8\xff"),
+        png: _has(header, 0, b"\x89PNG\r\n\x1a\n") & _has(header, 12, b"IHDR"),
+        bmp: _has(header, 0, b"BM"),
+        gif: _has(header, 0, b"GIF8"),
+    }
+    picture = tf.case([(is_kind, decoder) for decoder, is_kind in kinds.items()], default=refused)
+    return tf.ensure_shape(picture, [None, None, channels])
+
+
+def require(condition: tf.Tensor | bool, *words: str | tf.Tensor) -> tf.Operation:
+    """An operation that fails with `INVALID_ARGUMENT` and `words` unless the scalar `condition` holds."""
+    return tf.debugging.Assert(condition, list(words), summarize=1)
+
+
+def _has(header, start, magic):
+    return tf.reduce_all(tf.equal(header[start : start + len(magic)], list(magic)))
+
+
+def _integer(little_endian):
+    """uint8 [n] as an int64 scalar."""
+    digits = tf.cast(little_endian, tf.int64)
+    return tf.reduce_sum(tf.bitwise.left_shift(digits, tf.range(0, 8 * digits.shape[0], 8, tf.int64)))
+
+
+def _bitcast(little_endian):
+    return tf.bitcast(little_endian, tf.int32)
+
+
+def _size_checked(height, width, where):
+    """Within it, a picture of `height` and `width`, int64 scalars in [0, 2**32), is not too large."""
+    not_empty = require((height > 0) & (width > 0), *where, "has no pixel.")
+    with tf.control_dependencies([not_empty]):
+        small = height <= MAX_PIXELS // tf.maximum(width, 1)
+    words = f"pixels high and wide; an image may have at most {MAX_PIXELS} pixels."
+    return tf.control_dependencies([require(small, *where, "is", height, width, words)])
+
+
+def _with_channels(picture, channels):
+    """uint8 [H, W, 1, 3 or 4] as [H, W, channels]."""
+    has = tf.shape(picture)[2]
+    rgb = tf.cond(tf.equal(has, 1), lambda: tf.tile(picture[:, :, :1], [1, 1, 3]), lambda: picture[:, :, :3])
+    rgb = tf.ensure_shape(rgb, [None, None, 3])
+    return rgb if channels == 3 else tf.image.rgb_to_grayscale(rgb)
+
+
+def _first_gif_frame(contents):
+    """Walks a GIF's blocks: a frame may be larger than the canvas that the header announces.
+
+    Returns:
+        `(height, width, end, whole)` of the first frame: int64 pixels, the index behind its last byte, and
+        whether there is such a frame, all of it.
+    """
+    data = tf.cast(tf.io.decode_raw(tf.strings.join([contents, bytes(16)]), tf.uint8), tf.int32)
+    size = tf.strings.length(contents)
+
+    def colors(flags):
+        return tf.where(flags >= 0x80, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
+
+    def behind_sub_blocks(position):
+        """Each begins with its length; one of length 0 ends them. At most `size` + 1."""
+        (last,) = tf.while_loop(
+            lambda at: data[at] > 0, lambda at: [tf.minimum(at + data[at] + 1, size)], [tf.minimum(position, size)]
+        )
+        return last + 1
+
+    # An extension without data would be read otherwise by other readers.
+    (frame,) = tf.while_loop(
+        lambda at: tf.equal(data[at], _GIF_EXTENSION) & (data[at + 2] > 0),
+        lambda at: [tf.minimum(behind_sub_blocks(at + 2), size)],
+        [tf.minimum(_GIF_HEADER_SIZE + colors(data[10]), size)],
+    )
+    width, height = (data[frame + start] + 256 * data[frame + start + 1] for start in (5, 7))
+    end = behind_sub_blocks(frame + 11 + colors(data[frame + 9]))
+    whole = tf.equal(data[frame], _GIF_FRAME) & (end <= size)
+    return tf.cast(height, tf.int64), tf.cast(width, tf.int64), end, whole
