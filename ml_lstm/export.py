@@ -5,6 +5,7 @@ import json
 from absl import flags, logging
 
 from ml_lstm import command, runs, serving
+from ml_lstm.errors import UserError
 
 FLAGS = flags.FLAGS
 
@@ -13,6 +14,9 @@ def define_flags() -> None:
     """What `export` takes."""
     flags.DEFINE_string("run_dir", None, "Directory of a trained run.")
     flags.DEFINE_string("export_dir", None, "Directory of the model; a new version is written to EXPORT_DIR/<n>/.")
+    flags.DEFINE_integer(
+        "inner_steps", None, "Updates of the learner for a support set; unset: as in training.", lower_bound=1
+    )
     flags.mark_flags_as_required(["run_dir", "export_dir"])
 
 
@@ -20,15 +24,22 @@ def main() -> None:
     """Writes the next version and says what it takes."""
     run = runs.RunDirectory(FLAGS.run_dir)
     method, episodes, _ = runs.trained_method(run)
+    trained_inner_steps = getattr(method, "inner_steps", None)
+    if FLAGS.inner_steps is not None:
+        if trained_inner_steps is None:
+            raise UserError(f"{run.flags()['method']} has no inner steps: leave out --inner_steps.")
+        method.inner_steps = FLAGS.inner_steps
     height, width, channels = run.images()["image_shape"]
     card = {
         "method": run.flags()["method"],
         "train_episodes": episodes,
         "most_classes": method.n_way,
         "image_shape": [height, width, channels],
+        "inner_steps": FLAGS.inner_steps or trained_inner_steps,
         "flags": run.flags(),
         "commit": runs.commit(),
         "evaluations": run.evaluations(),
+        "limits": _limits(run, method.n_way, trained_inner_steps),
     }
     version = serving.export_version(
         method, (height, width, channels), FLAGS.export_dir, json.dumps(card, indent=2, sort_keys=True)
@@ -37,8 +48,28 @@ def main() -> None:
         f"Exported to {version}: up to {method.n_way} classes, images of any size with {channels} channel(s), "
         f"resized to {height}x{width}.\n"
         f"Next:\n"
-        f"  saved_model_cli show --dir {version} --all"
+        f"  python -m ml_lstm.adapt --saved_model={version} --support=DIR --query=DIR"
     )
+
+
+def _limits(run, n_way, trained_inner_steps):
+    """What the one who uses the model should know beforehand, in sentences."""
+    trained = run.flags()
+    height, width, channels = run.images()["image_shape"]
+    limits = [
+        f"At most {n_way} classes in a support set.",
+        f"Images are resized to {height}x{width} pixels of {channels} channel(s), whatever their proportions; an "
+        f"encoded image may have at most {serving.MAX_PIXELS} pixels.",
+        f"Meta-trained on {trained['dataset']}: on other kinds of images expect less than was measured there.",
+        "Every query gets one of the support set's classes: none stands for something else.",
+    ]
+    if not run.evaluations():
+        limits.append("Its accuracy was not measured before it was exported.")
+    if FLAGS.inner_steps not in (None, trained_inner_steps):
+        limits.append(
+            f"It adapts in {FLAGS.inner_steps} steps; it was trained and evaluated with {trained_inner_steps}."
+        )
+    return limits
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Writing a version of a model so that a server sees it whole or not at all."""
 
+import errno
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import tensorflow as tf
@@ -9,6 +11,7 @@ import tensorflow as tf
 from ml_lstm.errors import UserError
 from ml_lstm.methods import FewShotClassifier
 from ml_lstm.serving.signatures import ServingModule
+from ml_lstm.serving.warm_up import write_warm_up_requests
 
 
 def export_version(
@@ -32,16 +35,63 @@ def export_version(
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory} is a file: give another --export_dir.")
     directory.mkdir(parents=True, exist_ok=True)
+    _remove_unfinished(directory)
     # A server ignores names that are no number.
-    temporary = directory / f".writing-{os.getpid()}"
+    temporary = directory / f"{_unfinished_prefix()}{os.getpid()}"
     module = ServingModule(method, image_shape)
     try:
         tf.saved_model.save(module, str(temporary), signatures=module.functions)
         extra = temporary / "assets.extra"
         extra.mkdir()
         (extra / "model_card.json").write_text(model_card)
-        version = max((int(path.name) for path in directory.iterdir() if path.name.isdigit()), default=0) + 1
-        os.rename(temporary, directory / str(version))
+        write_warm_up_requests(module, extra / "tf_serving_warmup_requests")
+        for path in temporary.rglob("*"):
+            _bring_to_disk(path)
+        return _rename_to_next_version(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return directory / str(version)
+
+
+def _unfinished_prefix():
+    # Of this machine: what a process number means on another one that writes here is not known.
+    return f".writing-{socket.gethostname()}-"
+
+
+def _remove_unfinished(directory):
+    """Removes what exports on this machine left that were killed."""
+    for path in directory.glob(f"{_unfinished_prefix()}*"):
+        process = path.name.removeprefix(_unfinished_prefix())
+        if process.isdigit() and not _runs_elsewhere(int(process)):
+            shutil.rmtree(path)
+
+
+def _runs_elsewhere(process):
+    """Whether there is such a process other than this one."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
+
+
+def _bring_to_disk(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _rename_to_next_version(temporary, directory):
+    while True:
+        versions = (int(path.name) for path in directory.iterdir() if path.name.isdigit())
+        version = directory / str(max(versions, default=0) + 1)
+        try:
+            os.rename(temporary, version)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another export took this number meanwhile
+                raise
+        else:
+            return version

@@ -27,13 +27,13 @@ class ServingModule(tf.Module):
 
     Args:
         method: trained.
-        image_shape: `(height, width, channels)` that it was trained on.
+        image_shape: `(height, width, channels)` that it was trained on, channels 1 or 3.
     """
 
     def __init__(self, method: FewShotClassifier, image_shape: tuple[int, int, int]):
         super().__init__(name="serving")
         self._method = method
-        self._image_shape = tuple(image_shape)
+        self.image_shape = tuple(image_shape)
         raw, encoded = tf.TensorSpec([None] * 4, tf.uint8), tf.TensorSpec([None], tf.string)
         self.functions = self._traced("", raw, self._resize) | self._traced("_encoded", encoded, self._decode)
         self.functions["serving_default"] = self.functions["adapt_and_predict"]
@@ -63,7 +63,7 @@ class ServingModule(tf.Module):
         }
 
     def _adaptation_specs(self):
-        images = tf.zeros([1, *self._image_shape], tf.uint8)
+        images = tf.zeros([1, *self.image_shape], tf.uint8)
         adaptation = self._method.adapt(images, tf.zeros([1], tf.int32))
         specs = {name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in adaptation.items()}
         return {"classes": tf.TensorSpec([None], tf.string, name="classes")} | specs
@@ -93,7 +93,7 @@ class ServingModule(tf.Module):
 
     def _resize(self, images, name):
         """uint8 or float [n, H, W, C] in [0, 255] as float32 [n, height, width, C] in [0, 1]."""
-        *size, channels = self._image_shape
+        *size, channels = self.image_shape
         shape = tf.shape(images)
         fits = require(
             tf.equal(shape[3], channels), f"{name} must have {channels} channel(s) in the last dimension; got", shape[3]
@@ -106,19 +106,19 @@ class ServingModule(tf.Module):
             lambda: pixels,
             lambda: tf.image.resize(pixels, size, antialias=True),
         )
-        return tf.ensure_shape(resized, [None, *self._image_shape]) / 255.0
+        return tf.ensure_shape(resized, [None, *self.image_shape]) / 255.0
 
     def _decode(self, encoded, name):
         """Image files, string [n], as float32 [n, height, width, C] in [0, 1]."""
 
         def decode(numbered):
             number, contents = numbered
-            picture = pictures.decode(contents, self._image_shape[-1], [f"{name}: the image at index", number])
+            picture = pictures.decode(contents, self.image_shape[-1], [f"{name}: the image at index", number])
             return self._resize(picture[None], name)[0]
 
         return tf.map_fn(
             decode,
             (tf.range(tf.size(encoded)), encoded),
             parallel_iterations=_PICTURES_AT_ONCE,
-            fn_output_signature=tf.TensorSpec(self._image_shape, tf.float32),
+            fn_output_signature=tf.TensorSpec(self.image_shape, tf.float32),
         )

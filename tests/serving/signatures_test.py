@@ -1,18 +1,15 @@
 """The exported SavedModel answers as the method does, and refuses in words."""
 
 import io
+import struct
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ml_lstm.cells import MetaLSTMCell
-from ml_lstm.learners import conv4
-from ml_lstm.methods import MetaLSTM
 from ml_lstm.serving import export_version
 
 SHAPE = (16, 16, 1)
@@ -21,23 +18,7 @@ SUPPORT = RANDOM.integers(0, 256, (4, *SHAPE)).astype("uint8")
 QUERIES = RANDOM.integers(0, 256, (3, *SHAPE)).astype("uint8")
 NAMES = np.array(["zebra", "ape", "zebra", "ü b"])
 LABELS = np.array([0, 1, 0, 2])
-
-
-@pytest.fixture(scope="module")
-def method():
-    keras.utils.set_random_seed(0)
-    learner, cell = conv4(SHAPE, 5, filters=4), MetaLSTMCell("activation", (-2, -1))
-    return MetaLSTM(learner, cell, hidden_units=2, inner_steps=2, image_mean=[0.8], image_std=[0.3])
-
-
-@pytest.fixture(scope="module")
-def exported(method, tmp_path_factory):
-    return export_version(method, SHAPE, str(tmp_path_factory.mktemp("models") / "m"), '{"method": "meta_lstm"}')
-
-
-@pytest.fixture(scope="module")
-def signatures(exported):
-    return tf.saved_model.load(str(exported)).signatures
+HUGE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 20_000, 20_000) + b"\x08\0\0\0\0"
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +82,34 @@ def test_a_bad_request_is_refused_in_words(signatures, change, words):
         call(signatures, "serving_default", **inputs)
 
 
-def test_bytes_that_are_no_image_are_refused(signatures):
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        call(
-            signatures,
-            "adapt_encoded",
-            support_images=[b"no image"],
-            support_labels=["a"],
-        )
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"support_images": [b"no image"] * 4}, r"support_images: the image at index.*is no JPEG"),
+        ({"query_images": [png(QUERIES[0]), b""]}, r"query_images: the image at index\] \[1\] \[is no JPEG"),
+        ({"query_images": [HUGE]}, "20000.*20000.*at most"),
+        ({"query_images": np.array([], object)}, "no query"),
+        ({"support_images": np.array([], object)}, "support set is empty"),
+    ],
+)
+def test_a_bad_request_with_picture_files_is_refused_in_words(signatures, change, words):
+    inputs = {
+        "support_images": [png(image) for image in SUPPORT],
+        "support_labels": NAMES,
+        "query_images": [png(image) for image in QUERIES],
+    } | change
+    with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+        tensors = {name: tf.constant(value, tf.string) for name, value in inputs.items()}
+        signatures["adapt_and_predict_encoded"](**tensors)
+
+
+@pytest.mark.parametrize(
+    "change", [{"support_images": SUPPORT / np.float32(255)}, {"query_images": [b"x"]}, {"support_labels": LABELS}]
+)
+def test_another_type_is_refused(signatures, change):
+    inputs = {"support_images": SUPPORT, "support_labels": NAMES, "query_images": QUERIES} | change
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected to be a"):
+        call(signatures, "serving_default", **inputs)
 
 
 def test_it_runs_where_only_tensorflow_is_installed(exported, expected, tmp_path):

@@ -1,0 +1,41 @@
+"""Requests that TensorFlow Serving sends itself before it takes a version into use, so that no caller is the first."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+from ml_lstm.serving.signatures import ServingModule
+
+
+def write_warm_up_requests(module: ServingModule, path: Path) -> None:
+    """Writes a request for each signature, `serving_default` included: its nodes are its own.
+
+    Args:
+        module: to be warmed up.
+        path: `<version>/assets.extra/tf_serving_warmup_requests`, where TensorFlow Serving looks for it; a
+            TFRecord file of `PredictionLog` protos.
+    """
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for name, inputs in _requests(module).items():
+            log = PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.signature_name = name
+            for key, value in inputs.items():
+                request.inputs[key].CopyFrom(tf.make_tensor_proto(value.numpy()))
+            writer.write(log.SerializeToString())
+
+
+def _requests(module):
+    """Tensors by name, by signature: two classes of one example, which every classifier can tell apart."""
+    pictures = np.random.default_rng(0).integers(0, 256, (3, *module.image_shape)).astype(np.uint8)
+    files = tf.stack([tf.io.encode_png(picture) for picture in pictures])
+    requests = {}
+    for suffix, images in (("", tf.constant(pictures)), ("_encoded", files)):
+        support = {"support_images": images[:2], "support_labels": tf.constant(["a", "b"])}
+        queries = {"query_images": images[2:]}
+        requests["adapt" + suffix] = support
+        requests["predict" + suffix] = module.functions["adapt" + suffix](**support) | queries
+        requests["adapt_and_predict" + suffix] = support | queries
+    return requests | {"serving_default": requests["adapt_and_predict"]}
