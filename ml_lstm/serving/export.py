@@ -39,8 +39,12 @@ def export_version(
     # A server ignores names that are no number.
     temporary = directory / f"{_unfinished_prefix()}{os.getpid()}"
     module = ServingModule(method, image_shape)
+    # Not the Keras model: of a Keras variable the export holds a second one, and where no Python loads it, as in
+    # TensorFlow Serving, only that one gets the weights.
+    weights = tf.Module()
+    weights.variables_read = module.variables()
     try:
-        tf.saved_model.save(module, str(temporary), signatures=module.functions)
+        tf.saved_model.save(weights, str(temporary), signatures=module.functions)
         extra = temporary / "assets.extra"
         extra.mkdir()
         (extra / "model_card.json").write_text(model_card)

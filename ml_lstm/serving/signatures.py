@@ -10,7 +10,7 @@ from ml_lstm.serving.pictures import require
 _PICTURES_AT_ONCE = 4
 
 
-class ServingModule(tf.Module):
+class ServingModule:
     """The signatures of an exported classifier, by name in `functions`.
 
     Labels are the caller's own strings. Images may have any height and width: they are resized as in
@@ -31,12 +31,16 @@ class ServingModule(tf.Module):
     """
 
     def __init__(self, method: FewShotClassifier, image_shape: tuple[int, int, int]):
-        super().__init__(name="serving")
         self._method = method
         self.image_shape = tuple(image_shape)
         raw, encoded = tf.TensorSpec([None] * 4, tf.uint8), tf.TensorSpec([None], tf.string)
         self.functions = self._traced("", raw, self._resize) | self._traced("_encoded", encoded, self._decode)
         self.functions["serving_default"] = self.functions["adapt_and_predict"]
+
+    def variables(self) -> list[tf.Variable]:
+        """TensorFlow's own variables that the functions read."""
+        by_id = {id(variable): variable for function in self.functions.values() for variable in function.variables}
+        return list(by_id.values())
 
     def _traced(self, suffix, images, ready):
         """The three functions for one form of images; `ready` makes that form what the method takes."""
