@@ -1,0 +1,125 @@
+"""Learns classes from pictures: python -m ml_lstm.adapt --saved_model=MODELS/NAME/1 --support=DIR --query=DIR"""
+
+import csv
+import sys
+from pathlib import Path
+
+from absl import flags, logging
+
+from ml_lstm import command, runs
+from ml_lstm.errors import UserError
+from ml_lstm.serving.exported import ExportedClassifier, NoPictureError
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """What `adapt` takes."""
+    flags.DEFINE_string("saved_model", None, "Directory of an exported version, MODELS/NAME/<n>.")
+    flags.DEFINE_string("support", None, "Directory of the support set: pictures DIR/<class>/*.")
+    flags.DEFINE_string("query", None, "Directory of the pictures to classify: DIR/*.")
+    flags.DEFINE_string("csv", None, "File to write the table to, as CSV.")
+    flags.DEFINE_string("json", None, "File to write the table to, as JSON with the probabilities of all classes.")
+    flags.DEFINE_boolean("strict", False, "Stop at a file that is no picture, rather than go on with the others.")
+    flags.mark_flags_as_required(["saved_model", "support", "query"])
+
+
+def main() -> None:
+    """Prints a table of file, class and probability, and what was left out."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
+    sys.stderr.reconfigure(errors="backslashreplace")
+    support = {entry: _files(entry) for entry in _entries(FLAGS.support, "support") if entry.is_dir()}
+    if not support:
+        raise UserError(f"{FLAGS.support} has no class folder: put pictures in {FLAGS.support}/<class>/.")
+    queries = _files(_directory(FLAGS.query, "query"))
+    if not queries:
+        raise UserError(f"{FLAGS.query} has no file: put the pictures to classify there.")
+    model = ExportedClassifier(FLAGS.saved_model)
+    skipped = {}
+
+    def leave_out(path, problem):
+        if FLAGS.strict:
+            raise UserError(f"{path}: {problem}")
+        skipped[str(path)] = str(problem)
+        print(f"Left out {path}: {problem}", file=sys.stderr)
+
+    contents, labels = [], []
+    for directory, paths in support.items():
+        for path in paths:
+            picture = path.read_bytes()
+            try:
+                model.require_picture(picture)
+            except NoPictureError as problem:
+                leave_out(path, problem)
+            else:
+                contents.append(picture)
+                labels.append(directory.name)
+        if directory.name not in labels:
+            raise UserError(f"{directory} has no picture that the model can read: add one, or remove the folder.")
+    adaptation = model.adapt(contents, labels)
+    answers = {}
+    for path in queries:
+        try:
+            answers[path] = model.classify(adaptation, path.read_bytes())
+        except NoPictureError as problem:
+            leave_out(path, problem)
+    if not answers:
+        raise UserError(f"{FLAGS.query} has no picture that the model can read.")
+    _print_table(answers)
+    if FLAGS.csv:
+        _write_csv(answers)
+    if FLAGS.json:
+        _write_json(answers, skipped)
+
+
+def _directory(path, flag):
+    directory = Path(path)
+    if not directory.is_dir():
+        raise UserError(f"{directory} is no directory: check --{flag}.")
+    return directory
+
+
+def _entries(path, flag):
+    return [entry for entry in sorted(_directory(path, flag).iterdir()) if not entry.name.startswith(".")]
+
+
+def _files(directory):
+    return [path for path in sorted(directory.iterdir()) if path.is_file() and not path.name.startswith(".")]
+
+
+def _print_table(answers):
+    rows = [("file", "class", "probability")]
+    rows += [
+        (path.name, answer.prediction, f"{answer.probabilities[answer.prediction]:.3f}")
+        for path, answer in answers.items()
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    for name, prediction, probability in rows:
+        print(f"{name:<{widths[0]}}  {prediction:<{widths[1]}}  {probability}")
+
+
+def _write_csv(answers):
+    with open(FLAGS.csv, "w", newline="", errors="surrogateescape") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "class", "probability"])
+        for path, answer in answers.items():
+            rows.writerow([path, answer.prediction, answer.probabilities[answer.prediction]])
+
+
+def _write_json(answers, skipped):
+    listed = [
+        {
+            "file": str(path),
+            "class": answer.prediction,
+            "probability": answer.probabilities[answer.prediction],
+            "probabilities": answer.probabilities,
+        }
+        for path, answer in answers.items()
+    ]
+    runs.write_json(Path(FLAGS.json), {"saved_model": FLAGS.saved_model, "answers": listed, "left_out": skipped})
+
+
+if __name__ == "__main__":
+    define_flags()
+    logging.set_verbosity(logging.WARNING)
+    command.run(main)

@@ -1,0 +1,116 @@
+"""An exported model as seen from Python: picture files in, answers out, whatever method is inside."""
+
+import functools
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from ml_lstm.errors import UserError
+
+
+class Answer(NamedTuple):
+    """What the model says of a picture.
+
+    Attributes:
+        prediction: the most probable class.
+        probabilities: by class, in the order of the support set.
+    """
+
+    prediction: str
+    probabilities: dict[str, float]
+
+
+class NoPictureError(ValueError):
+    """Its message says why the model takes some bytes for no picture."""
+
+
+class ExportedClassifier:
+    """Adapts and classifies by the `_encoded` signatures of a version that `export_version` wrote.
+
+    Args:
+        path: the version's directory.
+
+    Raises:
+        UserError: if it is no such directory, or damaged.
+    """
+
+    def __init__(self, path: str):
+        directory = Path(path)
+        if not (directory / "saved_model.pb").is_file():
+            versions = [int(entry.name) for entry in directory.glob("[0-9]*") if entry.name.isdigit()]
+            hint = f"give a version, {directory / str(max(versions))}" if versions else "check --saved_model"
+            raise UserError(f"{directory} is no SavedModel (no saved_model.pb): {hint}.")
+        try:
+            # Kept, as the signatures hold the weights weakly.
+            self._model = tf.saved_model.load(str(directory))
+        except (OSError, ValueError, tf.errors.OpError):
+            raise UserError(f"{directory} is damaged: export the model again.") from None
+        try:
+            self._adapt = self._model.signatures["adapt_encoded"]
+            self._predict = self._model.signatures["predict_encoded"]
+        except (AttributeError, KeyError):
+            raise UserError(f"{directory} was not exported by ml_lstm: it has no signature adapt_encoded.") from None
+
+    def require_picture(self, contents: bytes) -> None:
+        """Asks the model whether it can read a picture, at the price of classifying it.
+
+        Raises:
+            NoPictureError: if it cannot.
+        """
+        self.classify(self._of_a_blank, contents)
+
+    @functools.cached_property
+    def _of_a_blank(self):
+        """An adaptation, of no meaning."""
+        blank = tf.io.encode_png(tf.zeros([1, 1, 1], tf.uint8))
+        return self.adapt([blank.numpy()], [""])
+
+    def adapt(self, contents: list[bytes], labels: list[str]) -> dict[str, tf.Tensor]:
+        """Learns classes from pictures.
+
+        Args:
+            contents: S picture files.
+            labels: the class of each.
+
+        Returns:
+            What `classify` needs.
+
+        Raises:
+            UserError: for more classes than the model can tell apart.
+        """
+        names = [label.encode(errors="surrogateescape") for label in labels]
+        try:
+            return self._adapt(support_images=tf.constant(contents), support_labels=tf.constant(names))
+        except tf.errors.InvalidArgumentError as error:
+            raise UserError(_sentence(error)) from None
+
+    def classify(self, adaptation: dict[str, tf.Tensor], contents: bytes) -> Answer:
+        """Classifies a picture.
+
+        Args:
+            adaptation: what `adapt` returned.
+            contents: a picture file.
+
+        Raises:
+            NoPictureError: if the model cannot read it.
+        """
+        try:
+            outputs = self._predict(**adaptation, query_images=tf.constant([contents]))
+        except tf.errors.InvalidArgumentError as error:
+            raise NoPictureError(_sentence(error)) from None
+        classes = [_text(name) for name in adaptation["classes"].numpy()]
+        probabilities = dict(zip(classes, outputs["probabilities"].numpy()[0].tolist(), strict=True))
+        return Answer(_text(outputs["predictions"].numpy()[0]), probabilities)
+
+
+def _text(name):
+    return name.decode(errors="surrogateescape")
+
+
+def _sentence(error):
+    """TensorFlow's message without its notes on graph nodes and where an assertion's data begin and end."""
+    line = re.sub(r"\{\{.*?\}\}|\[Op:.*|assertion failed: ", "", error.message.splitlines()[0])
+    line = re.sub(r"query_images: the image at index\] \[0\] ", "", line)
+    return " ".join(re.sub(r"[\[\]]", "", line).split())

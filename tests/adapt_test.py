@@ -1,0 +1,110 @@
+"""python -m ml_lstm.adapt: folders of pictures in, a table and files out, and one line for what is wrong."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml_lstm.learners import conv4
+from ml_lstm.methods import MetaLSTM
+from ml_lstm.serving import export_version
+
+SHAPE = (16, 16, 1)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    method = MetaLSTM(conv4(SHAPE, 2, filters=2), hidden_units=0, inner_steps=1)
+    return export_version(method, SHAPE, str(tmp_path_factory.mktemp("models")), "{}").parent
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Support set of black `night` and white `day ü`, two queries."""
+    for name, value, kind in (
+        ("night/1", 0, "png"),
+        ("night/2", 9, "bmp"),
+        ("day ü/1", 255, "jpg"),
+        ("day ü/2", 250, "gif"),
+    ):
+        path = tmp_path / "support" / f"{name}.{kind}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((20, 30), value, "uint8")).save(path)
+    (tmp_path / "query").mkdir()
+    for name, value in (("a", 3), ("b", 252)):
+        Image.fromarray(np.full((20, 30, 3), value, "uint8")).save(tmp_path / "query" / f"{name}.png")
+    return tmp_path
+
+
+def adapt(saved_model, folders, *flags):
+    command = [sys.executable, "-m", "ml_lstm.adapt", f"--saved_model={saved_model}"]
+    command += [f"--support={folders / 'support'}", f"--query={folders / 'query'}", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def own_lines(result):
+    """What the command itself wrote to stderr."""
+    return [line for line in result.stderr.splitlines() if line.startswith(("ml_lstm.adapt:", "Left out", "FATAL"))]
+
+
+def test_table_csv_and_json_agree_and_name_what_is_no_picture(models, folders):
+    (folders / "support" / "night" / "notes.txt").write_text("no picture")
+    (folders / "query" / "c.png").write_bytes(b"")
+    (folders / "query" / ".hidden").write_text("is not looked at")
+    result = adapt(models / "1", folders, f"--csv={folders / 'out.csv'}", f"--json={folders / 'out.json'}")
+    assert result.returncode == 0, result.stderr
+    problem = "is no JPEG, PNG, BMP or GIF image."
+    left_out = [str(folders / "support/night/notes.txt"), str(folders / "query/c.png")]
+    assert own_lines(result) == [f"Left out {path}: {problem}" for path in sorted(left_out, reverse=True)]
+    written = json.loads((folders / "out.json").read_text())
+    assert written["left_out"] == dict.fromkeys(left_out, problem)
+    assert [answer["file"] for answer in written["answers"]] == [str(folders / "query" / f"{n}.png") for n in "ab"]
+    for answer in written["answers"]:
+        assert set(answer["probabilities"]) == {"night", "day ü"}
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert answer["probability"] == max(answer["probabilities"].values())
+    with open(folders / "out.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["file"], row["class"], float(row["probability"])) for row in rows] == [
+        (answer["file"], answer["class"], answer["probability"]) for answer in written["answers"]
+    ]
+    table = result.stdout.splitlines()
+    assert table[0].split() == ["file", "class", "probability"]
+    for line, answer in zip(table[1:], written["answers"], strict=True):
+        name, rest = line.split("  ", 1)
+        assert answer["file"].endswith(f"/{name}")
+        assert answer["class"] in rest
+        assert line.endswith(f"{answer['probability']:.3f}")
+
+
+def test_strict_stops_at_what_is_no_picture(models, folders):
+    (folders / "query" / "c.png").write_bytes(b"no picture")
+    result = adapt(models / "1", folders, "--strict")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert own_lines(result) == [f"ml_lstm.adapt: {folders / 'query' / 'c.png'}: is no JPEG, PNG, BMP or GIF image."]
+
+
+def test_more_classes_than_the_model_tells_apart_is_one_line(models, folders):
+    shutil.copytree(folders / "support" / "night", folders / "support" / "dusk")
+    result = adapt(models / "1", folders)
+    assert result.returncode == 1
+    assert own_lines(result) == ["ml_lstm.adapt: The model can tell at most 2 classes apart; the support set has 3"]
+
+
+def test_a_model_without_its_version_is_one_line(models, folders):
+    result = adapt(models, folders)
+    assert result.returncode == 1
+    assert own_lines(result) == [
+        f"ml_lstm.adapt: {models} is no SavedModel (no saved_model.pb): give a version, {models / '1'}."
+    ]
+
+
+def test_a_flag_that_is_not_known_exits_2(models, folders):
+    assert adapt(models / "1", folders, "--no_such_flag").returncode == 2

@@ -1,0 +1,103 @@
+"""python -m ml_lstm.export: a kill leaves no broken version, and the model card tells what one should know."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from ml_lstm import runs
+from ml_lstm.serving import MAX_PIXELS
+from ml_lstm.training import Progress
+
+FLAGS = {
+    "method": "meta_lstm",
+    "learner": "conv4",
+    "cell": "meta_lstm",
+    "gate_feedback": "activation",
+    "dataset": "glyphs",
+    "n_way": 5,
+    "train_n_way": 0,
+    "filters": 2,
+    "batch_norm_momentum": 0.9,
+    "input_gate_bias": [-5.0, -4.0],
+    "forget_gate_bias": [4.0, 6.0],
+    "hidden_units": 0,
+    "inner_steps": 1,
+    "inner_batch_size": 0,
+    "inner_gradient_scale": 1.0,
+    "second_order": False,
+    "query_statistics": "batch",
+    "final_statistics": False,
+    "shared_head": False,
+    "seed": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A run that was saved before its first episode."""
+    run = runs.RunDirectory(tmp_path_factory.mktemp("runs") / "run")
+    images = {"image_shape": [16, 16, 1], "image_mean": [0.5], "image_std": [0.5]}
+    run.create(FLAGS, images)
+    run.backup(model=runs.build_method(FLAGS, images), progress=Progress()).save(0)
+    return run.path
+
+
+def start_export(run_dir, models, *flags):
+    command = [sys.executable, "-m", "ml_lstm.export", f"--run_dir={run_dir}", f"--export_dir={models}", *flags]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def assert_whole(version):
+    signatures = tf.saved_model.load(str(version)).signatures
+    card = json.loads((version / "assets.extra" / "model_card.json").read_text())
+    for _ in tf.data.TFRecordDataset(str(version / "assets.extra" / "tf_serving_warmup_requests")):
+        pass
+    images = tf.zeros([2, 16, 16, 1], tf.uint8)
+    signatures["serving_default"](support_images=images, support_labels=tf.constant(["a", "b"]), query_images=images)
+    return card
+
+
+def test_a_kill_leaves_whole_versions_only_and_the_next_export_tidies_up(run_dir, tmp_path):
+    models = tmp_path / "m"
+    moments = random.Random(0)
+    for _ in range(2):
+        export = start_export(run_dir, models)
+        while not list(models.glob(".writing-*")) and export.poll() is None:
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 1))
+        export.send_signal(signal.SIGKILL)
+        export.communicate()
+        for version in models.glob("[0-9]*"):
+            assert_whole(version)
+    before = {path.name for path in models.glob("[0-9]*")}
+    foreign = models / ".writing-another-machine-1"
+    foreign.mkdir()
+    export = start_export(run_dir, models, "--inner_steps=2")
+    output, errors = export.communicate(timeout=300)
+    assert export.returncode == 0, errors
+    newest = str(len(before) + 1)
+    assert {path.name for path in models.iterdir()} == before | {newest, foreign.name}
+    assert f"ml_lstm.adapt --saved_model={models / newest}" in output
+    card = assert_whole(models / newest)
+    assert card["flags"] == FLAGS
+    assert (card["method"], card["most_classes"], card["inner_steps"]) == ("meta_lstm", 5, 2)
+    words = " ".join(card["limits"])
+    for part in ("At most 5 classes", str(MAX_PIXELS), "trained on glyphs", "not measured", "2 steps"):
+        assert part in words
+
+
+def test_a_directory_that_is_no_run_is_one_line(tmp_path):
+    export = start_export(tmp_path, tmp_path / "m")
+    _, errors = export.communicate(timeout=120)
+    assert export.returncode == 1
+    assert [line for line in errors.splitlines() if "ml_lstm.export:" in line] == [
+        f"ml_lstm.export: {tmp_path} is no run directory (no flags.json): check --run_dir."
+    ]
+    assert not Path(tmp_path / "m").exists()
