@@ -110,7 +110,8 @@ def _text(name):
 
 
 def _sentence(error):
-    """TensorFlow's message without its notes on graph nodes and where an assertion's data begin and end."""
-    line = re.sub(r"\{\{.*?\}\}|\[Op:.*|assertion failed: ", "", error.message.splitlines()[0])
-    line = re.sub(r"query_images: the image at index\] \[0\] ", "", line)
+    """What TensorFlow says went wrong, without where in the graph and where an assertion's data begin and end."""
+    line = error.message.split("\n\t [[")[0].splitlines()[-1]
+    line = re.sub(r"\{\{.*?\}\}|\[Op:.*|\(0\) \w+: |assertion failed: ", "", line)
+    line = line.replace("[query_images: the image at index] [0] ", "")
     return " ".join(re.sub(r"[\[\]]", "", line).split())
