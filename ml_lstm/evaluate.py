@@ -14,7 +14,7 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """What `evaluate` takes beside the run's own flags."""
     flags.flags.DEFINE_string("run_dir", None, "Directory of a trained run.")
-    flags.flags.mark_flag_as_required("run_dir")
+    flags.flags.register_validator("run_dir", bool, "give the directory of the run")
     flags.flags.DEFINE_integer("episodes", 600, "Episodes to evaluate on.", lower_bound=2)
     flags.flags.DEFINE_enum("split", "test", SPLITS, "Whose classes to use.")
     flags.flags.DEFINE_enum("dataset", None, sorted(SOURCES), "Another source than the run's.")

@@ -162,7 +162,7 @@ def define_device_flags():
 def define_training_flags():
     """The outer loop."""
     flags.DEFINE_string("run_dir", None, "Directory of this run; made if need be, continued if it is there.")
-    flags.mark_flag_as_required("run_dir")
+    flags.register_validator("run_dir", bool, "give the directory of the run")
     flags.DEFINE_integer("episodes", 10_000, "Episodes to meta-train for, in all.", lower_bound=1)
     _run_flag(flags.DEFINE_integer, "meta_batch_size", 1, "Episodes in a meta-step.", lower_bound=1)
     _run_flag(flags.DEFINE_float, "learning_rate", 1e-3, "Of Adam, for the meta-learner.")

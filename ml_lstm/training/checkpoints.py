@@ -100,7 +100,7 @@ class CheckpointStore:
             path = self.directory / f"episode-{number}"
             try:
                 self._checkpoint.read(str(path)).expect_partial().assert_existing_objects_matched()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:  # IndexError: cut short
                 logging.warning("%s is damaged (%s): going back to the one before.", path, type(error).__name__)
             else:
                 return number

@@ -1,0 +1,188 @@
+"""Drives the commands as a user does: processes of their own, a terminal where it matters, real signals."""
+
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+_REPOSITORY = Path(__file__).parents[2]
+
+# What TensorFlow itself writes to stderr as it starts.
+_TENSORFLOW_LINE = re.compile(r"[IWE]0000 00:00:|WARNING: All log messages before|To enable the following|\t|\s*$")
+
+
+class Finished(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def own_lines(self) -> list[str]:
+        """Lines on stderr without TensorFlow's greeting."""
+        return [line for line in self.stderr.splitlines() if not _TENSORFLOW_LINE.match(line)]
+
+    def refusal(self, status: int = 1) -> str:
+        """The one line on stderr of a command that failed as it should."""
+        assert self.status == status, self
+        assert len(self.own_lines) == 1, self.stderr
+        assert re.match(r"ml_lstm\.\w+: ", self.own_lines[0]), self.stderr
+        return self.own_lines[0]
+
+
+class Commands:
+    """Starts commands; those in the background run two at a time.
+
+    Attributes:
+        interval: episodes between the validations of `train`, 30 meta-steps.
+        episodes: of `train` unless told otherwise, three intervals.
+    """
+
+    interval = 60
+    episodes = 180
+
+    def __init__(self, pool: ThreadPoolExecutor):
+        self.background = pool.submit
+
+    def start(self, command: str, *flags: str, **popen) -> subprocess.Popen:
+        """Starts `python -m ml_lstm.<command>`."""
+        environment = os.environ | {"PYTHONPATH": str(_REPOSITORY)}
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+        arguments = [sys.executable, "-m", f"ml_lstm.{command}", *flags]
+        return subprocess.Popen(arguments, env=environment, **streams | popen)
+
+    def run(self, command: str, *flags: str, **popen) -> Finished:
+        """Runs a command to its end."""
+        process = self.start(command, *flags, **popen)
+        try:
+            out, err = process.communicate(timeout=600)  # a busy machine is no failure
+        finally:
+            process.kill()
+        return Finished(process.returncode, out.decode(), err.decode())
+
+    def train_flags(self, run: Path, *more: str) -> list[str]:
+        """A run of seconds, on glyphs."""
+        return [
+            *("--dataset=glyphs", "--image_size=16", "--filters=4", "--hidden_units=2", "--inner_steps=1"),
+            *("--n_query=2", "--meta_batch_size=2", "--validation_episodes=4", "--learning_rate=0.01"),
+            *(f"--validation_interval={self.interval}", f"--episodes={self.episodes}", f"--run_dir={run}", *more),
+        ]
+
+    def train(self, run: Path, *more: str, **popen) -> Finished:
+        """Trains, or goes on."""
+        return self.run("train", *self.train_flags(run, *more), **popen)
+
+    def train_until_killed(self, run: Path, saved: int, delay: float, *more: str) -> None:
+        """Trains until `delay` seconds after the checkpoint `saved` is there, then kills the process."""
+        process = self.start("train", *self.train_flags(run, *more))
+        index = run / "backup" / f"episode-{saved}.index"
+        try:
+            while not index.exists():
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.002)
+            time.sleep(delay)
+        finally:
+            process.kill()
+            process.communicate()
+        assert process.returncode == -signal.SIGKILL
+
+    def train_until_signal(self, run: Path, number: int, *more: str) -> Finished:
+        """Trains in a terminal and sends a signal as soon as the bar shows the first steps of a whole epoch."""
+        master, terminal = pty.openpty()
+        process = self.start("train", *self.train_flags(run, *more), stdout=terminal)
+        os.close(terminal)
+        shown, sent = b"", False
+        while True:
+            try:
+                part = os.read(master, 65536)
+            except OSError:  # how a terminal says that nobody writes to it any more
+                break
+            shown += part
+            if not sent and re.search(rb"\D[1-9]\d?/%d\D" % (self.interval // 2), shown):
+                process.send_signal(number)
+                sent = True
+        os.close(master)
+        _, err = process.communicate()
+        return Finished(process.returncode, shown.decode(), err.decode())
+
+
+class Saved(NamedTuple):
+    """What the newest backup of a run holds, but for the time taken."""
+
+    number: int
+    variables: dict[str, bytes]
+    validations: list
+
+    @classmethod
+    def of(cls, run: Path) -> "Saved":
+        """Reads the backup with the largest episode number."""
+        number = max(int(path.stem.split("-")[1]) for path in (run / "backup").glob("episode-*.index"))
+        reader = tf.train.load_checkpoint(str(run / "backup" / f"episode-{number}"))
+        names = [name for name in reader.get_variable_to_shape_map() if name.endswith("VARIABLE_VALUE")]
+        assert any("optimizer/_variables" in name for name in names)
+        assert any(name.startswith("model/") for name in names)
+        progress = json.loads(reader.get_tensor("progress/.ATTRIBUTES/py_state"))
+        variables = {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
+        return cls(number, variables, progress["validations"])
+
+
+def _tree(path: Path) -> dict[str, bytes | None]:
+    """Every file below `path` with its contents, and every directory."""
+    return {str(entry.relative_to(path)): entry.read_bytes() if entry.is_file() else None for entry in path.rglob("*")}
+
+
+@pytest.fixture(scope="session")
+def commands():
+    with ThreadPoolExecutor(2) as pool:
+        yield Commands(pool)
+
+
+@pytest.fixture(scope="session")
+def training(commands, tmp_path_factory) -> Future:
+    """An undisturbed run of `commands.episodes` episodes: `(its directory, how it ended)`, under way."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    return commands.background(lambda: (run, commands.train(run)))
+
+
+@pytest.fixture(scope="session")
+def trained(training) -> Path:
+    """The directory of the undisturbed run; tests change copies only."""
+    run, finished = training.result()
+    assert finished.status == 0, finished.stderr
+    return run
+
+
+@pytest.fixture
+def trained_copy(trained, tmp_path) -> Path:
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def saved():
+    """`saved(run)`: what the newest backup of a run holds."""
+    return Saved.of
+
+
+@pytest.fixture(scope="session")
+def finished():
+    """`finished(status, stdout, stderr)`: how a command ended."""
+    return Finished
+
+
+@pytest.fixture(scope="session")
+def tree():
+    """`tree(path)`: everything below a path, to be compared before and after."""
+    return _tree

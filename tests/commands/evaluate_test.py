@@ -1,0 +1,98 @@
+"""Tests of `evaluate`: what its JSON holds, that it repeats, and its variants."""
+
+import json
+import shutil
+
+import pytest
+
+_KEYS = {
+    *("accuracy", "confidence_interval_95", "episodes", "n_way", "k_shot", "n_query", "dataset", "split"),
+    *("method", "seed", "flags", "commit", "train_episodes", "train_seconds", "device"),
+}
+_PLAIN, _TRANSDUCTIVE = "evaluate-glyphs-test-5way-1shot.json", "evaluate-glyphs-test-5way-1shot-transductive.json"
+
+
+def _evaluate(commands, run, *more):
+    return commands.run("evaluate", f"--run_dir={run}", "--episodes=40", *more)
+
+
+def _fallen_back(commands, run, trained):
+    """Two best checkpoints of which the newer is damaged."""
+    shutil.copytree(trained, run)
+    best = run / "checkpoints"
+    newest = max(int(path.stem.split("-")[1]) for path in best.glob("*.index"))
+    for path in best.glob(f"episode-{newest}.*"):
+        shutil.copy(path, best / f"episode-{newest - 1}{path.suffix}")
+    index = best / f"episode-{newest}.index"
+    index.write_bytes(index.read_bytes()[:100])
+    return newest, _evaluate(commands, run)
+
+
+@pytest.fixture(scope="module")
+def evaluations(commands, trained, tmp_path_factory):
+    """`(run, how each evaluation ended)`: twice the same, fewer classes, transductive, a damaged checkpoint."""
+    directory = tmp_path_factory.mktemp("evaluated")
+    run, again = (shutil.copytree(trained, directory / name) for name in ("run", "again"))
+    futures = {
+        "plain": commands.background(_evaluate, commands, run),
+        "again": commands.background(_evaluate, commands, again),
+        "three": commands.background(_evaluate, commands, run, "--n_way=3", "--split=val"),
+        "transductive": commands.background(_evaluate, commands, run, "--transductive_batch_norm"),
+        "fallen back": commands.background(_fallen_back, commands, directory / "damaged", trained),
+    }
+    return directory, {name: future.result() for name, future in futures.items()}
+
+
+def _result(evaluations, run, name):
+    return json.loads((evaluations[0] / run / name).read_text())
+
+
+def test_json_holds_what_a_result_needs(evaluations, trained):
+    result = _result(evaluations, "run", _PLAIN)
+    assert result.keys() >= _KEYS
+    assert 0 <= result["accuracy"] <= 1
+    assert 0 < result["confidence_interval_95"] < 0.5
+    expected = {"episodes": 40, "n_way": 5, "k_shot": 1, "n_query": 2, "dataset": "glyphs", "split": "test"}
+    assert {name: result[name] for name in expected} == expected
+    assert (result["method"], result["seed"]) == ("meta_lstm", 0)
+    assert result["flags"] == json.loads((trained / "flags.json").read_text())["flags"]
+    assert (trained / "checkpoints" / f"episode-{result['train_episodes']}.index").exists()
+    assert result["train_seconds"] > 0
+
+
+def test_screen_shows_accuracy_and_file(evaluations):
+    finished = evaluations[1]["plain"]
+    assert finished.status == 0
+    accuracy = 100 * _result(evaluations, "run", _PLAIN)["accuracy"]
+    assert f"5-way 1-shot, 40 episodes: accuracy {accuracy:.2f} % ±" in finished.stdout
+    assert _PLAIN in finished.stdout
+
+
+def test_same_command_gives_the_same_numbers(evaluations):
+    first, second = (_result(evaluations, run, _PLAIN) for run in ("run", "again"))
+    for result in (first, second):
+        del result["evaluate_seconds"]
+    assert first == second
+
+
+def test_fewer_classes_than_trained_are_evaluated(evaluations):
+    assert evaluations[1]["three"].status == 0, evaluations[1]["three"].stderr
+    result = _result(evaluations, "run", "evaluate-glyphs-val-3way-1shot.json")
+    assert (result["n_way"], result["split"]) == (3, "val")
+    # Trained or not, a guess among three is right in a third of cases: with one class masked wrongly it is not.
+    assert result["accuracy"] > 0.2
+
+
+def test_transductive_batch_norm_has_its_own_file_and_answers(evaluations):
+    assert evaluations[1]["transductive"].status == 0
+    plain, transductive = (_result(evaluations, "run", name) for name in (_PLAIN, _TRANSDUCTIVE))
+    assert (plain["transductive_batch_norm"], transductive["transductive_batch_norm"]) == (False, True)
+    assert (plain["accuracy"], plain["percentiles"]) != (transductive["accuracy"], transductive["percentiles"])
+
+
+def test_damaged_best_checkpoint_is_said_and_the_one_before_used(evaluations):
+    newest, finished = evaluations[1]["fallen back"]
+    assert finished.status == 0, finished.stderr
+    (line,) = finished.own_lines
+    assert f"episode-{newest} is damaged" in line
+    assert _result(evaluations, "damaged", _PLAIN)["train_episodes"] == newest - 1

@@ -1,0 +1,290 @@
+"""Tests of `train`: exact resume whatever stops it, damaged checkpoints, and what TensorBoard gets."""
+
+import math
+import random
+import resource
+import shutil
+import signal
+import subprocess
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+
+def _prolonged_and_killed(commands, run, _):
+    shorter = commands.train(run, f"--episodes={commands.interval}")
+    commands.train_until_killed(run, 2 * commands.interval, random.uniform(0, 0.2))
+    return shorter, commands.train(run)
+
+
+def _stopped_by_both_signals(commands, run, _):
+    terminated = commands.train_until_signal(run, signal.SIGTERM)
+    shorter = commands.train(run, "--episodes=2")
+    interrupted = commands.train_until_signal(run, signal.SIGINT)
+    return terminated, shorter, interrupted, commands.train(run)
+
+
+def _cosine(commands, run, _):
+    flags = ("--learning_rate_schedule=cosine", "--meta_batch_size=3", "--episodes=24", "--validation_interval=12")
+    whole, killed = run / "whole", run / "killed"
+    first = commands.train(whole, *flags)
+    commands.train_until_killed(killed, 12, 0.0, *flags)
+    return whole, first, killed, commands.train(killed, *flags)
+
+
+def _truncate_data(backup, number):
+    data = backup / f"episode-{number}.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:-1000])
+
+
+def _flip_data(backup, number):
+    data = backup / f"episode-{number}.data-00000-of-00001"
+    contents = bytearray(data.read_bytes())
+    contents[len(contents) // 2] ^= 0x10
+    data.write_bytes(contents)
+
+
+def _remove_index(backup, number):
+    """As a kill in the middle of a save leaves it."""
+    (backup / f"episode-{number}.index").unlink()
+    (backup / "unfinished.data-00000-of-00001.tempstate123").write_bytes(b"part")
+    (backup / "unfinished_temp").mkdir()
+    (backup / "unfinished_temp/part-00000-of-00001.index").touch()
+
+
+def _after(damage):
+    def scenario(commands, run, trained):
+        shutil.copytree(trained, run)
+        damage(run / "backup", commands.episodes)
+        return commands.train(run)
+
+    return scenario
+
+
+def _all_damaged(commands, run, trained):
+    shutil.copytree(trained, run)
+    for index in (run / "backup").glob("*.index"):
+        index.write_bytes(b"")
+    return commands.train(run)
+
+
+def _no_longer_finite_before_the_first_save(commands, run, _):
+    return commands.train(run, "--learning_rate=1e30"), commands.run("evaluate", f"--run_dir={run}", "--episodes=4")
+
+
+def _no_longer_finite_after_a_save(commands, run, _):
+    flags = ("--learning_rate=1e30", "--validation_interval=2")
+    return commands.train(run, *flags), commands.run("evaluate", f"--run_dir={run}", "--episodes=4")
+
+
+def _limit_file_size(size):
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def _file_size_limited(commands, run, trained):
+    shutil.copytree(trained, run)
+    more = f"--episodes={commands.episodes + commands.interval}"
+    return commands.train(run, more, preexec_fn=_limit_file_size(8192))
+
+
+def _disk_full(commands, run, trained):
+    run.mkdir()
+    # Room for the run as it is, not for its next checkpoint.
+    size = 4096 * sum(-(-path.stat().st_size // 4096) for path in trained.rglob("*") if path.is_file()) + 12288
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", run], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    try:
+        shutil.copytree(trained, run, dirs_exist_ok=True)
+        return commands.train(run, f"--episodes={commands.episodes + commands.interval}")
+    finally:
+        # Left in place for a look at its files, out of the mount.
+        shutil.copytree(run, run.with_name("after"))
+        subprocess.run(["umount", run], check=True)
+
+
+_SCENARIOS = {
+    "prolonged and killed": _prolonged_and_killed,
+    "stopped": _stopped_by_both_signals,
+    "cosine": _cosine,
+    "data truncated": _after(_truncate_data),
+    "data flipped": _after(_flip_data),
+    "save killed": _after(_remove_index),
+    "all damaged": _all_damaged,
+    "not finite at once": _no_longer_finite_before_the_first_save,
+    "not finite later": _no_longer_finite_after_a_save,
+    "file size limited": _file_size_limited,
+    "disk full": _disk_full,
+}
+
+
+@pytest.fixture(scope="module")
+def scenario(commands, training, trained, tmp_path_factory):
+    """`scenario(name)`: the run's directory and what the scenario returned; all are under way side by side."""
+    runs = {name: tmp_path_factory.mktemp("scenario") / "run" for name in _SCENARIOS}
+    futures = {
+        name: commands.background(function, commands, runs[name], trained) for name, function in _SCENARIOS.items()
+    }
+    return lambda name: (runs[name], futures[name].result())
+
+
+def _assert_same_bits(saved, run, other):
+    found, expected = saved(run), saved(other)
+    assert found.number == expected.number
+    assert found.validations == expected.validations
+    assert found.variables.keys() == expected.variables.keys()
+    differing = [name for name in expected.variables if found.variables[name] != expected.variables[name]]
+    assert not differing
+
+
+def test_run_prolonged_by_episodes_then_killed_goes_on_to_the_same_bits(scenario, trained, saved):
+    run, (shorter, finished) = scenario("prolonged and killed")
+    assert shorter.status == finished.status == 0, finished.stderr
+    assert "Going on from episode" in finished.stdout
+    _assert_same_bits(saved, run, trained)
+
+
+def test_run_stopped_by_signals_amid_an_epoch_says_so_and_goes_on_to_the_same_bits(scenario, trained, saved, commands):
+    run, (terminated, shorter, interrupted, finished) = scenario("stopped")
+    for stopped in (terminated, interrupted):
+        assert stopped.status == 0, stopped.stderr
+        assert not stopped.own_lines
+        (line,) = (line for line in stopped.stdout.splitlines() if line.startswith("Stopped"))
+        assert "saved; the same command goes on from there" in line
+        assert int(line.split()[3]) % commands.interval != 0, "the signal came at an epoch's end: tests nothing"
+    # Asked for no more than was done before the first validation, there is nothing to report.
+    assert shorter.status == 0, shorter.stderr
+    assert "raise --episodes" in shorter.stdout
+    assert finished.status == 0, finished.stderr
+    _assert_same_bits(saved, run, trained)
+
+
+def test_cosine_schedule_resumes_to_the_same_bits(scenario, saved):
+    _, (whole, first, killed, resumed) = scenario("cosine")
+    assert first.status == resumed.status == 0, resumed.stderr
+    _assert_same_bits(saved, killed, whole)
+
+
+@pytest.mark.parametrize("damage", ["data truncated", "data flipped"])
+def test_damaged_newest_backup_is_said_and_the_one_before_leads_to_the_same_bits(
+    damage, scenario, trained, saved, commands
+):
+    run, finished = scenario(damage)
+    assert finished.status == 0, finished.stderr
+    (line,) = finished.own_lines
+    assert f"episode-{commands.episodes} is damaged" in line
+    assert f"Going on from episode {2 * commands.interval} " in finished.stdout
+    _assert_same_bits(saved, run, trained)
+
+
+def test_what_a_killed_save_left_is_ignored_and_cleared(scenario, trained, saved):
+    run, finished = scenario("save killed")
+    assert finished.status == 0
+    assert not finished.own_lines
+    assert not list((run / "backup").glob("unfinished*"))
+    _assert_same_bits(saved, run, trained)
+
+
+def test_every_backup_damaged_is_refused_and_nothing_removed(scenario, trained):
+    run, finished = scenario("all damaged")
+    assert finished.status == 1
+    (line,) = (line for line in finished.own_lines if line.startswith("ml_lstm.train: "))
+    assert "every checkpoint is damaged" in line
+    assert "Traceback" not in finished.stderr
+    names = {path.relative_to(run) for path in run.rglob("*")}
+    assert names == {path.relative_to(trained) for path in trained.rglob("*")}
+
+
+def test_non_finite_loss_before_any_save_names_the_episode_and_saves_nothing(scenario):
+    run, (trained, evaluated) = scenario("not finite at once")
+    assert "not finite at episode 2." in trained.refusal()
+    assert not (run / "backup").exists()
+    assert "no checkpoint yet" in evaluated.refusal()
+
+
+def test_non_finite_loss_keeps_the_last_good_checkpoint(scenario, saved):
+    run, (trained, evaluated) = scenario("not finite later")
+    assert "not finite at episode 2." in trained.refusal()
+    assert saved(run).number == 2
+    assert evaluated.status == 0, evaluated.stderr
+
+
+@pytest.mark.parametrize("limit", ["file size limited", "disk full"])
+def test_no_space_left_is_one_line_and_what_was_saved_is_intact(limit, scenario, trained, saved):
+    run, full = scenario(limit)
+    if full is None:
+        pytest.skip("mounting a small file system is not allowed here")
+    assert "Free some space" in full.refusal()
+    run = run if (run / "backup").exists() else run.with_name("after")
+    assert not list((run / "backup").glob("unfinished*"))
+    _assert_same_bits(saved, run, trained)
+
+
+@pytest.fixture(scope="module")
+def events(trained):
+    """`events(part)`: what TensorBoard reads of `train`, `validation` or `episodes`."""
+
+    def read(part):
+        return EventAccumulator(str(trained / part), size_guidance={"tensors": 0}).Reload()
+
+    return read
+
+
+def _values(accumulator, tag):
+    return [tf.make_ndarray(event.tensor_proto) for event in accumulator.Tensors(tag)]
+
+
+@pytest.mark.parametrize(
+    ("part", "tag", "low", "high"),
+    [
+        ("train", "epoch_loss", 0, math.inf),
+        ("train", "epoch_accuracy", 0, 1),
+        ("train", "epoch_gradient_norm", 0, math.inf),
+        ("train", "epoch_episodes_per_second", 0, math.inf),
+        ("validation", "epoch_loss", 0, math.inf),
+        ("validation", "epoch_accuracy", 0, 1),
+        ("episodes", "mean_input_gate", 0, 1),
+        ("episodes", "mean_forget_gate", 0, 1),
+    ],
+)
+def test_tensorboard_has_a_scalar_for_each_epoch(part, tag, low, high, events):
+    values = np.array(_values(events(part), tag))
+    assert values.shape == (3,)
+    assert np.all((low <= values) & (values <= high) & np.isfinite(values))
+
+
+def test_validation_accuracy_on_tensorboard_is_the_recorded_one(events, trained, saved):
+    recorded = [accuracy for _, accuracy in saved(trained).validations]
+    np.testing.assert_allclose(_values(events("validation"), "epoch_accuracy"), recorded, rtol=1e-6)
+
+
+@pytest.mark.parametrize("gate", ["input_gate", "forget_gate"])
+def test_tensorboard_has_histograms_of_the_gates(gate, events):
+    accumulator = events("episodes")
+    assert accumulator.SummaryMetadata(gate).plugin_data.plugin_name == "histograms"
+    for buckets in _values(accumulator, gate):
+        edges, counts = buckets[:, :2], buckets[:, 2]
+        assert np.all((edges >= 0) & (edges <= 1))
+        assert counts.sum() > 100  # one count a coordinate and inner step
+
+
+def test_tensorboard_has_the_flags_as_hparams(events):
+    metadata = events("episodes").SummaryMetadata("_hparams_/session_start_info")
+    assert metadata.plugin_data.plugin_name == "hparams"
+    for word in (b"learning_rate", b"inner_steps", b"glyphs"):
+        assert word in metadata.plugin_data.content
+
+
+def test_tensorboard_has_the_episode_as_a_picture(events):
+    pictures = _values(events("episodes"), "meta_validation_episode")
+    assert len(pictures) == 3
+    width, height, png = pictures[-1]
+    decoded = tf.io.decode_png(png)
+    assert decoded.shape[:2] == (int(height), int(width))
+    # Five classes of a support image and two queries each, all 16 pixels wide or shown larger.
+    assert 5 * 16 < decoded.shape[0] < 4000
+    assert 3 * 16 < decoded.shape[1] < 4000
+    assert len(np.unique(decoded)) > 10
