@@ -11,7 +11,7 @@ def use_threads(intra_op: int, inter_op: int) -> None:
 
     Args:
         intra_op: threads that share one operation; 0 for TensorFlow's choice. With 28x28 images operations are
-            too small to share: one thread each, the episodes of a meta-batch side by side, is 1.5 times as fast.
+            too small to share: one thread each, the episodes of a meta-batch side by side, is faster.
         inter_op: operations at the same time; 0 for TensorFlow's choice.
     """
     tf.config.threading.set_intra_op_parallelism_threads(intra_op)
