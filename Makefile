@@ -8,7 +8,9 @@ DEMO_RUN ?= runs/demo
 # Kept fresh by the files that say what is installed.
 .venv/installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	# "compat" puts this folder on the path: else a parent folder's "ml_lstm" would hide the package.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat \
+	    --editable ".[dev]"
 	touch $@
 
 demo: .venv/installed

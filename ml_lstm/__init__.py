@@ -6,7 +6,8 @@ import os
 __version__ = "0.1.0"
 __all__ = ["cells", "data", "evaluation", "learners", "methods", "plots", "training"]
 
-# TensorFlow reads this when it is first imported; its notices at start-up would bury a command's one line.
+# No informational lines while a command runs. TensorFlow reads this when it is first imported; what it writes
+# during that import cannot be silenced.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 
 

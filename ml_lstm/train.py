@@ -88,6 +88,7 @@ def _fit(run, method, data, progress, backup) -> None:
 
 
 def _say_what_next(run, progress) -> None:
+    data_dir = f" --data_dir={FLAGS.data_dir}" if FLAGS.data_dir else ""
     if not progress.validations:  # stopped before the first one, and not asked to go beyond
         print("Nothing left to do: raise --episodes to go on.")
         return
@@ -96,7 +97,7 @@ def _say_what_next(run, progress) -> None:
         f"Meta-trained for {progress.validations[-1][0]} episodes in {progress.seconds:.0f} s; best meta-validation "
         f"accuracy {100 * best[1]:.1f} % at episode {best[0]}.\n"
         f"Next:\n"
-        f"  python -m ml_lstm.evaluate --run_dir={run.path}\n"
+        f"  python -m ml_lstm.evaluate --run_dir={run.path}{data_dir}\n"
         f"  tensorboard --logdir {run.path}\n"
         f"  python -m ml_lstm.export --run_dir={run.path} --export_dir=models/{run.path.name}"
     )
