@@ -6,9 +6,9 @@ import os
 __version__ = "0.1.0"
 __all__ = ["cells", "data", "evaluation", "learners", "methods", "plots", "training"]
 
-# No informational lines while a command runs. TensorFlow reads this when it is first imported; what it writes
-# during that import cannot be silenced.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+# Errors only: a request that a model refuses would else be two lines of warning from inside the graph. TensorFlow
+# reads this when it is first imported; what it writes during that import cannot be silenced.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def __getattr__(name):

@@ -1,13 +1,13 @@
 """An exported model as seen from Python: picture files in, answers out, whatever method is inside."""
 
 import functools
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from ml_lstm.errors import UserError
+from ml_lstm.serving.refusals import sentence
 
 
 class Answer(NamedTuple):
@@ -84,7 +84,7 @@ class ExportedClassifier:
         try:
             return self._adapt(support_images=tf.constant(contents), support_labels=tf.constant(names))
         except tf.errors.InvalidArgumentError as error:
-            raise UserError(_sentence(error)) from None
+            raise UserError(sentence(error)) from None
 
     def classify(self, adaptation: dict[str, tf.Tensor], contents: bytes) -> Answer:
         """Classifies a picture.
@@ -99,7 +99,7 @@ class ExportedClassifier:
         try:
             outputs = self._predict(**adaptation, query_images=tf.constant([contents]))
         except tf.errors.InvalidArgumentError as error:
-            raise NoPictureError(_sentence(error)) from None
+            raise NoPictureError(sentence(error).removeprefix("query_images: the image at index 0 ")) from None
         classes = [_text(name) for name in adaptation["classes"].numpy()]
         probabilities = dict(zip(classes, outputs["probabilities"].numpy()[0].tolist(), strict=True))
         return Answer(_text(outputs["predictions"].numpy()[0]), probabilities)
@@ -107,11 +107,3 @@ class ExportedClassifier:
 
 def _text(name):
     return name.decode(errors="surrogateescape")
-
-
-def _sentence(error):
-    """What TensorFlow says went wrong, without where in the graph and where an assertion's data begin and end."""
-    line = error.message.split("\n\t [[")[0].splitlines()[-1]
-    line = re.sub(r"\{\{.*?\}\}|\[Op:.*|\(0\) \w+: |assertion failed: ", "", line)
-    line = line.replace("[query_images: the image at index] [0] ", "")
-    return " ".join(re.sub(r"[\[\]]", "", line).split())

@@ -46,10 +46,14 @@ class ServingModule:
         """The three functions for one form of images; `ready` makes that form what the method takes."""
 
         def adapt(support_images, support_labels):
-            return self._adapt(ready(support_images, "support_images"), support_labels)
+            with _not_empty(support_images, "The support set is empty: send support_images."):
+                images = ready(support_images, "support_images")
+            return self._adapt(images, support_labels)
 
         def predict(classes, query_images, **adaptation):
-            return self._predict(classes, adaptation, ready(query_images, "query_images"))
+            with _not_empty(query_images, "There is no query: send query_images."):
+                images = ready(query_images, "query_images")
+            return self._predict(classes, adaptation, images)
 
         def adapt_and_predict(support_images, support_labels, query_images):
             adaptation = adapt(support_images, support_labels)
@@ -74,10 +78,9 @@ class ServingModule:
 
     def _adapt(self, images, names):
         sizes = tf.shape(images)[0], tf.size(names)
-        with tf.control_dependencies([require(sizes[0] > 0, "The support set is empty: send support_images.")]):
-            same_length = require(
-                tf.equal(*sizes), "support_images and support_labels must have the same length; they have", *sizes
-            )
+        same_length = require(
+            tf.equal(*sizes), "support_images and support_labels must have the same length; they have", *sizes
+        )
         with tf.control_dependencies([same_length]):
             classes, labels = tf.unique(names)
         few_enough = require(
@@ -89,9 +92,7 @@ class ServingModule:
             return {"classes": tf.identity(classes), **self._method.adapt(images, labels)}
 
     def _predict(self, classes, adaptation, images):
-        not_empty = require(tf.shape(images)[0] > 0, "There is no query: send query_images.")
-        with tf.control_dependencies([not_empty]):
-            logits = self._method.classify(adaptation, images)
+        logits = self._method.classify(adaptation, images)
         probabilities = tf.nn.softmax(tf.cast(logits[:, : tf.size(classes)], tf.float32))
         return {"probabilities": probabilities, "predictions": tf.gather(classes, tf.argmax(probabilities, axis=-1))}
 
@@ -126,3 +127,8 @@ class ServingModule:
             parallel_iterations=_PICTURES_AT_ONCE,
             fn_output_signature=tf.TensorSpec(self.image_shape, tf.float32),
         )
+
+
+def _not_empty(images, words):
+    """Within it there is at least one image."""
+    return tf.control_dependencies([require(tf.shape(images)[0] > 0, words)])

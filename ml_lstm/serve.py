@@ -1,0 +1,80 @@
+"""Serves exported models as TensorFlow Serving does: python -m ml_lstm.serve --model_base_path=MODELS/NAME"""
+
+import ipaddress
+import os
+from pathlib import Path
+
+from absl import flags, logging
+from google.protobuf import text_format
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+from ml_lstm import command
+from ml_lstm.errors import UserError
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """What `serve` takes; names shared with tensorflow_model_server mean the same."""
+    flags.DEFINE_string("model_base_path", None, "Directory of a model's versions, MODELS/NAME.")
+    flags.DEFINE_string("model_name", None, "What callers name that model; unset: the directory's name.")
+    flags.DEFINE_string(
+        "model_config_file",
+        None,
+        "TensorFlow Serving's ModelServerConfig, in place of --model_base_path: several "
+        "models, version policies and labels.",
+    )
+    flags.mark_flags_as_mutual_exclusive(["model_base_path", "model_config_file"], required=True)
+    flags.DEFINE_string(
+        "host", "127.0.0.1", "Address to listen at. Beyond the loopback anyone who reaches it is answered."
+    )
+    flags.DEFINE_integer("rest_api_port", 8501, "Port of the REST interface; 0: any that is free.", 0, 65535)
+    flags.DEFINE_integer("port", 8500, "Port of the gRPC interface; 0: any that is free.", 0, 65535)
+    flags.DEFINE_float("file_system_poll_wait_seconds", 1, "Seconds between looks for new versions.", lower_bound=0.01)
+    flags.DEFINE_integer("max_request_bytes", 16 * 1024**2, "Bytes of a request.", lower_bound=1)
+    flags.DEFINE_integer("max_images", 1000, "Support images and queries of a request.", lower_bound=1)
+    flags.DEFINE_integer("max_concurrent", os.cpu_count(), "Requests computed at the same time.", lower_bound=1)
+    flags.DEFINE_integer(
+        "max_waiting", 64, "Requests that wait to be computed; more are refused with 429.", lower_bound=0
+    )
+
+
+def main() -> None:
+    """Serves until it gets SIGTERM or SIGINT."""
+    try:
+        from ml_lstm.serving.server.predictor import Limits
+        from ml_lstm.serving.server.run import serve
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is not installed: pip install 'ml_lstm[serve]'.") from None
+
+    if not _is_loopback(FLAGS.host):
+        logging.warning(
+            "Anyone who reaches %s is answered: there is neither authentication nor encryption.", FLAGS.host
+        )
+    limits = Limits(FLAGS.max_request_bytes, FLAGS.max_images, FLAGS.max_concurrent, FLAGS.max_waiting)
+    serve(_config(), limits, FLAGS.host, FLAGS.rest_api_port, FLAGS.port, FLAGS.file_system_poll_wait_seconds)
+
+
+def _config():
+    config = ModelServerConfig()
+    if FLAGS.model_base_path:
+        directory = Path(FLAGS.model_base_path).absolute()
+        config.model_config_list.config.add(name=FLAGS.model_name or directory.name, base_path=str(directory))
+        return config
+    try:
+        return text_format.Parse(Path(FLAGS.model_config_file).read_text(), config)
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise UserError(f"{FLAGS.model_config_file} is no ModelServerConfig: {error}") from None
+
+
+def _is_loopback(host):
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+if __name__ == "__main__":
+    define_flags()
+    logging.set_verbosity(logging.INFO)
+    command.run(main)

@@ -1,0 +1,39 @@
+"""What a model or a server answers in place of an answer: a code of gRPC and a sentence."""
+
+import re
+
+import grpc
+import tensorflow as tf
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class Refusal(Exception):
+    """Why a request is not answered.
+
+    Attributes:
+        code: what kind of problem it is.
+        message: a sentence that says what is wrong and, if it is the caller's to mend, what to do.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str):
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def invalid(message: str) -> Refusal:
+    """A refusal of a request that is wrong in itself."""
+    return Refusal(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+def refusal_by(error: tf.errors.OpError) -> Refusal:
+    """What TensorFlow's error says to the caller of the model."""
+    return Refusal(_CODES[error.error_code], sentence(error))
+
+
+def sentence(error: tf.errors.OpError) -> str:
+    """What TensorFlow says went wrong, without where in the graph and where an assertion's data begin and end."""
+    line = error.message.split("\n\t [[")[0].splitlines()[-1]
+    line = re.sub(r"\{\{.*?\}\}|\[Op:.*|\(0\) \w+: |assertion failed: ", "", line)
+    return " ".join(re.sub(r"[\[\]]", "", line).split())

@@ -1,0 +1,193 @@
+"""TensorFlow Serving's REST interface: predict, status and metadata, and the server's metrics."""
+
+import asyncio
+import functools
+import re
+
+import grpc
+import orjson
+from absl import logging
+from google.protobuf import json_format
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
+from tensorflow_serving.apis.model_pb2 import ModelSpec
+
+from ml_lstm.serving.refusals import Refusal
+from ml_lstm.serving.server import tensors
+from ml_lstm.serving.server.predictor import Predictor
+from ml_lstm.serving.server.recorder import Recorder
+from ml_lstm.serving.server.store import ModelStore
+
+_JSON = "application/json"
+_BODY_SECONDS = 60
+_MODEL = r"(?P<name>[^/:]+)(/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
+_PREDICT = re.compile(f"{_MODEL}:predict")
+_OTHER_VERBS = re.compile(f"{_MODEL}:(classify|regress)")
+_METADATA = re.compile(f"{_MODEL}/metadata")
+_STATUS = re.compile(_MODEL)
+_HTTP_STATUSES = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+}
+
+
+def rest_app(store: ModelStore, predictor: Predictor, recorder: Recorder) -> ASGIApp:
+    """The ASGI application.
+
+    Args:
+        store: the models.
+        predictor: answers predict requests.
+        recorder: gets a record of every request.
+    """
+    api = _Api(store, predictor, recorder)
+    app = Starlette(
+        routes=[
+            Route("/v1/models/{path:path}", api.get, methods=["GET"]),
+            Route("/v1/models/{path:path}", api.post, methods=["POST"]),
+            Route("/metrics", api.metrics, methods=["GET"]),
+            Route("/{path:path}", api.nothing, methods=["GET", "POST"]),
+        ],
+        exception_handlers={Refusal: _refused, HTTPException: _http_error, Exception: _failed},
+    )
+    return _Recorded(app, recorder)
+
+
+class _Api:
+    def __init__(self, store, predictor, recorder):
+        self._store = store
+        self._predictor = predictor
+        self._recorder = recorder
+
+    async def get(self, request: Request) -> Response:
+        path = request.path_params["path"]
+        if match := _METADATA.fullmatch(path):
+            return _json(self._metadata(_spec(match)))
+        if match := _STATUS.fullmatch(path):
+            return _json(_message(self._store.status(_spec(match))))
+        if _PREDICT.fullmatch(path):
+            raise HTTPException(405, "Predictions are asked for by POST.")
+        raise _no_such_path(request)
+
+    async def post(self, request: Request) -> Response:
+        path = request.path_params["path"]
+        if match := _PREDICT.fullmatch(path):
+            with self._predictor.place():
+                body = await self._body(request)
+                content = await self._predictor.run(self._predict, _spec(match), body, request.scope["record"])
+            return Response(content, media_type=_JSON)
+        if _OTHER_VERBS.fullmatch(path):
+            raise HTTPException(400, "The model's signatures answer :predict only.")
+        raise _no_such_path(request)
+
+    async def metrics(self, request: Request) -> Response:
+        content, media_type = self._recorder.metrics()
+        return Response(content, headers={"Content-Type": media_type})
+
+    async def nothing(self, request: Request) -> Response:
+        raise _no_such_path(request)
+
+    def _predict(self, spec, body, record):
+        request = tensors.request_from_json(body)
+        spec.signature_name = request["signature_name"]
+        inputs = functools.partial(tensors.inputs_from_json, request)
+        _, outputs = self._predictor.predict(spec, inputs, record)
+        return tensors.response_to_json(outputs, rows="instances" in request)
+
+    def _metadata(self, spec):
+        version = self._store.resolve(spec)
+        spec.version.value = version.number
+        signatures = SignatureDefMap(signature_def=version.signature_defs)
+        return {"model_spec": _message(spec), "metadata": {"signature_def": _message(signatures)}}
+
+    async def _body(self, request):
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise HTTPException(415, "A body must not be compressed.")
+        limit = self._predictor.limits.request_bytes
+        too_large = HTTPException(
+            413, f"A request may have at most {limit} bytes; send picture files, or the queries in parts."
+        )
+        if int(request.headers.get("Content-Length", 0)) > limit:
+            raise too_large
+        chunks, size = [], 0
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > limit:
+                        raise too_large
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise HTTPException(408, f"The body did not arrive within {_BODY_SECONDS} seconds.") from None
+        except ClientDisconnect:
+            raise HTTPException(400, "The caller left before the body had arrived.") from None
+        return b"".join(chunks)
+
+
+class _Recorded:
+    """Middleware: gives every request a record, `scope["record"]`, with its HTTP status in the end."""
+
+    def __init__(self, app: ASGIApp, recorder: Recorder):
+        self._app = app
+        self._recorder = recorder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = (scope.get("client") or ("unknown",))[0]
+        call = f"{scope['method']} {scope['path']}"
+        with self._recorder.request("REST", call, caller) as record:
+
+            async def note_and_send(message):
+                if message["type"] == "http.response.start":
+                    record.status = str(message["status"])
+                await send(message)
+
+            await self._app(scope | {"record": record}, receive, note_and_send)
+
+
+def _spec(match):
+    spec = ModelSpec(name=match["name"])
+    if match["version"]:
+        spec.version.value = int(match["version"])
+    elif match["label"]:
+        spec.version_label = match["label"]
+    return spec
+
+
+def _message(proto):
+    return json_format.MessageToDict(proto, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def _json(content, status=200, headers=None):
+    return Response(orjson.dumps(content), status, headers, media_type=_JSON)
+
+
+def _no_such_path(request):
+    return HTTPException(404, f"There is nothing at {request.url.path}; try /v1/models/NAME:predict.")
+
+
+def _error(request, status, message, headers=None):
+    request.scope["record"].problem = message
+    return _json({"error": message}, status, headers)
+
+
+async def _refused(request, refusal):
+    status = _HTTP_STATUSES.get(refusal.code, 500)
+    return _error(request, status, refusal.message, {"Retry-After": "1"} if status == 429 else None)
+
+
+async def _http_error(request, error):
+    return _error(request, error.status_code, error.detail, error.headers)
+
+
+async def _failed(request, error):
+    logging.exception("While answering %s", request.url.path)
+    return _error(request, 500, "The server failed at this request; its log says more.")

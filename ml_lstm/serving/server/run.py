@@ -1,0 +1,110 @@
+"""The server from its start to its end."""
+
+import asyncio
+import signal
+import socket
+
+import uvicorn
+from absl import logging
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+from ml_lstm.errors import UserError
+from ml_lstm.serving.server.grpc_services import grpc_server
+from ml_lstm.serving.server.predictor import Limits, Predictor
+from ml_lstm.serving.server.recorder import Recorder
+from ml_lstm.serving.server.rest import rest_app
+from ml_lstm.serving.server.store import ModelStore
+
+_LAST_REQUESTS_SECONDS = 30
+
+
+def serve(
+    config: ModelServerConfig, limits: Limits, host: str, rest_api_port: int, port: int, poll_seconds: float
+) -> None:
+    """Serves until SIGTERM or SIGINT, then answers what has begun and returns.
+
+    Args:
+        config: the models.
+        limits: of requests.
+        host: address to listen at.
+        rest_api_port: for REST; 0 for any that is free.
+        port: for gRPC; 0 for any that is free.
+        poll_seconds: between looks for new versions.
+
+    Raises:
+        UserError: if a port is taken, or no model can be loaded.
+    """
+    asyncio.run(_serve(config, limits, host, rest_api_port, port, poll_seconds))
+
+
+async def _serve(config, limits, host, rest_api_port, port, poll_seconds):
+    store = ModelStore(config)
+    predictor = Predictor(store, limits)
+    recorder = Recorder(store)
+    grpc_listener = grpc_server(store, predictor, recorder)
+    with _listener(host, rest_api_port) as rest_socket:
+        port = _add_port(grpc_listener, host, port)
+        await asyncio.to_thread(store.refresh)
+        _require_a_version(store, config)
+        rest_listener = uvicorn.Server(
+            uvicorn.Config(
+                rest_app(store, predictor, recorder),
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_LAST_REQUESTS_SECONDS,
+            )
+        )
+        await grpc_listener.start()
+        watching = asyncio.create_task(_watch(store, poll_seconds))
+        # uvicorn raises the signal that ended it once more.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        address = f"[{host}]" if ":" in host else host
+        logging.info("REST at http://%s:%d, gRPC at %s:%d", address, rest_socket.getsockname()[1], address, port)
+        await rest_listener.serve(sockets=[rest_socket])
+        watching.cancel()
+        await grpc_listener.stop(_LAST_REQUESTS_SECONDS)
+        await asyncio.to_thread(predictor.close)
+        logging.info("Stopped")
+
+
+async def _watch(store, seconds):
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await asyncio.to_thread(store.refresh)
+        except Exception:  # a directory may vanish at any moment; what is loaded is served on
+            logging.exception("While looking for new versions")
+
+
+def _listener(host, port):
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise UserError(f"{host}:{port}: {error.strerror}: choose another --rest_api_port or --host.") from None
+    # Connections inherit it; asyncio sets it only where a socket names its protocol. Without it an answer waits for
+    # the caller to acknowledge its headers, 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _add_port(server, host, port):
+    try:
+        return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    except RuntimeError:
+        raise UserError(
+            f"{host}:{port} is taken, or no address of this machine: choose another --port or --host."
+        ) from None
+
+
+def _require_a_version(store, config):
+    available = {name for name, _ in store.available()}
+    for model in config.model_config_list.config:
+        if model.name not in available:
+            raise UserError(
+                f"{model.base_path} has no version that loads: export one, python -m ml_lstm.export --run_dir=RUN "
+                f"--export_dir={model.base_path}."
+            )

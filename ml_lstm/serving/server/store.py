@@ -1,0 +1,218 @@
+"""Which models and versions are served: TensorFlow Serving's configuration, followed as directories change."""
+
+import gc
+import threading
+import time
+from pathlib import Path
+
+import grpc
+from absl import logging
+from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusResponse, ModelVersionStatus
+from tensorflow_serving.apis.model_pb2 import ModelSpec
+from tensorflow_serving.apis.status_pb2 import StatusProto
+from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
+
+from ml_lstm.errors import UserError
+from ml_lstm.serving.refusals import Refusal, invalid
+from ml_lstm.serving.server.version import Version
+
+
+class ModelStore:
+    """The configured models. A new version is taken into use when it is loaded and warmed up, and only then does an
+    old one go, after its last request.
+
+    Args:
+        config: as TensorFlow Serving reads it: `name`, `base_path`, `model_version_policy` and `version_labels` of
+            each model are followed.
+
+    Raises:
+        UserError: for a configuration without models, or with one that has no name or directory.
+    """
+
+    def __init__(self, config: ModelServerConfig):
+        problem = _problem(config)
+        if problem:
+            raise UserError(f"The model configuration {problem}.")
+        self._models = {model.name: _Model(model) for model in config.model_config_list.config}
+        # Nothing else can be loaded over the network.
+        self._base_paths = {(model.name, model.base_path) for model in config.model_config_list.config}
+        self._changing = threading.Lock()
+
+    def refresh(self) -> None:
+        """Loads the versions that should be served and are not, then drops those that should not; takes seconds."""
+        with self._changing:
+            changes = [model.refresh() for model in self._models.values()]
+        if any(changes):
+            # The memory of a version goes with the cycles it is in. What is left stays: to look through all the
+            # objects of TensorFlow again and again would cost single requests a sixth of a second.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+
+    def reconfigure(self, config: ModelServerConfig) -> None:
+        """Follows other version policies and labels of the models that the server was started with.
+
+        Raises:
+            Refusal: for anything else in `config`; nothing has changed then.
+        """
+        problem = _problem(config)
+        if problem:
+            raise invalid(f"The model configuration {problem}.")
+        models = config.model_config_list.config
+        if {(model.name, model.base_path) for model in models} != self._base_paths:
+            served = ", ".join(f"{name} from {base_path}" for name, base_path in sorted(self._base_paths))
+            raise Refusal(
+                grpc.StatusCode.PERMISSION_DENIED,
+                f"A running server changes version policies and labels only; it serves {served}. Restart it to serve "
+                "others.",
+            )
+        with self._changing:
+            for model in models:
+                self._models[model.name].config = model
+        self.refresh()
+
+    def resolve(self, spec: ModelSpec) -> Version:
+        """The version that a request asks for.
+
+        Raises:
+            Refusal: if it is not served.
+        """
+        return self._model(spec).resolve(spec)
+
+    def status(self, spec: ModelSpec) -> GetModelStatusResponse:
+        """The states of a model's versions, the newest first, or of the one version that `spec` names.
+
+        Raises:
+            Refusal: if there is no such model or version.
+        """
+        statuses = self._model(spec).chosen_statuses(spec)
+        return GetModelStatusResponse(model_version_status=statuses)
+
+    def available(self) -> list[tuple[str, int]]:
+        """Names and version numbers that can be asked now."""
+        return [(name, number) for name, model in self._models.items() for number in sorted(model.versions)]
+
+    def _model(self, spec):
+        try:
+            return self._models[spec.name]
+        except KeyError:
+            raise Refusal(
+                grpc.StatusCode.NOT_FOUND,
+                f"There is no model {spec.name!r}; this server has {', '.join(sorted(self._models))}.",
+            ) from None
+
+
+class _Model:
+    """One model's versions; `versions` are those that answer."""
+
+    def __init__(self, config: ModelConfig):
+        self.config = config
+        self.versions: dict[int, Version] = {}
+        self._statuses: dict[int, ModelVersionStatus] = {}
+        self._failed = {}
+
+    def resolve(self, spec):
+        versions = self.versions
+        number = self._number(spec)
+        if number is None and versions:
+            number = max(versions)
+        if number not in versions:
+            wanted = "" if number is None else f" {number}"
+            available = ", ".join(map(str, sorted(versions))) or "none"
+            raise self._not_found(f"has no version{wanted} that is available; available: {available}")
+        return versions[number]
+
+    def chosen_statuses(self, spec):
+        number = self._number(spec)
+        if number is None:
+            return [status for _, status in sorted(self._statuses.items(), reverse=True)]
+        if number not in self._statuses:
+            raise self._not_found(f"has no version {number}")
+        return [self._statuses[number]]
+
+    def _number(self, spec):
+        """The version that `spec` names by number or label; None if it names none."""
+        if spec.HasField("version"):
+            return spec.version.value
+        if not spec.version_label:
+            return None
+        try:
+            return self.config.version_labels[spec.version_label]
+        except KeyError:
+            labels = ", ".join(sorted(self.config.version_labels)) or "none"
+            raise self._not_found(f"has no label {spec.version_label!r}; labels: {labels}") from None
+
+    def _not_found(self, problem):
+        return Refusal(grpc.StatusCode.NOT_FOUND, f"The model {self.config.name} {problem}.")
+
+    def refresh(self):
+        """Returns whether anything has changed."""
+        directories = self._directories()
+        wanted = self._wanted(directories)
+        before = self.versions
+        for number in sorted(wanted - self.versions.keys()):
+            self._load(number, directories[number])
+        if wanted & self.versions.keys():
+            for number in sorted(self.versions.keys() - wanted):
+                self._drop(number)
+        return self.versions is not before
+
+    def _directories(self):
+        try:
+            entries = list(Path(self.config.base_path).iterdir())
+        except OSError as error:
+            # What is loaded is served on.
+            logging.log_every_n_seconds(logging.WARNING, "%s: %s", 60, self.config.base_path, error.strerror)
+            return {}
+        return {int(entry.name): entry for entry in entries if entry.name.isdecimal() and entry.is_dir()}
+
+    def _wanted(self, directories):
+        policy = self.config.model_version_policy
+        if policy.HasField("all"):
+            return set(directories)
+        if policy.HasField("specific"):
+            return set(policy.specific.versions) & directories.keys()
+        return set(sorted(directories)[-max(policy.latest.num_versions, 1) :])
+
+    def _load(self, number, directory):
+        # Whoever copies a model here bit by bit may not be ready yet: tried again once there is more of it.
+        contents = {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
+        if self._failed.get(number) == contents:
+            return
+        self._set(number, ModelVersionStatus.LOADING)
+        started = time.monotonic()
+        try:
+            version = Version(directory)
+        except Exception as error:  # whatever is wrong with a model must not stop the others
+            self._failed[number] = contents
+            problem = " ".join(str(error).split()) or type(error).__name__
+            self._set(number, ModelVersionStatus.END, problem)
+            logging.error("%s: version %d does not load: %s", self.config.name, number, problem)
+            return
+        self._failed.pop(number, None)
+        self.versions = self.versions | {number: version}
+        self._set(number, ModelVersionStatus.AVAILABLE)
+        logging.info("%s: version %d available after %.1f s", self.config.name, number, time.monotonic() - started)
+
+    def _drop(self, number):
+        # Requests that hold it are answered by it; with the last of them its memory goes.
+        self.versions = {other: version for other, version in self.versions.items() if other != number}
+        self._set(number, ModelVersionStatus.END)
+        logging.info("%s: version %d dropped", self.config.name, number)
+
+    def _set(self, number, state, problem=""):
+        code = grpc.StatusCode.UNKNOWN if problem else grpc.StatusCode.OK
+        problem = StatusProto(error_code=code.value[0], error_message=problem)
+        status = ModelVersionStatus(version=number, state=state, status=problem)
+        self._statuses = self._statuses | {number: status}
+
+
+def _problem(config):
+    models = config.model_config_list.config
+    if not models:
+        return "names no model: give model_config_list { config { name: ... base_path: ... } }"
+    if not all(model.name and model.base_path for model in models):
+        return "has a model without name or base_path"
+    if len({model.name for model in models}) < len(models):
+        return "names a model twice"
+    return None

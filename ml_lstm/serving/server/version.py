@@ -1,0 +1,95 @@
+"""One version of a model in memory: what it takes, and running it."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef, TensorInfo
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+from ml_lstm.serving.refusals import invalid, refusal_by
+
+_DEFAULT_SIGNATURE = "serving_default"
+
+
+class Version:
+    """A SavedModel, loaded and warmed up. Its methods may be called from several threads at once.
+
+    Args:
+        directory: `BASE_PATH/<number>`.
+
+    Raises:
+        Exception: of any kind, if TensorFlow cannot load it.
+
+    Attributes:
+        number: of the version.
+        signature_defs: TensorFlow's description of its signatures, by name.
+    """
+
+    def __init__(self, directory: Path):
+        self.number = int(directory.name)
+        saved_model = SavedModel.FromString((directory / "saved_model.pb").read_bytes())
+        self.signature_defs = dict(saved_model.meta_graphs[0].signature_def)
+        # Kept, as the signatures hold the weights weakly.
+        self._model = tf.saved_model.load(str(directory))
+        self._warm_up(directory / "assets.extra" / "tf_serving_warmup_requests")
+
+    def signature(self, name: str) -> tuple[str, SignatureDef]:
+        """A signature and its name in full.
+
+        Args:
+            name: the caller's; empty for the default.
+
+        Raises:
+            Refusal: if there is none of that name.
+        """
+        name = name or _DEFAULT_SIGNATURE
+        if name not in self._model.signatures:
+            raise invalid(f"Unknown signature {name!r}; the model has {', '.join(sorted(self._model.signatures))}.")
+        return name, self.signature_defs[name]
+
+    def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Answers a request.
+
+        Args:
+            signature: its name in full.
+            inputs: by name; strings as arrays of `bytes` objects.
+
+        Returns:
+            The outputs, by name.
+
+        Raises:
+            Refusal: if the inputs are not those of the signature, or the model refuses them.
+        """
+        expected = self.signature_defs[signature].inputs
+        if inputs.keys() != expected.keys():
+            problems = [f"lacks {name}" for name in sorted(expected.keys() - inputs.keys())]
+            problems += [f"does not take {name}" for name in sorted(inputs.keys() - expected.keys())]
+            raise invalid(f"The request for {signature} {' and '.join(problems)}.")
+        tensors = {name: _tensor(name, expected[name], array) for name, array in inputs.items()}
+        try:
+            outputs = self._model.signatures[signature](**tensors)
+        except tf.errors.OpError as error:
+            raise refusal_by(error) from None
+        return {name: output.numpy() for name, output in outputs.items()}
+
+    def _warm_up(self, path):
+        if not path.exists():
+            return
+        for record in tf.data.TFRecordDataset(str(path)):
+            request = PredictionLog.FromString(record.numpy()).predict_log.request
+            inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+            self.run(request.model_spec.signature_name, inputs)
+
+
+def _tensor(name: str, expected: TensorInfo, array: np.ndarray) -> tf.Tensor:
+    dtype, shape = tf.as_dtype(expected.dtype), tf.TensorShape(expected.tensor_shape)
+    got = tf.string if array.dtype == object else tf.as_dtype(array.dtype)
+    if got != dtype or not shape.is_compatible_with(array.shape):
+        raise invalid(f"{name} must be {dtype.name} {_text(shape)}; got {got.name} {_text(array.shape)}.")
+    return tf.constant(array, dtype)
+
+
+def _text(shape):
+    return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
