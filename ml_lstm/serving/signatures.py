@@ -100,11 +100,14 @@ class ServingModule:
         """uint8 or float [n, H, W, C] in [0, 255] as float32 [n, height, width, C] in [0, 1]."""
         *size, channels = self.image_shape
         shape = tf.shape(images)
-        fits = require(
-            tf.equal(shape[3], channels), f"{name} must have {channels} channel(s) in the last dimension; got", shape[3]
-        )
         not_flat = require(tf.reduce_min(shape[1:3]) > 0, f"{name} must be at least one pixel high and wide.")
-        with tf.control_dependencies([fits, not_flat]):
+        with tf.control_dependencies([not_flat]):
+            fits = require(
+                tf.equal(shape[3], channels),
+                f"{name} must have {channels} channel(s) in the last dimension; got",
+                shape[3],
+            )
+        with tf.control_dependencies([fits]):
             pixels = tf.ensure_shape(tf.cast(images, tf.float32), [None, None, None, channels])
         resized = tf.cond(
             tf.reduce_all(tf.equal(shape[1:3], size)),

@@ -43,8 +43,9 @@ class ModelStore:
         with self._changing:
             changes = [model.refresh() for model in self._models.values()]
         if any(changes):
-            # The memory of a version goes with the cycles it is in. What is left stays: to look through all the
-            # objects of TensorFlow again and again would cost single requests a sixth of a second.
+            # What a version was goes with the cycles of objects that it is in. What is left is out of the collector's
+            # sight until the next change: to look through all of TensorFlow's objects held up single requests for a
+            # sixth of a second.
             gc.unfreeze()
             gc.collect()
             gc.freeze()
@@ -136,11 +137,10 @@ class _Model:
             return spec.version.value
         if not spec.version_label:
             return None
-        try:
-            return self.config.version_labels[spec.version_label]
-        except KeyError:
-            labels = ", ".join(sorted(self.config.version_labels)) or "none"
-            raise self._not_found(f"has no label {spec.version_label!r}; labels: {labels}") from None
+        labels = self.config.version_labels
+        if spec.version_label not in labels:  # to index a map of a proto adds the key
+            raise self._not_found(f"has no label {spec.version_label!r}; labels: {', '.join(sorted(labels)) or 'none'}")
+        return labels[spec.version_label]
 
     def _not_found(self, problem):
         return Refusal(grpc.StatusCode.NOT_FOUND, f"The model {self.config.name} {problem}.")

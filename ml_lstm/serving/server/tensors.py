@@ -104,6 +104,8 @@ def from_proto(name: str, proto: TensorProto, max_bytes: int) -> np.ndarray:
     """
     try:
         dtype = tf.as_dtype(proto.dtype)
+        if dtype in (tf.resource, tf.variant):
+            raise ValueError(f"its type is {dtype.name}")
         sizes = [size.size for size in proto.tensor_shape.dim]
         if proto.tensor_shape.unknown_rank or min(sizes, default=0) < 0:
             raise ValueError("its shape is not known")
