@@ -1,0 +1,207 @@
+"""What can be asked of a served few-shot model, whatever carries the requests."""
+
+import abc
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+
+class Answer(NamedTuple):
+    """What the model says of a picture.
+
+    Attributes:
+        prediction: the most probable class.
+        probabilities: by class, in the order in which the support set named them first.
+    """
+
+    prediction: str
+    probabilities: dict[str, float]
+
+
+class ServingError(Exception):
+    """A request without an answer.
+
+    Attributes:
+        message: one line, in the server's own words where it has some.
+        code: HTTP status, over gRPC the one that TensorFlow Serving's REST API has for the same trouble: 400 for
+            a bad request, 429 or 503 for a server with too much to do, 503 also where nobody answers, 504 for no
+            answer in time. None for an answer that is no few-shot model's.
+    """
+
+    def __init__(self, message: str, code: int | None):
+        super().__init__(message, code)
+        self.message = message
+        self.code = code
+
+    def __str__(self):
+        return self.message
+
+
+class Client(abc.ABC):
+    """A few-shot model at a server; what leaves with the context is its connections.
+
+    Requests change nothing at the server. One that is turned away by a server with too much to do (429, 503) is
+    sent again, 5 times in all, with pauses that grow.
+
+    Shapes: S support pictures, Q queries, K classes.
+
+    Args:
+        where: the server's address, for messages.
+        model: its name there.
+        version: of the model; by default the server's choice, the newest.
+        label: of a version, as the server's configuration gives it, instead of `version`.
+        timeout: seconds.
+
+    Raises:
+        ValueError: for both `version` and `label`, or a `timeout` that is not positive.
+    """
+
+    _attempts = 5
+    _first_pause_seconds = 0.2
+
+    def __init__(self, where: str, model: str, version: int | None, label: str | None, timeout: float):
+        if version is not None and label is not None:
+            raise ValueError(f"Give version or label, not both; got version={version!r}, label={label!r}.")
+        if not timeout > 0:
+            raise ValueError(f"timeout must be positive, in seconds; got {timeout!r}.")
+        self._where, self._model, self._version, self._label = where, model, version, label
+        self._timeout = timeout
+
+    def adapt_and_predict(
+        self, support_images: Sequence[bytes], support_labels: Sequence[str], query_images: Sequence[bytes]
+    ) -> list[Answer]:
+        """Learns classes from pictures and classifies others, in one request.
+
+        Args:
+            support_images: S picture files: JPEG, PNG, BMP or GIF, of any size.
+            support_labels: the class of each.
+            query_images: Q picture files.
+
+        Returns:
+            Q answers.
+
+        Raises:
+            ServingError: if the server refuses, for one the picture that it cannot read, or does not answer.
+        """
+        outputs = self._ask(
+            "adapt_and_predict_encoded",
+            self._support(support_images, support_labels) | self._queries(query_images),
+            ("classes", "probabilities", "predictions"),
+        )
+        return self._answers(outputs["classes"], outputs)
+
+    def adapt(self, support_images: Sequence[bytes], support_labels: Sequence[str]) -> Mapping[str, Any]:
+        """Learns classes from pictures.
+
+        Args:
+            support_images: S picture files: JPEG, PNG, BMP or GIF, of any size.
+            support_labels: the class of each.
+
+        Returns:
+            What `predict` of this kind of client needs, as often as one likes. It means something to the version
+            of the model that made it only: once the server has gone on to a newer one, adapt again, or name a
+            version from the start.
+
+        Raises:
+            ServingError: if the server refuses, for one the picture that it cannot read, or does not answer.
+        """
+        return self._ask("adapt_encoded", self._support(support_images, support_labels), ("classes",))
+
+    def predict(self, adaptation: Mapping[str, Any], query_images: Sequence[bytes]) -> list[Answer]:
+        """Classifies pictures, each on its own.
+
+        Args:
+            adaptation: what `adapt` returned.
+            query_images: Q picture files.
+
+        Returns:
+            Q answers.
+
+        Raises:
+            ServingError: if the server refuses, for one the picture that it cannot read, or does not answer.
+        """
+        inputs = {**adaptation, **self._queries(query_images)}
+        return self._answers(
+            adaptation["classes"], self._ask("predict_encoded", inputs, ("probabilities", "predictions"))
+        )
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Closes the connections."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _support(self, images, labels):
+        return {"support_images": self._pictures(images), "support_labels": self._names(labels)}
+
+    def _queries(self, images):
+        return {"query_images": self._pictures(images)}
+
+    def _ask(self, signature, inputs, wanted):
+        """The outputs of a signature, `wanted` among them."""
+        outputs = self._outputs(signature, inputs)
+        if not all(name in outputs for name in wanted):
+            raise self._no_few_shot_model()
+        if "classes" in outputs:
+            # They may have come in another form than they are to go back in.
+            outputs["classes"] = self._names(self._checked_texts(outputs["classes"]))
+        return outputs
+
+    def _checked_texts(self, names):
+        try:
+            texts = self._texts(names)
+        except (TypeError, ValueError, KeyError):
+            raise self._no_few_shot_model() from None
+        if not all(isinstance(text, str) for text in texts):
+            raise self._no_few_shot_model()
+        return texts
+
+    def _answers(self, classes, outputs):
+        classes, predictions = self._texts(classes), self._checked_texts(outputs["predictions"])
+        try:
+            rows = [dict(zip(classes, row, strict=True)) for row in self._rows(outputs["probabilities"])]
+            return [Answer(prediction, row) for prediction, row in zip(predictions, rows, strict=True)]
+        except (TypeError, ValueError):
+            raise self._no_few_shot_model() from None
+
+    def _no_few_shot_model(self):
+        return ServingError(
+            f"{self._where}: the model {self._model} does not answer as a few-shot model does: "
+            "name one that ml_lstm exported.",
+            None,
+        )
+
+    @abc.abstractmethod
+    def _pictures(self, images: Sequence[bytes]) -> Any:
+        """[n] as it is sent."""
+
+    @abc.abstractmethod
+    def _names(self, texts: Sequence[str]) -> Any:
+        """[n] as it is sent."""
+
+    @abc.abstractmethod
+    def _texts(self, names: Any) -> list[str]:
+        """[n] as it was received."""
+
+    @abc.abstractmethod
+    def _rows(self, probabilities: Any) -> list[list[float]]:
+        """[Q, K] as they were received."""
+
+    @abc.abstractmethod
+    def _outputs(self, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Sends what `_pictures` and `_names` made, or what was received, and receives."""
+
+
+def sentence(message: str) -> str:
+    """What a server says went wrong, without where in the graph and where an assertion's data begin and end."""
+    # "2 root error(s) found.\n  (0) ..." names the first of them next.
+    line = message.split("\n\t [[")[0].splitlines()[-1] if "\n\t [[" in message else message
+    line = re.sub(r"\{\{.*?\}\}|^\s*\(0\) [\w ]+: ", "", line)
+    before, assertion, data = line.partition("assertion failed: ")
+    if assertion:
+        line = before + re.sub(r"[\[\]]", "", data)
+    return " ".join(line.split())

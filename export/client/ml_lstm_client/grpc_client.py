@@ -1,0 +1,130 @@
+"""The client for TensorFlow Serving's gRPC API. Its messages import TensorFlow: the extra `grpc` installs both."""
+
+import json
+from collections.abc import Sequence
+
+try:
+    import grpc
+    from tensorflow import make_ndarray
+    from tensorflow.core.framework.tensor_pb2 import TensorProto
+    from tensorflow.core.framework.types_pb2 import DT_STRING
+    from tensorflow_serving.apis.predict_pb2 import PredictRequest
+    from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"gRPC needs more (there is no {error.name}): pip install 'ml_lstm_client[grpc]', or use REST."
+    ) from error
+
+from ml_lstm_client.client import Client, ServingError, sentence
+
+_HTTP_STATUS = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+"""As TensorFlow Serving's REST API has them; 500 for the others."""
+
+_LARGEST_MESSAGE = 2**31 - 1
+
+
+class GrpcClient(Client):
+    """A few-shot model behind TensorFlow Serving's gRPC API, without encryption.
+
+    Args:
+        address: host and port of the server.
+        model: its name there.
+        version: of the model; by default the server's choice, the newest.
+        label: of a version, as the server's configuration gives it, instead of `version`.
+        timeout: seconds to wait for an answer, those of sending it again included.
+
+    Raises:
+        ValueError: for both `version` and `label`, or a `timeout` that is not positive.
+    """
+
+    def __init__(
+        self,
+        address: str = "localhost:8500",
+        model: str = "few_shot",
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float = 60.0,
+    ):
+        super().__init__(address, model, version, label, timeout)
+        self._channel = grpc.insecure_channel(
+            address,
+            options=[
+                ("grpc.max_send_message_length", _LARGEST_MESSAGE),
+                ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
+                ("grpc.service_config", self._service_config()),
+                # A request that does not fit into it is not sent again; by default that is 256 KiB.
+                ("grpc.per_rpc_retry_buffer_size", _LARGEST_MESSAGE),
+            ],
+        )
+        self._service = PredictionServiceStub(self._channel)
+
+    def _service_config(self):
+        retries = {
+            "maxAttempts": self._attempts,
+            "initialBackoff": f"{self._first_pause_seconds}s",
+            "maxBackoff": f"{self._first_pause_seconds * 2**self._attempts}s",
+            "backoffMultiplier": 2,
+            "retryableStatusCodes": ["RESOURCE_EXHAUSTED", "UNAVAILABLE"],
+        }
+        service = {"service": "tensorflow.serving.PredictionService"}
+        return json.dumps({"methodConfig": [{"name": [service], "retryPolicy": retries}]})
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def _pictures(self, images):
+        return _strings(images)
+
+    def _names(self, texts):
+        return _strings([text.encode(errors="surrogateescape") for text in texts])
+
+    def _texts(self, names):
+        return [name.decode(errors="surrogateescape") for name in names.string_val]
+
+    def _rows(self, probabilities):
+        return make_ndarray(probabilities).tolist()
+
+    def _outputs(self, signature, inputs):
+        request = PredictRequest(inputs=inputs)
+        request.model_spec.name = self._model
+        request.model_spec.signature_name = signature
+        if self._version is not None:
+            request.model_spec.version.value = self._version
+        if self._label is not None:
+            request.model_spec.version_label = self._label
+        try:
+            return dict(self._service.Predict(request, timeout=self._timeout).outputs)
+        except grpc.RpcError as error:
+            raise ServingError(self._message(error), _HTTP_STATUS.get(error.code(), 500)) from None
+
+    def _message(self, error):
+        said = sentence(error.details() or error.code().name)
+        match error.code():
+            case grpc.StatusCode.UNAVAILABLE:
+                return f"{self._where} is not available ({said}): check the address, and that the server runs."
+            case grpc.StatusCode.DEADLINE_EXCEEDED:
+                return f"{self._where} did not answer within {self._timeout:g} s: send fewer pictures, or wait longer."
+            case grpc.StatusCode.UNIMPLEMENTED:
+                return f"{self._where} does not answer as TensorFlow Serving does ({said}): check the address."
+        return said
+
+
+def _strings(contents: Sequence[bytes]) -> TensorProto:
+    """String [n]."""
+    tensor = TensorProto(dtype=DT_STRING, string_val=contents)
+    tensor.tensor_shape.dim.add(size=len(contents))
+    return tensor

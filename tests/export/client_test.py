@@ -1,0 +1,456 @@
+"""The client without TensorFlow: what it sends is what TensorFlow Serving takes, what it gets is told in one line."""
+
+import base64
+import json
+import math
+import re
+import socket
+import subprocess
+import sys
+import threading
+from concurrent import futures
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import grpc
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis.predict_pb2 import PredictResponse
+from tensorflow_serving.apis.prediction_service_pb2_grpc import (
+    PredictionServiceServicer,
+    add_PredictionServiceServicer_to_server,
+)
+
+import ml_lstm_client
+from ml_lstm_client import Client, RestClient, ServingError
+from ml_lstm_client.client import sentence
+from ml_lstm_client.grpc_client import GrpcClient
+
+SOURCE = Path(ml_lstm_client.__file__).parents[1]
+NOT_UTF8 = b"caf\xe9".decode(errors="surrogateescape")
+
+
+def picture(brightness, size=0):
+    """Begins as a PNG; the stand-in of a model looks at its last byte."""
+    return b"\x89PNG\r\n\x1a\n" + bytes([0, 255] * (size // 2)) + bytes([brightness])
+
+
+class Refusal(Exception):
+    """(HTTP status, gRPC status, message)"""
+
+
+class NearestMean:
+    """Stands in for an exported model: a class is the mean of its pictures' last bytes.
+
+    It speaks bytes and floats; the servers around it speak REST and gRPC.
+
+    Attributes:
+        busy: requests that are still to be turned away.
+        requests: (version, label, signature, inputs) of those that were not.
+    """
+
+    INPUTS = {  # noqa: RUF012
+        "adapt_encoded": {"support_images", "support_labels"},
+        "predict_encoded": {"classes", "means", "query_images"},
+        "adapt_and_predict_encoded": {"support_images", "support_labels", "query_images"},
+    }
+
+    def __init__(self):
+        self.busy = 0
+        self.requests = []
+
+    def run(self, version, label, signature, inputs):
+        if self.busy:
+            self.busy -= 1
+            raise Refusal(429, grpc.StatusCode.RESOURCE_EXHAUSTED, "The queue is full.")
+        self.requests.append((version, label, signature, inputs))
+        if set(inputs) != self.INPUTS[signature]:
+            raise bad_request(f"{signature} takes {sorted(self.INPUTS[signature])}; got {sorted(inputs)}")
+        outputs = dict(inputs)
+        if signature != "predict_encoded":
+            values = self._read(inputs, "support_images")
+            names = inputs["support_labels"]
+            if len(names) != len(values):
+                raise bad_request(assertion("must have the same length; they have", len(values), len(names)))
+            classes = list(dict.fromkeys(names))
+            if len(classes) > 5:
+                raise bad_request(
+                    assertion("The model can tell at most 5 classes apart; the support set has", len(classes))
+                )
+            members = [[v for v, name in zip(values, names, strict=True) if name == c] for c in classes]
+            outputs = {"classes": classes, "means": [sum(m) / len(m) for m in members], **outputs}
+            if signature == "adapt_encoded":
+                return {name: outputs[name] for name in ("classes", "means")}
+        rows = [
+            [math.exp(-abs(value - mean)) for mean in outputs["means"]] for value in self._read(inputs, "query_images")
+        ]
+        rows = [[each / sum(row) for each in row] for row in rows]
+        answers = {
+            "probabilities": rows,
+            "predictions": [outputs["classes"][row.index(max(row))] for row in rows],
+        }
+        return answers if signature == "predict_encoded" else {"classes": outputs["classes"]} | answers
+
+    def _read(self, inputs, name):
+        for index, contents in enumerate(inputs[name]):
+            if contents.endswith(b"damaged"):
+                raise bad_request("Invalid PNG. Failed to initialize decoder.\n\t [[{{node map/while/DecodePng}}]]")
+            if contents.endswith(b"refused"):
+                raise bad_request(assertion(f"{name}: the image at index", index, "has no pixel."))
+        return [contents[-1] / 255 for contents in inputs[name]]
+
+
+def bad_request(message):
+    return Refusal(400, grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+def assertion(*words):
+    """As TensorFlow tells of a tf.debugging.Assert that failed in a server."""
+    listed = " ".join(f"[{word}]" for word in words)
+    node = "{{node map/while/Assert/Assert}}"
+    return (
+        f"2 root error(s) found.\n  (0) INVALID_ARGUMENT: {{{{function_node f_1}}}} assertion failed: {listed}\n"
+        f"\t [[{node}]]\n\t [[map/_7]]\n  (1) INVALID_ARGUMENT: assertion failed: {listed}\n\t [[{node}]]\n"
+        "0 successful operations.\n0 derived errors ignored."
+    )
+
+
+class RestHandler(BaseHTTPRequestHandler):
+    """TensorFlow Serving's REST API around `server.model`."""
+
+    protocol_version = "HTTP/1.1"
+    PATH = re.compile(r"/v1/models/few_shot(?:/versions/(\d+)|/labels/(\w+))?:predict")
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        try:
+            self._answer(200, {"outputs": self._outputs(json.loads(body))})
+        except Refusal as refusal:
+            self._answer(refusal.args[0], {"error": refusal.args[2]})
+
+    def _outputs(self, request):
+        path = self.PATH.fullmatch(self.path)
+        if not path:
+            raise Refusal(404, None, f"Servable not found for request: {self.path}")
+        if request.keys() != {"signature_name", "inputs"}:
+            raise bad_request(f"unexpected members {request.keys()}")
+        inputs = {name: [self._element(name, each) for each in each] for name, each in request["inputs"].items()}
+        version = int(path[1]) if path[1] else None
+        outputs = self.server.model.run(version, path[2], request["signature_name"], inputs)
+        # TensorFlow Serving escapes nothing but what JSON must: bytes that are no UTF-8 leave as they came.
+        return {
+            name: [each.decode(errors="surrogateescape") for each in value] if isinstance(value[0], bytes) else value
+            for name, value in outputs.items()
+        }
+
+    def _element(self, name, value):
+        if isinstance(value, dict) and value.keys() == {"b64"}:
+            return base64.b64decode(value["b64"], validate=True)
+        if name.endswith("_images"):
+            raise bad_request(f"{name}: pictures must be base64")
+        return value.encode() if isinstance(value, str) else value
+
+    def _answer(self, status, value):
+        body = json.dumps(value, ensure_ascii=False).encode(errors="surrogateescape")
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class GrpcService(PredictionServiceServicer):
+    """TensorFlow Serving's gRPC API around a model."""
+
+    def __init__(self, model):
+        self._model = model
+
+    def Predict(self, request, context):
+        spec = request.model_spec
+        if spec.name != "few_shot":
+            context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {spec.name}")
+        inputs = {name: tf.make_ndarray(tensor).tolist() for name, tensor in request.inputs.items()}
+        version = spec.version.value if spec.HasField("version") else None
+        try:
+            outputs = self._model.run(version, spec.version_label or None, spec.signature_name, inputs)
+        except Refusal as refusal:
+            context.abort(*refusal.args[1:])
+        response = PredictResponse()
+        for name, value in outputs.items():
+            response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+        return response
+
+
+@pytest.fixture
+def model():
+    return NearestMean()
+
+
+@pytest.fixture
+def rest_server(model):
+    """Its URL."""
+    yield from served_over_http(RestHandler, model)
+
+
+def served_over_http(handler, model=None):
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads, server.model = True, model
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def grpc_server(model):
+    """Its address."""
+    server = grpc.server(futures.ThreadPoolExecutor(2), options=[("grpc.max_receive_message_length", -1)])
+    add_PredictionServiceServicer_to_server(GrpcService(model), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None)
+
+
+@pytest.fixture
+def free_address():
+    """Where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    return f"127.0.0.1:{port}"
+
+
+@pytest.fixture(params=["rest", "grpc"])
+def transport(request):
+    return request.param
+
+
+@pytest.fixture
+def connect(transport, request):
+    """Makes a client of the server."""
+    where = request.getfixturevalue(f"{transport}_server")
+    kind = {"rest": RestClient, "grpc": GrpcClient}[transport]
+    opened = []
+
+    def open_client(**setting):
+        opened.append(kind(where, **setting))
+        return opened[-1]
+
+    yield open_client
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(Client, "_first_pause_seconds", 0.01)
+
+
+SUPPORT = [picture(0), picture(250), picture(10)], ["night", "day ü", "night"]
+
+
+def test_both_ways_of_asking_give_the_answers_of_the_model(connect):
+    client = connect()
+    queries = [picture(5), picture(255)]
+    answers = client.adapt_and_predict(*SUPPORT, queries)
+    assert [answer.prediction for answer in answers] == ["night", "day ü"]
+    # Means of 5/255 and 250/255: the first query is 0 and 245/255 away from them.
+    night = 1 / (1 + math.exp(-245 / 255))
+    assert answers[0].probabilities == pytest.approx({"night": night, "day ü": 1 - night}, abs=1e-6)
+    assert list(answers[0].probabilities) == ["night", "day ü"]
+    adaptation = client.adapt(*SUPPORT)
+    for _ in range(2):
+        again = client.predict(adaptation, queries)
+        assert [answer.prediction for answer in again] == ["night", "day ü"]
+        assert again[0].probabilities == pytest.approx(answers[0].probabilities, abs=1e-6)
+
+
+def test_an_adaptation_goes_back_as_it_came(connect, model):
+    client = connect()
+    support = [picture(n) for n in (1, 2, 4)], ["a", "b", "b"]
+    client.predict(client.adapt(*support), [picture(1)])
+    sent = model.requests[-1][-1]
+    assert sent["classes"] == [b"a", b"b"]
+    assert sent["means"] == pytest.approx([1 / 255, 3 / 255], rel=1e-7)
+
+
+def test_a_class_name_may_be_any_bytes(connect):
+    client = connect()
+    names = [NOT_UTF8, "zwölf 十二", 'quote " and \\', "nul\0"]
+    pictures = [picture(60 * n) for n in range(4)]
+    adaptation = client.adapt(pictures, names)
+    for answers in (client.predict(adaptation, pictures), client.adapt_and_predict(pictures, names, pictures)):
+        assert [answer.prediction for answer in answers] == names
+        assert list(answers[0].probabilities) == names
+
+
+def test_pictures_reach_the_model_byte_for_byte(connect, model):
+    contents = bytes(range(256)) + b"\0\0"
+    connect().adapt([contents], ["a"])
+    assert model.requests[-1][-1]["support_images"] == [contents]
+
+
+@pytest.mark.parametrize(
+    ("setting", "asked"),
+    [({}, (None, None)), ({"version": 3}, (3, None)), ({"version": 0}, (0, None)), ({"label": "new"}, (None, "new"))],
+)
+def test_the_version_asked_for_is_the_one_that_was_named(connect, model, setting, asked):
+    connect(**setting).adapt(*SUPPORT)
+    assert model.requests[-1][:2] == asked
+
+
+def test_version_and_label_together_are_refused(transport):
+    kind = {"rest": RestClient, "grpc": GrpcClient}[transport]
+    with pytest.raises(ValueError, match=r"not both; got version=1, label='new'"):
+        kind(version=1, label="new")
+    with pytest.raises(ValueError, match="timeout must be positive"):
+        kind(timeout=0)
+
+
+def test_a_url_without_its_scheme_is_refused():
+    with pytest.raises(ValueError, match="'localhost:8501'"):
+        RestClient("localhost:8501")
+
+
+def test_a_refusal_is_the_servers_sentence_alone(connect):
+    client = connect()
+    with pytest.raises(ServingError) as refusal:
+        client.adapt([picture(n) for n in range(6)], list("abcdef"))
+    assert str(refusal.value) == "The model can tell at most 5 classes apart; the support set has 6"
+    assert refusal.value.code == 400
+    with pytest.raises(ServingError, match="Servable not found") as refusal:
+        connect(model="other").adapt(*SUPPORT)
+    assert refusal.value.code == 404
+
+
+def test_a_message_that_is_no_assertion_is_kept_whole():
+    assert sentence("Malformed request:\n POST /v1/models [0]") == "Malformed request: POST /v1/models [0]"
+
+
+def test_a_busy_server_is_asked_again(connect, model):
+    model.busy = 3
+    # Larger than what gRPC keeps for sending it again unless told otherwise.
+    support = [picture(0, 2**20), picture(250)], ["night", "day"]
+    assert connect().adapt_and_predict(*support, [picture(1)])[0].prediction == "night"
+    assert model.busy == 0
+
+
+def test_a_server_that_stays_busy_is_given_up(connect, model):
+    model.busy = 100
+    with pytest.raises(ServingError, match="The queue is full") as refusal:
+        connect().adapt(*SUPPORT)
+    assert refusal.value.code == 429
+    assert model.busy == 95
+
+
+def test_a_pause_is_as_long_as_the_server_asks_within_reason(monkeypatch):
+    pauses = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    wishes = iter(["7", "100000", None])
+
+    class Busy(RestHandler):
+        def _answer(self, status, value):
+            if (wish := next(wishes, "end")) == "end":
+                return super()._answer(status, value)
+            self.send_response(503)
+            if wish:
+                self.send_header("Retry-After", wish)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    for url in served_over_http(Busy, NearestMean()):
+        with RestClient(url) as client:
+            client.adapt(*SUPPORT)
+    assert pauses[:2] == [7, 30]
+    assert 0 < pauses[2] < 1
+
+
+def test_nobody_there_is_one_line(transport, free_address):
+    client = RestClient(f"http://{free_address}") if transport == "rest" else GrpcClient(free_address)
+    with client, pytest.raises(ServingError, match=f"{free_address}.*refused.*check the address") as refusal:
+        client.adapt(*SUPPORT)
+    assert refusal.value.code == 503
+    assert "\n" not in str(refusal.value)
+
+
+def test_no_answer_in_time_is_one_line(transport):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        client = (
+            RestClient(f"http://{address}", timeout=0.2) if transport == "rest" else GrpcClient(address, timeout=0.2)
+        )
+        with client, pytest.raises(ServingError, match=f"{address} did not answer within 0.2 s") as refusal:
+            client.adapt(*SUPPORT)
+        assert refusal.value.code == 504
+
+
+@pytest.mark.parametrize("body", [b"<html>Welcome", b"\xff\xfe", b"[]", b'{"outputs": 3}', b'{"error": 7}', b""])
+@pytest.mark.parametrize("status", [200, 404, 302])
+def test_what_is_no_model_server_is_told(body, status):
+    class Other(RestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    for url in served_over_http(Other):
+        with (
+            RestClient(url) as client,
+            pytest.raises(ServingError, match=f"{url}.* answered {status} .*not as") as told,
+        ):
+            client.adapt(*SUPPORT)
+        assert told.value.code == (404 if status == 404 else None)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        {"scores": [1.0]},
+        {"classes": ["a"], "predictions": ["a"], "probabilities": [1.0]},
+        {"classes": ["a", "b"], "predictions": ["a"], "probabilities": [[1.0]]},
+        {"classes": 3, "predictions": 3, "probabilities": 3},
+        {"classes": [1], "predictions": ["a"], "probabilities": [[1.0]]},
+        {"classes": ["a"], "predictions": [{}], "probabilities": [[1.0]]},
+    ],
+)
+def test_a_model_of_another_kind_is_told(outputs):
+    class Other(RestHandler):
+        def _outputs(self, _):
+            return outputs
+
+    for url in served_over_http(Other):
+        with RestClient(url) as client, pytest.raises(ServingError) as told:
+            client.adapt_and_predict(*SUPPORT, [picture(1)])
+        assert url in str(told.value)
+        assert told.value.code is None
+
+
+WITHOUT = """
+import sys
+class Blocked:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in ("tensorflow", "tensorflow_serving", "numpy", "grpc", "absl", "keras", "ml_lstm"):
+            raise ModuleNotFoundError(f"blocked {name}", name=name)
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def test_rest_needs_no_tensorflow_and_grpc_names_its_extra(rest_server):
+    program = f"""{WITHOUT}
+import ml_lstm_client
+with ml_lstm_client.RestClient({rest_server!r}) as client:
+    print(client.adapt_and_predict([{picture(0)!r}], ["a"], [{picture(0)!r}])[0].prediction)
+try:
+    ml_lstm_client.GrpcClient
+except ImportError as error:
+    print(error)
+"""
+    result = subprocess.run([sys.executable, "-c", program], cwd=SOURCE, capture_output=True, text=True, timeout=60)
+    assert result.stdout.splitlines() == [
+        "a",
+        "gRPC needs more (there is no grpc): pip install 'ml_lstm_client[grpc]', or use REST.",
+    ], result.stderr
