@@ -1,6 +1,7 @@
 """The client without TensorFlow: what it sends is what TensorFlow Serving takes, what it gets is told in one line."""
 
 import base64
+import csv
 import json
 import math
 import re
@@ -24,9 +25,11 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import (
 import ml_lstm_client
 from ml_lstm_client import Client, RestClient, ServingError
 from ml_lstm_client.client import sentence
+from ml_lstm_client.command import main
 from ml_lstm_client.grpc_client import GrpcClient
 
 SOURCE = Path(ml_lstm_client.__file__).parents[1]
+NO_PICTURE = "is no JPEG, PNG, BMP or GIF image."
 NOT_UTF8 = b"caf\xe9".decode(errors="surrogateescape")
 
 
@@ -454,3 +457,181 @@ except ImportError as error:
         "a",
         "gRPC needs more (there is no grpc): pip install 'ml_lstm_client[grpc]', or use REST.",
     ], result.stderr
+
+
+def test_the_command_without_the_extra_is_one_line(folders):
+    flags = ["--support", str(folders / "support"), "--query", str(folders / "query"), "--grpc=localhost:1"]
+    program = f"{WITHOUT}\nfrom ml_lstm_client.command import main\nmain({flags!r})"
+    result = subprocess.run([sys.executable, "-c", program], cwd=SOURCE, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "ml_lstm_client: gRPC needs more (there is no grpc): pip install 'ml_lstm_client[grpc]', or use REST.\n"
+    )
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Support set of dark `night` and bright `day ü`, two queries."""
+    contents = {"support/night/1": 0, "support/night/2": 9, "support/day ü/1": 255, "query/a": 3, "query/b": 252}
+    for name, brightness in contents.items():
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(brightness))
+    return tmp_path
+
+
+@pytest.fixture
+def ask(folders, transport, request, capsys):
+    """Runs the command; returns `(exit status, lines of stdout, lines of stderr)`."""
+    server = request.getfixturevalue(f"{transport}_server")
+    server_flag = f"--url={server}" if transport == "rest" else f"--grpc={server}"
+
+    def run(*flags):
+        status = 0
+        try:
+            main([f"--support={folders / 'support'}", f"--query={folders / 'query'}", server_flag, *flags])
+        except SystemExit as end:
+            status = end.code
+        captured = capsys.readouterr()
+        return status, captured.out.splitlines(), captured.err.splitlines()
+
+    return run
+
+
+def test_table_csv_and_json_agree_and_name_what_is_no_picture(ask, folders):
+    left_out = folders / "support" / "night" / "notes.txt", folders / "query" / "c.png"
+    for path in left_out:
+        path.write_bytes(b"no picture")
+    (folders / "query" / ".hidden").write_text("is not looked at")
+    (folders / "query" / "folder").mkdir()
+    status, table, errors = ask(f"--csv={folders / 'out.csv'}", f"--json={folders / 'out.json'}")
+    assert status == 0
+    assert errors == [f"Left out {path}: {NO_PICTURE}" for path in left_out]
+    written = json.loads((folders / "out.json").read_text())
+    assert written["left_out"] == {str(path): NO_PICTURE for path in left_out}
+    with open(folders / "out.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    expected = [("a.png", "night"), ("b.png", "day ü")]
+    assert [(answer["file"], answer["class"]) for answer in written["answers"]] == [
+        (str(folders / "query" / name), answer) for name, answer in expected
+    ]
+    for answer, row, line, (name, prediction) in zip(written["answers"], rows, table[1:], expected, strict=True):
+        probability = answer["probabilities"][prediction]
+        assert answer["probability"] == max(answer["probabilities"].values()) == probability
+        assert (row["file"], row["class"], float(row["probability"])) == (answer["file"], prediction, probability)
+        assert re.fullmatch(rf"{name} +{prediction} +{probability:.3f}", line)
+    assert table[0].split() == ["file", "class", "probability"]
+
+
+# What TensorFlow's decoders say of a damaged picture does not tell which it is.
+UNREADABLE = {"refused": "has no pixel.", "damaged": "Invalid PNG. Failed to initialize decoder."}
+
+
+@pytest.mark.parametrize("first", UNREADABLE)
+def test_pictures_that_the_server_cannot_read_are_left_out(ask, folders, first):
+    (second,) = UNREADABLE.keys() - {first}
+    troubles = {"support/night/0.png": first, "query/a1.png": first, "query/z.png": second}
+    for name, trouble in troubles.items():
+        (folders / name).write_bytes(picture(1) + trouble.encode())
+    status, table, errors = ask()
+    assert status == 0
+    assert errors == [f"Left out {folders / name}: {UNREADABLE[trouble]}" for name, trouble in troubles.items()]
+    assert [line.split("  ")[0] for line in table[1:]] == ["a.png", "b.png"]
+    assert ask("--strict") == (
+        1,
+        [],
+        [f"ml_lstm_client: {folders / 'support/night/0.png'}: {UNREADABLE[first]}"],
+    )
+
+
+def test_a_class_without_a_readable_picture_ends_it(ask, folders):
+    (folders / "support" / "day ü" / "1.png").write_bytes(picture(1) + b"refused")
+    status, table, errors = ask()
+    assert (status, table) == (1, [])
+    assert errors[-1] == (
+        f"ml_lstm_client: {folders / 'support' / 'day ü'} has no picture that the model can read: "
+        "add one, or remove the folder."
+    )
+
+
+def test_strict_stops_at_what_is_no_picture(ask, folders):
+    (folders / "query" / "c.png").write_bytes(b"no picture")
+    assert ask("--strict") == (1, [], [f"ml_lstm_client: {folders / 'query' / 'c.png'}: {NO_PICTURE}"])
+
+
+def test_queries_are_sent_a_hundred_pictures_or_8_mib_at_a_time_after_one_adapt(ask, folders, model):
+    for n in range(203):
+        (folders / "query" / f"{n:03}.png").write_bytes(picture(n))
+    for n in range(3):
+        (folders / "query" / f"large{n}.png").write_bytes(picture(n, 3 * 2**20))
+    (folders / "query" / "larger.png").write_bytes(picture(n, 9 * 2**20))
+    status, table, errors = ask()
+    assert (status, errors) == (0, [])
+    assert [line.split("  ")[0] for line in table[1:]] == [path.name for path in sorted((folders / "query").iterdir())]
+    assert [signature for _, _, signature, _ in model.requests] == ["adapt_encoded"] + ["predict_encoded"] * 5
+    assert [len(inputs["query_images"]) for *_, inputs in model.requests[1:]] == [100, 100, 7, 1, 1]
+
+
+def test_a_refusal_that_no_picture_is_to_blame_for_ends_it(ask, folders):
+    for n in range(6):
+        path = folders / "support" / f"more{n}" / "1.png"
+        path.parent.mkdir()
+        path.write_bytes(picture(n))
+    assert ask() == (
+        1,
+        [],
+        ["ml_lstm_client: The model can tell at most 5 classes apart; the support set has 8"],
+    )
+
+
+def test_a_busy_server_is_not_asked_about_each_picture(ask, model):
+    model.busy = 100
+    assert ask() == (1, [], ["ml_lstm_client: The queue is full."])
+    assert model.busy == 95
+
+
+def test_a_server_that_is_not_there_is_one_line(folders, free_address, capsys):
+    with pytest.raises(SystemExit, match="1"):
+        main([f"--support={folders / 'support'}", f"--query={folders / 'query'}", f"--url=http://{free_address}"])
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch(f"ml_lstm_client: http://{free_address} cannot be reached .*refused.*\n", captured.err)
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [("support/*", "has no class folder"), ("query/*", "has no file"), ("query", "is no directory: check --query.")],
+)
+def test_folders_without_pictures_are_one_line(ask, folders, missing, said):
+    for path in folders.glob(missing):
+        path.rename(folders / f"away-{path.name}")
+    status, table, errors = ask()
+    assert (status, table, len(errors)) == (1, [], 1)
+    assert said in errors[0]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--no_such_flag"],
+        ["--version=1", "--label=new"],
+        ["--version=new"],
+        ["--timeout=0"],
+        ["--url=localhost:8501"],
+        ["--url=http://localhost", "--grpc=localhost:8500"],
+    ],
+)
+def test_wrong_flags_exit_2(folders, flags):
+    with pytest.raises(SystemExit, match="2"):
+        main([f"--support={folders / 'support'}", f"--query={folders / 'query'}", *flags])
+
+
+def test_the_snippet_of_the_readme_runs_as_it_stands(rest_server, folders):
+    snippet = re.search(r"```python\n(.*?)```", (SOURCE / "README.md").read_text(), re.DOTALL)[1]
+    assert snippet.count("http://localhost:8501") == 1
+    program = f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n" + snippet.replace(
+        "http://localhost:8501", rest_server
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=folders, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert [line.split(" 0.")[0] for line in result.stdout.splitlines()] == ["query/a.png night", "query/b.png day ü"]

@@ -1,0 +1,256 @@
+"""Learns classes from pictures: python -m ml_lstm_client --support=DIR --query=DIR --url=http://localhost:8501"""
+
+import argparse
+import csv
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ml_lstm_client import folders
+from ml_lstm_client.client import Answer, Client, ServingError
+from ml_lstm_client.rest_client import RestClient
+
+_NAME = "ml_lstm_client"
+_PICTURES_AT_ONCE = 100
+_BYTES_AT_ONCE = 8 * 2**20
+_BAD_REQUEST = 400
+
+
+class _UserError(ValueError):
+    """Its message is one line: what is wrong, where, what to do."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Prints a table of file, class and probability, and what was left out.
+
+    Args:
+        arguments: the flags; by default those of the process.
+
+    Raises:
+        SystemExit: 1 with a line on stderr if it cannot be done, 2 for wrong flags, 130 if interrupted.
+    """
+    parser = _parser()
+    flags = parser.parse_args(arguments)
+    sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
+    sys.stderr.reconfigure(errors="backslashreplace")
+    try:
+        client = _client(flags)
+    except ValueError as error:
+        parser.error(str(error))
+    except ImportError as error:
+        _fail(error, 1)
+    try:
+        with client:
+            _run(client, flags)
+    except (_UserError, ServingError) as error:
+        _fail(error, 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}.", 1)
+    except KeyboardInterrupt:
+        _fail("Interrupted.", 130)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog=_NAME, allow_abbrev=False, description="Asks a served few-shot model what is on pictures."
+    )
+    parser.add_argument(
+        "--support",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="Directory of the support set: pictures DIR/<class>/*.",
+    )
+    parser.add_argument(
+        "--query", required=True, type=Path, metavar="DIR", help="Directory of the pictures to classify: DIR/*."
+    )
+    server = parser.add_mutually_exclusive_group()
+    server.add_argument(
+        "--url", default="http://localhost:8501", help="Of the server's REST API (default: %(default)s)."
+    )
+    server.add_argument("--grpc", metavar="HOST:PORT", help="Of the server's gRPC API, instead of --url.")
+    parser.add_argument("--model", default="few_shot", help="Its name at the server (default: %(default)s).")
+    version = parser.add_mutually_exclusive_group()
+    version.add_argument("--version", type=int, help="Of the model (default: the newest).")
+    version.add_argument("--label", help="Of a version, as the server's configuration gives it.")
+    parser.add_argument("--timeout", type=float, default=60, help="Seconds to wait for an answer (default: 60).")
+    parser.add_argument("--csv", metavar="FILE", help="File to write the table to, as CSV.")
+    parser.add_argument(
+        "--json", metavar="FILE", help="File to write the table to, as JSON with the probabilities of all classes."
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="Stop at a file that is no picture, rather than go on with the others."
+    )
+    return parser
+
+
+def _client(flags):
+    setting = {name: getattr(flags, name) for name in ("model", "version", "label", "timeout")}
+    if flags.grpc is None:
+        return RestClient(flags.url, **setting)
+    from ml_lstm_client.grpc_client import GrpcClient
+
+    return GrpcClient(flags.grpc, **setting)
+
+
+def _run(client, flags):
+    support = folders.class_folders(_directory(flags.support, "support"))
+    if not support:
+        raise _UserError(f"{flags.support} has no class folder: put pictures in {flags.support}/<class>/.")
+    queries = folders.files(_directory(flags.query, "query"))
+    if not queries:
+        raise _UserError(f"{flags.query} has no file: put the pictures to classify there.")
+    left_out = _LeftOut(flags.strict)
+    adaptation = _adapt(client, flags.support, support, left_out)
+    answers = {}
+    for batch in folders.batches(_pictures(queries, left_out), _PICTURES_AT_ONCE, _BYTES_AT_ONCE):
+        answers |= _classify(client, adaptation, dict(batch), left_out)
+    if not answers:
+        raise _UserError(f"{flags.query} has no picture that the model can read.")
+    _print_table(answers)
+    if flags.csv:
+        _write_csv(flags.csv, answers)
+    if flags.json:
+        source = {"server": flags.grpc or flags.url, "model": flags.model}
+        _write_json(flags.json, source, answers, left_out.problems)
+
+
+class _LeftOut:
+    """Names files that are left out, or stops at the first.
+
+    Attributes:
+        problems: what is wrong with each, by path.
+    """
+
+    def __init__(self, strict: bool):
+        self._strict = strict
+        self.problems = {}
+
+    def add(self, path: Path, problem: str) -> None:
+        if self._strict:
+            raise _UserError(f"{path}: {problem}")
+        self.problems[str(path)] = problem
+        print(f"Left out {path}: {problem}", file=sys.stderr)
+
+
+def _pictures(paths, left_out) -> Iterator[tuple[Path, bytes]]:
+    for path in paths:
+        contents = folders.read_picture(path)
+        if contents is None:
+            left_out.add(path, folders.NO_PICTURE)
+        else:
+            yield path, contents
+
+
+def _adapt(client, directory, support, left_out):
+    pictures = {path: contents for paths in support.values() for path, contents in _pictures(paths, left_out)}
+    while True:
+        labels = [path.parent.name for path in pictures]
+        for name in support:
+            if name not in labels:
+                raise _UserError(
+                    f"{directory / name} has no picture that the model can read: add one, or remove the folder."
+                )
+        try:
+            return client.adapt(list(pictures.values()), labels)
+        except ServingError as refusal:
+            _drop_refused(refusal, "support_images", pictures, lambda picture: client.adapt([picture], [""]), left_out)
+
+
+def _classify(client: Client, adaptation, pictures: dict[Path, bytes], left_out: _LeftOut) -> dict[Path, Answer]:
+    while pictures:
+        try:
+            return dict(zip(pictures, client.predict(adaptation, list(pictures.values())), strict=True))
+        except ServingError as refusal:
+            _drop_refused(
+                refusal, "query_images", pictures, lambda picture: client.predict(adaptation, [picture]), left_out
+            )
+    return {}
+
+
+def _drop_refused(
+    refusal: ServingError,
+    argument: str,
+    pictures: dict[Path, bytes],
+    send_alone: Callable[[bytes], object],
+    left_out: _LeftOut,
+) -> None:
+    """Takes out of `pictures` what made the server refuse them; raises the refusal if it was no picture."""
+    if refusal.code != _BAD_REQUEST:
+        raise refusal
+    index, problem = _named(refusal, argument)
+    if index is not None and index < len(pictures):
+        refused = {list(pictures)[index]: problem}
+    else:
+        # TensorFlow's decoders do not say which picture is damaged.
+        refused = _refused_alone(argument, pictures, send_alone)
+    if not refused:
+        raise refusal
+    for path, problem in refused.items():
+        left_out.add(path, problem)
+        del pictures[path]
+
+
+def _refused_alone(argument, pictures, send_alone):
+    refused = {}
+    for path, contents in pictures.items():
+        try:
+            send_alone(contents)
+        except ServingError as refusal:
+            if refusal.code != _BAD_REQUEST:
+                raise
+            _, refused[path] = _named(refusal, argument)
+    return refused
+
+
+def _named(refusal, argument):
+    """The index of the picture that a refusal names, or None, and what is wrong with it."""
+    named = re.search(rf"{argument}: the image at index (\d+) (.*)", refusal.message)
+    return (int(named[1]), named[2]) if named else (None, refusal.message)
+
+
+def _directory(directory, flag):
+    if not directory.is_dir():
+        raise _UserError(f"{directory} is no directory: check --{flag}.")
+    return directory
+
+
+def _print_table(answers):
+    rows = [("file", "class", "probability")]
+    rows += [
+        (path.name, answer.prediction, f"{answer.probabilities[answer.prediction]:.3f}")
+        for path, answer in answers.items()
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    for name, prediction, probability in rows:
+        print(f"{name:<{widths[0]}}  {prediction:<{widths[1]}}  {probability}")
+
+
+def _write_csv(file_path, answers):
+    with open(file_path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "class", "probability"])
+        for path, answer in answers.items():
+            rows.writerow([path, answer.prediction, answer.probabilities[answer.prediction]])
+
+
+def _write_json(file_path, source, answers, left_out):
+    listed = [
+        {
+            "file": str(path),
+            "class": answer.prediction,
+            "probability": answer.probabilities[answer.prediction],
+            "probabilities": answer.probabilities,
+        }
+        for path, answer in answers.items()
+    ]
+    table = source | {"answers": listed, "left_out": left_out}
+    Path(file_path).write_text(json.dumps(table, indent=2, sort_keys=True) + "\n")
+
+
+def _fail(problem, status):
+    print(f"{_NAME}: {' '.join(str(problem).split())}", file=sys.stderr)
+    sys.exit(status)
