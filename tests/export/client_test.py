@@ -388,6 +388,12 @@ def test_no_answer_in_time_is_one_line(transport):
         assert refusal.value.code == 504
 
 
+def test_rest_at_the_port_of_grpc_is_one_line(grpc_server):
+    with RestClient(f"http://{grpc_server}") as client, pytest.raises(ServingError, match="is no HTTP") as told:
+        client.adapt(*SUPPORT)
+    assert str(told.value).isprintable()
+
+
 @pytest.mark.parametrize("body", [b"<html>Welcome", b"\xff\xfe", b"[]", b'{"outputs": 3}', b'{"error": 7}', b""])
 @pytest.mark.parametrize("status", [200, 404, 302])
 def test_what_is_no_model_server_is_told(body, status):

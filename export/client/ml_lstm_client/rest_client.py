@@ -147,4 +147,6 @@ def _reason(error):
     while error.args and isinstance(inner := getattr(error.args[0], "reason", error.args[0]), Exception):
         error = inner
     words = " ".join(str(error.args[-1] if error.args else error).split())
+    if not words.isprintable():
+        return "what came back is no HTTP"
     return re.sub(r"^HTTPS?Connection(Pool)?\(.*?\): ", "", words)
