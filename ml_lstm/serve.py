@@ -8,8 +8,9 @@ from absl import flags, logging
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from ml_lstm import command
+from ml_lstm import command, devices
 from ml_lstm.errors import UserError
+from ml_lstm.flags import define_device_flags
 
 FLAGS = flags.FLAGS
 
@@ -37,6 +38,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "max_waiting", 64, "Requests that wait to be computed; more are refused with 429.", lower_bound=0
     )
+    define_device_flags()
 
 
 def main() -> None:
@@ -45,8 +47,9 @@ def main() -> None:
         from ml_lstm.serving.server.predictor import Limits
         from ml_lstm.serving.server.run import serve
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name} is not installed: pip install 'ml_lstm[serve]'.") from None
+        raise UserError(f"{error.name.partition('.')[0]} is not installed: pip install 'ml_lstm[serve]'.") from None
 
+    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
     if not _is_loopback(FLAGS.host):
         logging.warning(
             "Anyone who reaches %s is answered: there is neither authentication nor encryption.", FLAGS.host
