@@ -6,11 +6,11 @@ DEMO_RUN ?= runs/demo
 .PHONY: demo test format clean
 
 # Kept fresh by the files that say what is installed.
-.venv/installed: Makefile setup.cfg pyproject.toml constraints.txt
+.venv/installed: Makefile setup.cfg pyproject.toml constraints.txt export/client/pyproject.toml
 	$(PYTHON) -m venv .venv
 	# "compat" puts this folder on the path: else a parent folder's "ml_lstm" would hide the package.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat \
-	    --editable ".[dev]"
+	    --editable ".[dev]" --editable export/client
 	touch $@
 
 demo: .venv/installed

@@ -1,4 +1,4 @@
-"""The README's first snippet runs as it stands, and every flag file in configs/ describes a method."""
+"""The README's snippets run as they stand, and every flag file in configs/ describes a method."""
 
 import re
 import subprocess
@@ -28,14 +28,27 @@ for path in sys.argv[1:]:
 """
 
 
-def test_the_snippet_runs_as_it_stands():
-    snippet = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def test_the_first_snippet_runs_as_it_stands():
+    snippet = SNIPPETS[0]
     # As it stands but for the size of the run, and for data that need no download.
     for long, short in (('"omniglot"', '"glyphs"'), ("steps_per_epoch=500, epochs=20", "steps_per_epoch=1, epochs=1")):
         assert long in snippet
         snippet = snippet.replace(long, short)
     snippet += "\nassert probabilities.shape == (75, 5), probabilities.shape"
     subprocess.run([sys.executable, "-c", snippet], check=True, cwd=ROOT, timeout=300)
+
+
+def test_the_second_snippet_writes_pictures_to_ask_about(tmp_path):
+    subprocess.run([sys.executable, "-c", SNIPPETS[1]], check=True, cwd=tmp_path, timeout=300)
+    written = sorted(str(path.relative_to(tmp_path / "pictures")) for path in tmp_path.rglob("*.png"))
+    queries, support = (
+        [f"{name}{k}{end}" for k in range(5)]
+        for name, end in (("query/of class ", ".png"), ("support/class ", "/0.png"))
+    )
+    assert written == queries + support
 
 
 def test_every_flag_file_describes_a_method():

@@ -57,9 +57,9 @@ class Commands:
     def __init__(self, pool: ThreadPoolExecutor):
         self.background = pool.submit
 
-    def start(self, command: str, *flags: str, **popen) -> subprocess.Popen:
-        """Starts `python -m ml_lstm.<command>`."""
-        environment = os.environ | {"PYTHONPATH": str(_REPOSITORY)}
+    def start(self, command: str, *flags: str, path: Path = _REPOSITORY, **popen) -> subprocess.Popen:
+        """Starts `python -m ml_lstm.<command>`; what is in `path` comes before installed packages."""
+        environment = os.environ | {"PYTHONPATH": str(path)}
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         arguments = [sys.executable, "-m", f"ml_lstm.{command}", *flags]
         return subprocess.Popen(arguments, env=environment, **streams | popen)

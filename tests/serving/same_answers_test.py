@@ -7,6 +7,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from ml_lstm_client import RestClient
+from ml_lstm_client.grpc_client import GrpcClient
+
 RANDOM = np.random.default_rng(1)
 SUPPORT = RANDOM.integers(0, 256, (6, 16, 16, 1)).astype("uint8")
 QUERIES = RANDOM.integers(0, 256, (9, 16, 16, 1)).astype("uint8")
@@ -80,3 +83,18 @@ def test_every_way_gives_the_methods_answers(call, expected, suffix, steps):
 def test_the_answers_differ_between_queries(expected):
     """Else the tests above would show nothing."""
     assert np.ptp(expected, axis=0).min() > 1e-3
+
+
+@pytest.mark.parametrize("protocol", ["rest", "grpc"])
+def test_the_client_library_gives_the_methods_answers(server, expected, protocol):
+    support, queries = ([png(image) for image in images] for images in (SUPPORT, QUERIES))
+    client = RestClient(server.url, "m") if protocol == "rest" else GrpcClient(server.grpc, "m")
+    with client:
+        at_once = client.adapt_and_predict(support, NAMES, queries)
+        adaptation = client.adapt(support, NAMES)
+        in_parts = client.predict(adaptation, queries[:4]) + client.predict(adaptation, queries[4:])
+    for answers in (at_once, in_parts):
+        assert [list(answer.probabilities) for answer in answers] == [CLASSES] * 9
+        got = [list(answer.probabilities.values()) for answer in answers]
+        np.testing.assert_allclose(got, expected, atol=1e-5, rtol=0)
+        assert [answer.prediction for answer in answers] == [CLASSES[index] for index in expected.argmax(1)]

@@ -1,0 +1,90 @@
+"""Accuracy of a served model as its callers get it: python export/evaluate_served.py --run_dir=RUN --url=URL
+
+Draws the meta-test episodes that `ml_lstm.evaluate` draws, sends each to the server as picture files by REST, and
+compares the accuracy with what `ml_lstm.evaluate` found for the run.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import flags, logging
+
+from ml_lstm import command, runs
+from ml_lstm.errors import UserError
+from ml_lstm.evaluation import Accuracy
+from ml_lstm.flags import define_location_flags
+from ml_lstm_client import RestClient, ServingError
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """What it takes."""
+    flags.DEFINE_string("run_dir", None, "Directory of the run that the model was exported from.", required=True)
+    flags.DEFINE_string("url", "http://localhost:8501", "Of the server's REST API.")
+    flags.DEFINE_string("model", "few_shot", "Its name at the server.")
+    flags.DEFINE_integer("episodes", 200, "Episodes to send.", lower_bound=2)
+    flags.DEFINE_string("json", None, "File to write the result to.")
+    define_location_flags()
+
+
+def main() -> None:
+    """Prints both accuracies."""
+    run = runs.RunDirectory(FLAGS.run_dir)
+    setting = run.flags()
+    problem = {name: setting[name] for name in ("dataset", "n_way", "k_shot", "n_query")}
+    evaluated = [
+        result
+        for result in run.evaluations()
+        if result["split"] == "test" and all(result[name] == value for name, value in problem.items())
+    ]
+    if not evaluated:
+        raise UserError(
+            f"{run.path} was not evaluated on its own problem: python -m ml_lstm.evaluate --run_dir={run.path}"
+        )
+    data = runs.load_data(setting, FLAGS.data_dir, FLAGS.cache_dir, test_episodes=FLAGS.episodes)
+    started = time.monotonic()
+    with RestClient(FLAGS.url, FLAGS.model) as client:
+        try:
+            accuracies = [_accuracy(client, episode) for episode in data.test]
+        except ServingError as error:
+            raise UserError(str(error)) from None
+    served = Accuracy.of(np.array(accuracies))
+    result = problem | {
+        "accuracy": served.mean,
+        "confidence_interval_95": served.confidence_interval_95,
+        "episodes": FLAGS.episodes,
+        "wall_seconds": round(time.monotonic() - started, 1),
+        "evaluate": {name: evaluated[0][name] for name in ("accuracy", "confidence_interval_95", "episodes")},
+        "flags": setting,
+        "commit": runs.commit(),
+    }
+    print(f"served:   {_words(result)}\nevaluate: {_words(result['evaluate'])}")
+    if FLAGS.json:
+        runs.write_json(Path(FLAGS.json), result)
+
+
+def _accuracy(client, episode):
+    classes = [f"class {label}" for label in episode.support_labels]
+    answers = client.adapt_and_predict(_files(episode.support_images), classes, _files(episode.query_images))
+    right = [answer.prediction == f"class {label}" for answer, label in zip(answers, episode.query_labels, strict=True)]
+    return np.mean(right)
+
+
+def _files(images):
+    return [tf.io.encode_png(image).numpy() for image in images]
+
+
+def _words(result):
+    return (
+        f"{100 * result['accuracy']:.2f} % ± {100 * result['confidence_interval_95']:.2f} "
+        f"(95 % interval of the mean, {result['episodes']} episodes)"
+    )
+
+
+if __name__ == "__main__":
+    define_flags()
+    logging.set_verbosity(logging.WARNING)
+    command.run(main)

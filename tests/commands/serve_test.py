@@ -1,0 +1,91 @@
+"""Tests of `serve`: from a trained run to the same accuracy over REST, and one line for what is wrong."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_EVALUATE_SERVED = Path(__file__).parents[2] / "export" / "evaluate_served.py"
+_EPISODES = "--episodes=40"
+
+
+def _serve(commands, *flags, **options):
+    return commands.run("serve", "--rest_api_port=0", "--port=0", *flags, **options)
+
+
+@pytest.fixture
+def evaluate_served(commands, tmp_path):
+    """Serves `models/m`, sends episodes of a run over REST, from another process; returns what that wrote."""
+
+    def evaluate(run, *flags):
+        server = commands.start(
+            "serve", f"--model_base_path={tmp_path / 'models' / 'm'}", "--rest_api_port=0", "--port=0"
+        )
+        try:
+            url = next(match[1] for line in server.stderr if (match := re.search(r"REST at (\S+),", line.decode())))
+            command = [sys.executable, str(_EVALUATE_SERVED), f"--run_dir={run}", f"--url={url}", "--model=m"]
+            command += [_EPISODES, f"--json={tmp_path / 'served.json'}", *flags]
+            subprocess.run(command, check=True, timeout=600)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.communicate(timeout=60)
+        assert server.returncode == 0
+        return json.loads((tmp_path / "served.json").read_text())
+
+    return evaluate
+
+
+def test_a_served_model_is_as_accurate_as_evaluated(commands, trained_copy, evaluate_served, tmp_path):
+    evaluated = commands.background(commands.run, "evaluate", f"--run_dir={trained_copy}", _EPISODES)
+    exported = commands.run("export", f"--run_dir={trained_copy}", f"--export_dir={tmp_path / 'models' / 'm'}")
+    assert evaluated.result().status == exported.status == 0
+    served = evaluate_served(trained_copy)
+    assert served["episodes"] == served["evaluate"]["episodes"] == 40
+    # A query may be exactly between two classes, but for rounding.
+    assert served["accuracy"] == pytest.approx(served["evaluate"]["accuracy"], abs=0.002)
+    assert served["accuracy"] > 0.25  # chance is 0.2
+
+
+def test_a_directory_without_versions_is_one_line(commands, tmp_path):
+    assert _serve(commands, f"--model_base_path={tmp_path}").refusal() == (
+        f"ml_lstm.serve: {tmp_path} has no version that loads: export one, python -m ml_lstm.export --run_dir=RUN "
+        f"--export_dir={tmp_path}."
+    )
+
+
+@pytest.mark.parametrize("flag", ["rest_api_port", "port"])
+def test_a_port_that_is_taken_is_one_line(commands, tmp_path, flag):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = _serve(commands, f"--model_base_path={tmp_path}", f"--{flag}={port}").refusal()
+    assert line.startswith(f"ml_lstm.serve: 127.0.0.1:{port}")
+    assert f"choose another --{flag}" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("model_config_list { config { name: } }", "is no ModelServerConfig: 1:"),
+        ("", "names no model"),
+        ('model_config_list { config { name: "m" } }', "without name or base_path"),
+    ],
+)
+def test_a_configuration_that_is_none_is_one_line(commands, tmp_path, text, words):
+    (tmp_path / "models.config").write_text(text)
+    assert words in _serve(commands, f"--model_config_file={tmp_path / 'models.config'}").refusal()
+
+
+def test_a_package_that_is_missing_is_one_line(commands, tmp_path):
+    (tmp_path / "starlette.py").write_text("raise ModuleNotFoundError(name='starlette')")
+    result = _serve(commands, f"--model_base_path={tmp_path}", path=tmp_path)
+    assert result.refusal() == "ml_lstm.serve: starlette is not installed: pip install 'ml_lstm[serve]'."
+
+
+@pytest.mark.parametrize("flags", [[], ["--model_base_path=a", "--model_config_file=b"], ["--max_images=0"]])
+def test_wrong_flags_exit_2(commands, flags):
+    assert commands.run("serve", *flags).refusal(2)
