@@ -142,6 +142,19 @@ def test_nothing_else_is_loaded_over_the_network(models, exported, tmp_path):
     assert refused(models.HandleReloadConfigRequest, ReloadConfigRequest())[0] == grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_each_request_is_a_line_of_the_log(server, predict, request_):
+    def lines_of(status):
+        return [line for line in server.log.read_text().splitlines() if f" gRPC Predict {status} " in line]
+
+    before = len(lines_of("OK")), len(lines_of("INVALID_ARGUMENT"))
+    predict(request_, timeout=60)
+    request_.model_spec.signature_name = "train"
+    refused(predict, request_)
+    assert (len(lines_of("OK")), len(lines_of("INVALID_ARGUMENT"))) == (before[0] + 1, before[1] + 1)
+    assert "m/1 serving_default 6 images" in lines_of("OK")[-1]
+    assert "Unknown signature" in lines_of("INVALID_ARGUMENT")[-1]
+
+
 def test_a_label_can_be_set_while_it_runs(models, predict, request_, exported):
     request_.model_spec.version_label = "stable"
     request = ReloadConfigRequest()

@@ -1,5 +1,6 @@
 """TensorFlow Serving's gRPC services, by its own protos."""
 
+import asyncio
 import contextlib
 
 import grpc
@@ -55,6 +56,9 @@ class _Service:
             except Refusal as refusal:
                 record.status, record.problem = refusal.code.name, refusal.message
                 await context.abort(refusal.code, refusal.message)
+            except asyncio.CancelledError:  # the caller waits no longer
+                record.status = grpc.StatusCode.CANCELLED.name
+                raise
             except Exception:
                 logging.exception("While answering %s", call)
                 record.status = grpc.StatusCode.INTERNAL.name

@@ -74,16 +74,16 @@ class Recorder:
         """Times what is done within it, and logs and counts it at the end by the record that it hands out."""
         record = Record(call, caller)
         started = time.perf_counter()
-        with self._in_flight.labels(protocol).track_inprogress():
-            try:
+        try:
+            with self._in_flight.labels(protocol).track_inprogress():
                 yield record
-            finally:
-                seconds = time.perf_counter() - started
-        labels = protocol, record.model, record.signature
-        self._requests.labels(*labels, record.status).inc()
-        self._seconds.labels(*labels).observe(seconds)
-        self._images.labels(*labels).inc(record.images)
-        logging.info("%s", _line(protocol, record, seconds))
+        finally:
+            seconds = time.perf_counter() - started
+            labels = protocol, record.model, record.signature
+            self._requests.labels(*labels, record.status).inc()
+            self._seconds.labels(*labels).observe(seconds)
+            self._images.labels(*labels).inc(record.images)
+            logging.info("%s", _line(protocol, record, seconds))
 
     def metrics(self) -> tuple[bytes, str]:
         """What Prometheus reads, and its media type."""

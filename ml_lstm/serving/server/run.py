@@ -50,6 +50,7 @@ async def _serve(config, limits, host, rest_api_port, port, poll_seconds):
             uvicorn.Config(
                 rest_app(store, predictor, recorder),
                 lifespan="off",
+                ws="none",
                 log_config=None,
                 log_level="warning",
                 access_log=False,
