@@ -37,11 +37,11 @@ def main() -> None:
     trained_flags = run.flags()
     overrides = {name: FLAGS[name].value for name in ("dataset", "n_way", "k_shot", "n_query")}
     setting = trained_flags | {name: value for name, value in overrides.items() if value is not None}
-    most = max(trained_flags["n_way"], trained_flags["train_n_way"])
-    if setting["n_way"] > most:
+    method, trained_episodes, progress = runs.trained_method(run)
+    if method.most_classes is not None and setting["n_way"] > method.most_classes:
         raise UserError(
-            f"--n_way={setting['n_way']} is more than the {most} classes that {run.path} "
-            "was trained for: lower it, or train with more."
+            f"--n_way={setting['n_way']} is more than the {method.most_classes} classes that {run.path} "
+            "was trained for: lower it, or train with more, or with --shared_head."
         )
     data = runs.load_data(setting, FLAGS.data_dir, FLAGS.cache_dir, test_episodes=FLAGS.episodes)
     episodes = data.sampler(FLAGS.split).dataset(count=FLAGS.episodes)
@@ -51,7 +51,6 @@ def main() -> None:
             f"{setting['dataset']} has images of {data.image_shape[-1]} channels, but {run.path} was trained "
             f"on images of {channels}: choose another --dataset."
         )
-    method, trained_episodes, progress = runs.trained_method(run)
     method.transductive = FLAGS.transductive_batch_norm
     start = time.monotonic()
     accuracy = evaluation.Accuracy.of(evaluation.episode_accuracies(method, episodes))

@@ -24,40 +24,44 @@ def main() -> None:
     """Writes the next version and says what it takes."""
     run = runs.RunDirectory(FLAGS.run_dir)
     method, episodes, _ = runs.trained_method(run)
-    trained_inner_steps = getattr(method, "inner_steps", None)
+    inner_steps = getattr(method, "eval_inner_steps", None) or getattr(method, "inner_steps", None)
     if FLAGS.inner_steps is not None:
-        if trained_inner_steps is None:
+        if inner_steps is None:
             raise UserError(f"{run.flags()['method']} has no inner steps: leave out --inner_steps.")
-        method.inner_steps = FLAGS.inner_steps
+        method.eval_inner_steps = FLAGS.inner_steps
     height, width, channels = run.images()["image_shape"]
     card = {
         "method": run.flags()["method"],
         "train_episodes": episodes,
-        "most_classes": method.n_way,
+        "most_classes": method.most_classes,
         "image_shape": [height, width, channels],
-        "inner_steps": FLAGS.inner_steps or trained_inner_steps,
+        "inner_steps": FLAGS.inner_steps or inner_steps,
         "flags": run.flags(),
         "commit": runs.commit(),
         "evaluations": run.evaluations(),
-        "limits": _limits(run, method.n_way, trained_inner_steps),
+        "limits": _limits(run, method, inner_steps),
     }
     version = serving.export_version(
         method, (height, width, channels), FLAGS.export_dir, json.dumps(card, indent=2, sort_keys=True)
     )
     print(
-        f"Exported to {version}: up to {method.n_way} classes, images of any size with {channels} channel(s), "
+        f"Exported to {version}: {_classes(method)}, images of any size with {channels} channel(s), "
         f"resized to {height}x{width}.\n"
         f"Next:\n"
         f"  python -m ml_lstm.adapt --saved_model={version} --support=DIR --query=DIR"
     )
 
 
-def _limits(run, n_way, trained_inner_steps):
+def _classes(method):
+    return "any number of classes" if method.most_classes is None else f"up to {method.most_classes} classes"
+
+
+def _limits(run, method, inner_steps):
     """What the one who uses the model should know beforehand, in sentences."""
     trained = run.flags()
     height, width, channels = run.images()["image_shape"]
     limits = [
-        f"At most {n_way} classes in a support set.",
+        f"A support set may have {_classes(method)}; problems of {method.n_way} were trained on.",
         f"Images are resized to {height}x{width} pixels of {channels} channel(s), whatever their proportions; an "
         f"encoded image may have at most {serving.MAX_PIXELS} pixels.",
         f"Meta-trained on {trained['dataset']}: on other kinds of images expect less than was measured there.",
@@ -65,10 +69,8 @@ def _limits(run, n_way, trained_inner_steps):
     ]
     if not run.evaluations():
         limits.append("Its accuracy was not measured before it was exported.")
-    if FLAGS.inner_steps not in (None, trained_inner_steps):
-        limits.append(
-            f"It adapts in {FLAGS.inner_steps} steps; it was trained and evaluated with {trained_inner_steps}."
-        )
+    if FLAGS.inner_steps not in (None, inner_steps):
+        limits.append(f"It adapts in {FLAGS.inner_steps} steps; it was evaluated with {inner_steps}.")
     return limits
 
 

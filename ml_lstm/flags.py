@@ -10,7 +10,8 @@ from ml_lstm.data import AUGMENTATIONS, SOURCES
 from ml_lstm.data.omniglot import PROTOCOLS
 from ml_lstm.learners import LEARNERS
 from ml_lstm.methods import METHODS
-from ml_lstm.methods.meta_lstm import CELLS, QUERY_STATISTICS
+from ml_lstm.methods.gradient_based import QUERY_STATISTICS
+from ml_lstm.methods.meta_lstm import CELLS
 
 FLAGS = flags.FLAGS
 
@@ -97,6 +98,15 @@ def define_method_flags():
     _run_flag(flags.DEFINE_integer, "inner_steps", 5, "Updates of the learner in an episode.", lower_bound=1)
     _run_flag(
         flags.DEFINE_integer,
+        "eval_inner_steps",
+        0,
+        "Updates of the learner in evaluation and when served; 0: as in meta-training.",
+        lower_bound=0,
+    )
+    _run_flag(flags.DEFINE_float, "inner_learning_rate", 0.4, "Of gradient descent in MAML and Reptile.")
+    flags.register_validator("inner_learning_rate", lambda value: 0 < value < math.inf, "must be positive and finite")
+    _run_flag(
+        flags.DEFINE_integer,
         "inner_batch_size",
         0,
         "Support images an inner step sees; 0: the whole support set.",
@@ -144,7 +154,17 @@ def define_method_flags():
         flags.DEFINE_boolean,
         "shared_head",
         False,
-        "One learned starting vector for every class's output weights.",
+        "One learned starting vector for every class's output weights: any order and number of classes.",
+    )
+    flags.register_multi_flags_validator(
+        ["method", "cell"],
+        lambda values: values["method"] == "meta_lstm" or values["cell"] == "meta_lstm",
+        "only --method=meta_lstm has update rules to choose from: leave out --cell",
+    )
+    flags.register_multi_flags_validator(
+        ["method", "second_order"],
+        lambda values: not (values["second_order"] and values["method"] in ("fomaml", "reptile")),
+        "--method=fomaml and --method=reptile are first order: leave out --second_order",
     )
 
 
@@ -165,7 +185,7 @@ def define_training_flags():
     flags.register_validator("run_dir", bool, "give the directory of the run")
     flags.DEFINE_integer("episodes", 10_000, "Episodes to meta-train for, in all.", lower_bound=1)
     _run_flag(flags.DEFINE_integer, "meta_batch_size", 1, "Episodes in a meta-step.", lower_bound=1)
-    _run_flag(flags.DEFINE_float, "learning_rate", 1e-3, "Of Adam, for the meta-learner.")
+    _run_flag(flags.DEFINE_float, "learning_rate", 1e-3, "Of the meta-learner's Adam; Reptile's step.")
     flags.register_validator("learning_rate", lambda value: 0 < value < math.inf, "must be positive and finite")
     _run_flag(
         flags.DEFINE_enum,

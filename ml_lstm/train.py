@@ -28,7 +28,7 @@ def main() -> None:
     if not known:
         run.create(values, {"image_shape": data.image_shape, **data.image_statistics()})
     method = runs.build_method(values, run.images())
-    method.compile(optimizer=_optimizer(values))
+    method.compile(optimizer=method.make_optimizer(_learning_rate(values), values["clip_norm"]))
     method.optimizer.build(method.trainable_variables)
     progress = training.Progress()
     backup = run.backup(model=method, optimizer=method.optimizer, progress=progress)
@@ -40,12 +40,12 @@ def main() -> None:
     _say_what_next(run, progress)
 
 
-def _optimizer(values) -> keras.optimizers.Optimizer:
+def _learning_rate(values) -> float | keras.optimizers.schedules.LearningRateSchedule:
     rate = values["learning_rate"]
-    if values["learning_rate_schedule"] == "cosine":
-        steps = training.steps_of(values["episodes"], values["meta_batch_size"])
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
-    return keras.optimizers.Adam(rate, global_clipnorm=values["clip_norm"])
+    if values["learning_rate_schedule"] == "constant":
+        return rate
+    steps = training.steps_of(values["episodes"], values["meta_batch_size"])
+    return keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
 
 
 def _stopped_early(progress) -> bool:

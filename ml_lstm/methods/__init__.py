@@ -1,8 +1,10 @@
 """Few-shot classifiers: one file a method, one interface (`base.FewShotClassifier`)."""
 
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
+from ml_lstm.methods.maml import MAML
 from ml_lstm.methods.meta_lstm import MetaLSTM
+from ml_lstm.methods.reptile import Reptile
 
-METHODS = {"meta_lstm": MetaLSTM}
+METHODS = {"fomaml": MAML, "maml": MAML, "meta_lstm": MetaLSTM, "reptile": Reptile}
 
-__all__ = ["METHODS", "Adaptation", "FewShotClassifier", "MetaLSTM"]
+__all__ = ["MAML", "METHODS", "Adaptation", "FewShotClassifier", "MetaLSTM", "Reptile"]

@@ -1,6 +1,6 @@
 """The interface that every few-shot classifier keeps, and the training that they share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -44,7 +44,7 @@ class FewShotClassifier(keras.Model):
     cross-entropy of the queries. `compile(optimizer=...)`, `fit` and `evaluate` take batches of `Episode`.
 
     Args:
-        n_way: the most classes that an episode may have.
+        n_way: the most classes that a meta-training episode may have.
         image_mean: what is taken from pixels in [0, 1], a number or one a channel.
         image_std: what they are then divided by.
 
@@ -82,12 +82,27 @@ class FewShotClassifier(keras.Model):
         """
         raise NotImplementedError
 
+    @staticmethod
+    def make_optimizer(learning_rate, clip_norm: float) -> keras.optimizers.Optimizer:
+        """What `train` compiles the method with.
+
+        Args:
+            learning_rate: a number or a schedule.
+            clip_norm: global norm that meta-gradients are clipped to.
+        """
+        return keras.optimizers.Adam(learning_rate, global_clipnorm=clip_norm)
+
+    @property
+    def most_classes(self) -> int | None:
+        """How many classes a support set may have; None for any number."""
+        return self.n_way
+
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Learns a problem from its support set, writing no variable.
 
         Args:
             support_images: [S, H, W, C], uint8 or float in [0, 1].
-            support_labels: int [S], in [0, n_way); fewer classes than `n_way` are fine.
+            support_labels: int [S], in [0, `most_classes`); fewer classes are fine.
             training: whether this is meta-training, where some methods normalise otherwise.
 
         Returns:
@@ -104,7 +119,7 @@ class FewShotClassifier(keras.Model):
             training: whether queries may be normalised by one another (the paper's meta-training).
 
         Returns:
-            Logits [Q, n_way], hugely negative for classes that the support set lacked.
+            Logits [Q, K], K at least the number of classes; hugely negative for those that the support set lacked.
         """
         raise NotImplementedError
 
@@ -116,7 +131,7 @@ class FewShotClassifier(keras.Model):
             training: False in validation, where queries are classified as they will be when served.
 
         Returns:
-            `(scalar loss in nats, logits [Q, n_way])`.
+            `(scalar loss in nats, logits [Q, K])`.
         """
         adaptation = self.adapt(episode.support_images, episode.support_labels, training=training)
         logits = self.classify(adaptation, episode.query_images, training=training)
@@ -147,21 +162,47 @@ class FewShotClassifier(keras.Model):
             correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), episode.query_labels)
             return tf.cast(loss, tf.float32), tf.reduce_mean(tf.cast(correct, tf.float32))
 
+        return self.map_episodes(result, episodes)
+
+    @staticmethod
+    def map_episodes(function: Callable[[Episode], tuple[tf.Tensor, ...]], episodes: Episode) -> tuple[tf.Tensor, ...]:
+        """Calls a function with each episode of a meta-batch, side by side.
+
+        Args:
+            function: from an episode to floating-point tensors.
+            episodes: a meta-batch of B.
+
+        Returns:
+            Those tensors, [B, ...] each.
+        """
         size = episodes.support_labels.shape[0]
         if size is None:
-            return tf.map_fn(result, episodes, fn_output_signature=(tf.float32, tf.float32))
+            one = Episode(*(tf.TensorSpec(tensor.shape[1:], tensor.dtype) for tensor in episodes))
+            results = tf.function(function, autograph=False).get_concrete_function(one).structured_outputs
+            signature = tuple(tf.TensorSpec(result.shape, result.dtype) for result in results)
+            return tf.map_fn(function, episodes, fn_output_signature=signature)
         # Traced once and called for each episode: short graphs to build, and the episodes run in parallel.
-        result = tf.function(result, autograph=False)
-        results = [result(Episode(*(tensor[index] for tensor in episodes))) for index in range(size)]
+        function = tf.function(function, autograph=False)
+        results = [function(Episode(*(tensor[index] for tensor in episodes))) for index in range(size)]
         return tuple(tf.stack(column) for column in zip(*results, strict=True))
 
-    def train_step(self, episodes):
-        """One meta-step: the gradient of the meta-batch's mean loss, applied by the compiled optimizer."""
+    def meta_gradient(self, episodes: Episode) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """What the optimizer descends along: the gradient of the meta-batch's mean loss.
+
+        Args:
+            episodes: a meta-batch of B.
+
+        Returns:
+            Losses [B], accuracies [B] and the gradient to each of `trainable_variables`.
+        """
         with tf.GradientTape() as tape:
             losses, accuracies = self.episode_results(episodes, training=True)
-            loss = tf.reduce_mean(losses)
-            scaled_loss = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled_loss, self.trainable_variables)
+            scaled_loss = self.optimizer.scale_loss(tf.reduce_mean(losses))
+        return losses, accuracies, tape.gradient(scaled_loss, self.trainable_variables)
+
+    def train_step(self, episodes):
+        """One meta-step: the compiled optimizer applies `meta_gradient`."""
+        losses, accuracies, gradients = self.meta_gradient(episodes)
         gradient_norm = tf.linalg.global_norm(gradients)
         step = tf.convert_to_tensor(self.optimizer.iterations)
         self.first_non_finite_episode.update_state(losses, gradient_norm, step)

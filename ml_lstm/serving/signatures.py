@@ -71,9 +71,12 @@ class ServingModule:
         }
 
     def _adaptation_specs(self):
-        images = tf.zeros([1, *self.image_shape], tf.uint8)
-        adaptation = self._method.adapt(images, tf.zeros([1], tf.int32))
-        specs = {name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in adaptation.items()}
+        """With unknown sizes where they depend on the support set."""
+        images, labels = tf.TensorSpec([None, *self.image_shape]), tf.TensorSpec([None], tf.int32)
+        adapt = tf.function(self._method.adapt, autograph=False).get_concrete_function(images, labels)
+        specs = {
+            name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in adapt.structured_outputs.items()
+        }
         return {"classes": tf.TensorSpec([None], tf.string, name="classes")} | specs
 
     def _adapt(self, images, names):
@@ -83,9 +86,10 @@ class ServingModule:
         )
         with tf.control_dependencies([same_length]):
             classes, labels = tf.unique(names)
+        most = self._method.most_classes
         few_enough = require(
-            tf.size(classes) <= self._method.n_way,
-            f"The model can tell at most {self._method.n_way} classes apart; the support set has",
+            most is None or tf.size(classes) <= most,
+            f"The model can tell at most {most} classes apart; the support set has",
             tf.size(classes),
         )
         with tf.control_dependencies([few_enough]):

@@ -150,5 +150,5 @@ def test_a_bad_setting_is_refused_with_the_value_received(arguments, message):
 
 def test_a_shared_head_needs_a_dense_head():
     learner = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(3, 4), keras.layers.Flatten()])
-    with pytest.raises(ValueError, match="ends in Dense"):
+    with pytest.raises(ValueError, match="ends in a linear Dense layer"):
         MetaLSTM(learner, shared_head=True)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from ml_lstm.cells import MetaLSTMCell
 from ml_lstm.learners import EpisodicBatchNormalization
 from ml_lstm.methods import MetaLSTM
+from ml_lstm.methods.gradient_based import InnerBatch
 
 WAY, SIZE = 3, 4
 
@@ -178,13 +179,13 @@ def test_second_order_meta_gradient_matches_differences_of_the_whole_episode(que
 
 def with_constant_gradients(method):
     """Makes `method` repeat the losses and gradients of its present weights whatever the weights become."""
-    recorded, real = [], method._inner_gradient
+    recorded, real = [], method.inner_gradient
 
     def record(*arguments):
         recorded.append(real(*arguments))
         return recorded[-1]
 
-    method._inner_gradient = record
+    method.inner_gradient = record
     query_loss(method)
     constants = iter(())
 
@@ -193,7 +194,7 @@ def with_constant_gradients(method):
         loss, gradient, _ = next(constants)
         return tf.constant(loss.numpy()), tf.constant(gradient.numpy()), real(state, *arguments)[2]
 
-    method._inner_gradient = replay
+    method.inner_gradient = replay
 
     def loss():
         nonlocal constants
@@ -227,10 +228,10 @@ def test_no_second_derivative_flows_by_default():
     assert np.abs(by_tape - by_difference).max() > 1e-3 * np.abs(by_difference).max()
 
     with tf.GradientTape() as tape:
-        state = method.initial_state()
+        state = method.network.initial_state()
         tape.watch(state.parameters)
-        loss, gradient, _ = method._inner_gradient(
-            state, tf.constant(SUPPORT), tf.constant(LABELS, tf.int32), tf.ones([WAY])
+        loss, gradient, _ = method.inner_gradient(
+            state, InnerBatch(tf.constant(SUPPORT), tf.constant(LABELS, tf.int32), tf.ones([WAY]))
         )
         both = tf.reduce_sum(gradient) + loss
     assert tape.gradient(both, state.parameters) is None

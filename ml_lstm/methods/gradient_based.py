@@ -1,0 +1,225 @@
+"""What the methods share that adapt a network to the support set by gradient steps."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.learners import LEARNERS, FunctionalLearner, LearnerState
+from ml_lstm.methods.base import Adaptation, FewShotClassifier
+from ml_lstm.methods.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
+
+QUERY_STATISTICS = ("batch", "support")
+
+
+class InnerBatch(NamedTuple):
+    """What an inner step sees.
+
+    Attributes:
+        images: [n, H, W, C], normalised.
+        labels: int32 [n].
+        mask: [K], 1 for the classes of the support set.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+    mask: tf.Tensor
+
+
+class InnerStep(NamedTuple):
+    """What one update of the learner leaves behind.
+
+    Attributes:
+        learner: the state after it.
+        loss: of the mini-batch, before it; a scalar in nats.
+        watched: values worth a histogram while training, by name, each [P].
+    """
+
+    learner: LearnerState
+    loss: tf.Tensor
+    watched: dict[str, tf.Tensor] = {}  # noqa: RUF012
+
+
+class GradientBasedClassifier(FewShotClassifier):
+    """A network whose weights are learned so that a few gradient steps adapt it; an update rule is a subclass.
+
+    Args:
+        learner: the network to adapt, a built Keras model from images to `n_way` logits; its weights are
+            the learned initialisation.
+        inner_steps: T, updates of the learner in an episode.
+        eval_inner_steps: T in evaluation and when served; None for that of meta-training.
+        inner_batch_size: support examples a step; None for all.
+        second_order: whether the meta-gradient goes through the learner's gradients and losses too, rather
+            than holding them constant.
+        query_statistics: what batch norm uses for queries in meta-training: `"batch"`, the queries' own, or
+            `"support"`, the averages of the support set, as when served.
+        final_statistics: whether batch norm's averages take in the support set once more under the final
+            parameters; else the newest that they know is the step before.
+        shared_head: whether the classes' output weights all start from one learned vector, so that the order
+            of classes does not matter and there may be any number of them; the learner must end in a Dense
+            layer.
+        image_mean: see `FewShotClassifier`.
+        image_std: see `FewShotClassifier`.
+
+    Raises:
+        ValueError: for a number below its range, another `query_statistics`, or a learner that does not fit.
+    """
+
+    def __init__(
+        self,
+        learner: keras.Model,
+        inner_steps: int = 5,
+        eval_inner_steps: int | None = None,
+        inner_batch_size: int | None = None,
+        second_order: bool = False,
+        query_statistics: str = "batch",
+        final_statistics: bool = False,
+        shared_head: bool = False,
+        image_mean: float | list[float] = 0.0,
+        image_std: float | list[float] = 1.0,
+        **kwargs,
+    ):
+        if len(learner.output_shape) != 2:
+            raise ValueError(f"The learner's output must be [n, n_way], got {learner.output_shape}.")
+        super().__init__(learner.output_shape[-1], image_mean, image_std, **kwargs)
+        for name, value in (
+            ("inner_steps", inner_steps),
+            ("eval_inner_steps", eval_inner_steps),
+            ("inner_batch_size", inner_batch_size),
+        ):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        if query_statistics not in QUERY_STATISTICS:
+            raise ValueError(f"query_statistics must be one of {QUERY_STATISTICS}, got {query_statistics!r}.")
+        self.learner = learner
+        self.inner_steps = inner_steps
+        self.eval_inner_steps = eval_inner_steps
+        self.inner_batch_size = inner_batch_size
+        self.second_order = second_order
+        self.query_statistics = query_statistics
+        self.final_statistics = final_statistics
+        self.shared_head = shared_head
+        self.network = FunctionalLearner(learner, shared_head)
+
+    @classmethod
+    def settings_from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int]) -> dict[str, Any]:
+        """The arguments above, as the commands' flags have them."""
+        n_way = max(flags["n_way"], flags["train_n_way"])
+        return {
+            "learner": LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"]),
+            "eval_inner_steps": flags["eval_inner_steps"] or None,
+            "inner_batch_size": flags["inner_batch_size"] or None,
+            **{
+                name: flags[name]
+                for name in ("inner_steps", "second_order", "query_statistics", "final_statistics", "shared_head")
+            },
+        }
+
+    @property
+    def most_classes(self) -> int | None:
+        """See `FewShotClassifier.most_classes`."""
+        return None if self.shared_head else self.n_way
+
+    def updates(
+        self, learner: LearnerState, batches: Iterator[InnerBatch], n_classes: int | tf.Tensor
+    ) -> Iterator[InnerStep]:
+        """Updates the learner once for each batch.
+
+        Args:
+            learner: before the first.
+            batches: of the support set.
+            n_classes: K, of the problem.
+
+        Yields:
+            What each update leaves behind; the last one is the adapted learner.
+        """
+        raise NotImplementedError
+
+    def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
+        """Updates the learner `inner_steps` times; see `FewShotClassifier.adapt`."""
+        images, labels = self.normalize(support_images), tf.cast(support_labels, tf.int32)
+        *_, (adapted, _, _) = self.steps(images, labels, training)
+        statistics = adapted.statistics
+        if self.final_statistics:
+            _, statistics = self.network(adapted, images, training=True)
+        return {
+            "parameters": adapted.parameters,
+            "statistics": self.network.pack_statistics(statistics),
+            "class_mask": class_mask(labels, self._n_classes(labels, training)),
+        }
+
+    def classify(self, adaptation: Adaptation, query_images, training: bool = False) -> tf.Tensor:
+        """Runs the adapted learner; see `FewShotClassifier.classify`."""
+        statistics = self.network.unpack_statistics(adaptation["statistics"])
+        state = LearnerState(adaptation["parameters"], statistics)
+        by_batch = self.transductive or (training and self.query_statistics == "batch")
+        logits, _ = self.network(state, self.normalize(query_images), training=by_batch)
+        return mask_logits(logits, adaptation["class_mask"])
+
+    def diagnostics(self, support_images, support_labels) -> dict[str, tf.Tensor]:
+        """The inner losses [T], and what the update rule shows, each [T, P]."""
+        images, labels = self.normalize(support_images), tf.cast(support_labels, tf.int32)
+        steps = list(self.steps(images, labels, training=False))
+        return {
+            "inner_loss": tf.stack([step.loss for step in steps]),
+            **{name: tf.stack([step.watched[name] for step in steps]) for name in steps[0].watched},
+        }
+
+    def inner_gradient(
+        self, state: LearnerState, batch: InnerBatch
+    ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
+        """Loss, gradient [P] and new statistics of the learner on a mini-batch, constant unless `second_order`."""
+        with tf.GradientTape() as tape:
+            tape.watch(state.parameters)
+            logits, statistics = self.network(state, batch.images, training=True)
+            loss = mean_cross_entropy(batch.labels, mask_logits(logits, batch.mask))
+        gradient = tape.gradient(loss, state.parameters)
+        if not self.second_order:
+            loss, gradient = tf.stop_gradient(loss), tf.stop_gradient(gradient)
+        return loss, gradient, statistics
+
+    def steps(self, images: tf.Tensor, labels: tf.Tensor, training: bool) -> Iterator[InnerStep]:
+        """The inner loop, step by step.
+
+        Args:
+            images: [S, H, W, C], normalised.
+            labels: int32 [S].
+            training: as for `adapt`.
+        """
+        n_classes = self._n_classes(labels, training)
+        mask = class_mask(labels, n_classes)
+        steps = self.inner_steps if training else self.eval_inner_steps or self.inner_steps
+        indices = inner_batch_indices(labels, steps, self.inner_batch_size)
+        batches = (
+            InnerBatch(images, labels, mask)
+            if taken is None
+            else InnerBatch(tf.gather(images, taken), tf.gather(labels, taken), mask)
+            for taken in indices
+        )
+        return self.updates(self.network.initial_state(n_classes), batches, n_classes)
+
+    def _n_classes(self, labels, training):
+        # In meta-training a number that is known beforehand: shapes that depend on data cannot be compiled.
+        return tf.reduce_max(labels) + 1 if self.shared_head and not training else self.n_way
+
+    def get_config(self):
+        names = (
+            "inner_steps",
+            "eval_inner_steps",
+            "inner_batch_size",
+            "second_order",
+            "query_statistics",
+            "final_statistics",
+            "shared_head",
+            "image_mean",
+            "image_std",
+        )
+        return super().get_config() | {
+            "learner": keras.saving.serialize_keras_object(self.learner),
+            **{name: getattr(self, name) for name in names},
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config | {"learner": keras.saving.deserialize_keras_object(config["learner"])})

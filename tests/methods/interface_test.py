@@ -1,0 +1,168 @@
+"""What every registered method promises, whatever is inside."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ml_lstm.episode import Episode
+from ml_lstm.methods import METHODS
+from ml_lstm.methods.gradient_based import GradientBasedClassifier
+from ml_lstm.methods.meta_lstm import CELLS
+from ml_lstm.serving import export_version
+from ml_lstm.training import CheckpointStore
+
+SHAPE, WAY = (16, 16, 1), 5
+FLAGS = {
+    "method": "meta_lstm",
+    "cell": "meta_lstm",
+    "learner": "conv4",
+    "n_way": WAY,
+    "train_n_way": 0,
+    "filters": 4,
+    "batch_norm_momentum": 0.9,
+    "gate_feedback": "activation",
+    "input_gate_bias": [-2.0, -1.0],
+    "forget_gate_bias": [4.0, 6.0],
+    "hidden_units": 2,
+    "inner_steps": 2,
+    "eval_inner_steps": 0,
+    "inner_learning_rate": 0.1,
+    "inner_batch_size": 0,
+    "inner_gradient_scale": 1.0,
+    "second_order": False,
+    "query_statistics": "support",
+    "final_statistics": False,
+    "shared_head": False,
+}
+VARIANTS = {name: {"method": name} for name in METHODS if name != "meta_lstm"}
+VARIANTS |= {f"meta_lstm, {cell}": {"cell": cell} for cell in CELLS}
+# Where a head of its own for each class makes the order of classes matter, the shared one is tried too.
+VARIANTS |= {
+    f"{name}, shared head": variant | {"shared_head": True}
+    for name, variant in VARIANTS.items()
+    if issubclass(METHODS[(FLAGS | variant)["method"]], GradientBasedClassifier)
+}
+
+
+def new_method(variant, **changes):
+    keras.utils.set_random_seed(3)
+    flags = FLAGS | VARIANTS[variant] | changes
+    return METHODS[flags["method"]].from_flags(flags, SHAPE, image_mean=[0.8], image_std=[0.3])
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def variant(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def method(variant):
+    return new_method(variant)
+
+
+def pictures(count, seed=0):
+    return tf.constant(np.random.default_rng(seed).integers(0, 256, (count, *SHAPE)).astype("uint8"))
+
+
+SUPPORT, LABELS, QUERIES = pictures(2 * WAY), tf.repeat(tf.range(WAY), 2), pictures(9, seed=1)
+QUERY_LABELS = tf.constant([0, 1, 2, 3, 4, 0, 1, 2, 3])
+
+
+def probabilities(method, support=SUPPORT, labels=LABELS, queries=QUERIES):
+    return tf.nn.softmax(method.classify(method.adapt(support, labels), queries)).numpy()
+
+
+def episodes(seed):
+    """Two episodes a meta-batch, without end, from `seed` on."""
+    pairs = (
+        Episode(
+            *(
+                tf.stack([tensor, tensor[::-1]])
+                for tensor in (pictures(10, n), LABELS, pictures(9, n + 1), QUERY_LABELS)
+            )
+        )
+        for n in range(seed, seed + 100)
+    )
+    return tf.data.Dataset.from_tensor_slices(Episode(*(tf.stack(column) for column in zip(*pairs, strict=True))))
+
+
+def test_adapt_and_classify_write_no_variable_and_repeat(method):
+    before = [value.copy() for value in method.get_weights()]
+    first, second = probabilities(method), probabilities(method)
+    np.testing.assert_array_equal(first, second)
+    for value, now in zip(before, method.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, now)
+
+
+def test_a_querys_answer_is_its_own(method):
+    together = probabilities(method)
+    for index in (0, 4, 8):
+        alone = probabilities(method, queries=QUERIES[index : index + 1])
+        np.testing.assert_allclose(alone[0], together[index], rtol=1e-4, atol=1e-6)
+
+
+def test_answers_depend_on_the_support_set(method):
+    assert np.abs(probabilities(method) - probabilities(method, tf.reverse(SUPPORT, [0]))).max() > 1e-5
+
+
+def test_the_order_of_the_support_set_does_not_matter(method):
+    order = np.random.default_rng(5).permutation(2 * WAY)
+    shuffled = probabilities(method, tf.gather(SUPPORT, order), tf.gather(LABELS, order))
+    np.testing.assert_allclose(shuffled, probabilities(method), rtol=1e-3, atol=1e-5)
+
+
+def test_absent_classes_get_no_probability(method):
+    answer = probabilities(method, SUPPORT[:6], LABELS[:6])
+    assert (answer[:, 3:] == 0).all()
+    np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-5)
+
+
+def test_shots_may_differ_between_classes(method):
+    answer = probabilities(method, pictures(8), tf.constant([0, 0, 0, 1, 2, 2, 3, 4]))
+    assert answer.shape == (9, WAY)
+    assert np.isfinite(answer).all()
+
+
+def test_more_classes_are_answered_where_any_number_is_promised(method):
+    if method.most_classes is not None:
+        pytest.skip("not promised")
+    answer = probabilities(method, pictures(8), tf.range(8))
+    assert answer.shape == (9, 8)
+    assert answer.max(0).min() > 0
+
+
+def test_saved_and_loaded_gives_the_same_answers(method, tmp_path):
+    method.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(probabilities(again), probabilities(method))
+
+
+def test_the_export_gives_the_same_answers(method, tmp_path):
+    directory = export_version(method, SHAPE, str(tmp_path / "m"), "{}")
+    signatures = tf.saved_model.load(str(directory)).signatures
+    names = [f"class {label}" for label in LABELS.numpy()]
+    support = {"support_images": SUPPORT, "support_labels": tf.constant(names)}
+    expected = probabilities(method)
+    at_once = signatures["adapt_and_predict"](**support, query_images=QUERIES)
+    in_steps = signatures["predict"](**signatures["adapt"](**support), query_images=QUERIES)
+    for answer in (at_once, in_steps):
+        np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+
+
+def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(variant, tmp_path):
+    def trained(steps, start=0):
+        method = new_method(variant)
+        method.compile(optimizer=method.make_optimizer(0.01, 0.25))
+        method.optimizer.build(method.trainable_variables)
+        store = CheckpointStore(tmp_path, model=method, optimizer=method.optimizer)
+        store.restore_newest()
+        method.fit(episodes(start), steps_per_epoch=steps, verbose=0)
+        store.save(start + steps)
+        return [value.copy() for value in method.get_weights()]
+
+    halves = [trained(2), trained(2, start=2)][1]
+    for path in tmp_path.iterdir():
+        path.unlink()
+    for value, expected in zip(halves, trained(4), strict=True):
+        np.testing.assert_array_equal(value, expected)
