@@ -82,13 +82,16 @@ _WRONG_FLAGS = {
     "--input_gate_bias=2,1": r"--input_gate_bias=.*low,high",
     "--input_gate_bias=a,b": r"--input_gate_bias=.*low,high",
     "--forget_gate_bias=4,inf": r"--forget_gate_bias=.*low,high",
+    "--inner_learning_rate=0": r"--inner_learning_rate=0.*positive",
+    "--method=reptile --second_order": r"first order: leave out --second_order",
+    "--method=fomaml --second_order": r"first order: leave out --second_order",
 }
 _WRONG_COMMANDS = {
     "train without a run": (["ml_lstm.train"], r"--run_dir"),
     "evaluate without a run": (["ml_lstm.evaluate"], r"--run_dir"),
     "evaluate one episode": (["ml_lstm.evaluate", "--run_dir=run", "--episodes=1"], r"--episodes=1.*2"),
     "evaluate another split": (["ml_lstm.evaluate", "--run_dir=run", "--split=all"], r"--split=all.*test"),
-    **{flag: (["ml_lstm.train", "--run_dir=run", flag], words) for flag, words in _WRONG_FLAGS.items()},
+    **{flag: (["ml_lstm.train", "--run_dir=run", *flag.split()], words) for flag, words in _WRONG_FLAGS.items()},
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ml_lstm.episode import Episode
+from ml_lstm.learners import LEARNERS, EpisodicBatchNormalization
 from ml_lstm.methods import METHODS
 from ml_lstm.methods.gradient_based import GradientBasedClassifier
 from ml_lstm.methods.meta_lstm import CELLS
@@ -16,7 +17,7 @@ SHAPE, WAY = (16, 16, 1), 5
 FLAGS = {
     "method": "meta_lstm",
     "cell": "meta_lstm",
-    "learner": "conv4",
+    "learner": "tiny",
     "n_way": WAY,
     "train_n_way": 0,
     "filters": 4,
@@ -43,6 +44,21 @@ VARIANTS |= {
     for name, variant in VARIANTS.items()
     if issubclass(METHODS[(FLAGS | variant)["method"]], GradientBasedClassifier)
 }
+
+
+def tiny(image_shape, n_way, filters, batch_norm_momentum):
+    """All that matters of a learner, and quick to trace."""
+    x = inputs = keras.Input(image_shape)
+    x = keras.layers.Conv2D(filters, 3, strides=4)(x)
+    x = keras.layers.ReLU()(EpisodicBatchNormalization(batch_norm_momentum)(x))
+    return keras.Model(inputs, keras.layers.Dense(n_way)(keras.layers.Flatten()(x)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_learner():
+    LEARNERS["tiny"] = tiny
+    yield
+    del LEARNERS["tiny"]
 
 
 def new_method(variant, **changes):
