@@ -3,10 +3,15 @@
 from ml_lstm.cells.base import UpdateInputs, UpdateRule
 from ml_lstm.cells.meta_lstm import MetaLSTMCell, MetaLSTMState
 from ml_lstm.cells.preprocessing import preprocess, update_features
+from ml_lstm.cells.sgd import MetaSGDCell, MetaSGDState, SGDCell, SGDState
 
 __all__ = [
     "MetaLSTMCell",
     "MetaLSTMState",
+    "MetaSGDCell",
+    "MetaSGDState",
+    "SGDCell",
+    "SGDState",
     "UpdateInputs",
     "UpdateRule",
     "preprocess",
