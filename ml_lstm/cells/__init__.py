@@ -1,11 +1,14 @@
 """Update rules: what turns a gradient into the next parameters, one coordinate at a time."""
 
 from ml_lstm.cells.base import UpdateInputs, UpdateRule
+from ml_lstm.cells.complete_lstm import CompleteLSTMCell, CompleteLSTMState
 from ml_lstm.cells.meta_lstm import MetaLSTMCell, MetaLSTMState
 from ml_lstm.cells.preprocessing import preprocess, update_features
 from ml_lstm.cells.sgd import MetaSGDCell, MetaSGDState, SGDCell, SGDState
 
 __all__ = [
+    "CompleteLSTMCell",
+    "CompleteLSTMState",
     "MetaLSTMCell",
     "MetaLSTMState",
     "MetaSGDCell",
