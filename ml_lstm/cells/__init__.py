@@ -2,6 +2,7 @@
 
 from ml_lstm.cells.base import UpdateInputs, UpdateRule
 from ml_lstm.cells.complete_lstm import CompleteLSTMCell, CompleteLSTMState
+from ml_lstm.cells.gru import GRUCell, GRUState
 from ml_lstm.cells.meta_lstm import MetaLSTMCell, MetaLSTMState
 from ml_lstm.cells.preprocessing import preprocess, update_features
 from ml_lstm.cells.sgd import MetaSGDCell, MetaSGDState, SGDCell, SGDState
@@ -9,6 +10,8 @@ from ml_lstm.cells.sgd import MetaSGDCell, MetaSGDState, SGDCell, SGDState
 __all__ = [
     "CompleteLSTMCell",
     "CompleteLSTMState",
+    "GRUCell",
+    "GRUState",
     "MetaLSTMCell",
     "MetaLSTMState",
     "MetaSGDCell",
