@@ -6,6 +6,7 @@ from ml_lstm.cells.gru import GRUCell, GRUState
 from ml_lstm.cells.meta_lstm import MetaLSTMCell, MetaLSTMState
 from ml_lstm.cells.preprocessing import preprocess, update_features
 from ml_lstm.cells.sgd import MetaSGDCell, MetaSGDState, SGDCell, SGDState
+from ml_lstm.cells.turtle import TurtleCell, TurtleState
 
 __all__ = [
     "CompleteLSTMCell",
@@ -18,6 +19,8 @@ __all__ = [
     "MetaSGDState",
     "SGDCell",
     "SGDState",
+    "TurtleCell",
+    "TurtleState",
     "UpdateInputs",
     "UpdateRule",
     "preprocess",
