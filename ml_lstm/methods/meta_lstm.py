@@ -12,13 +12,30 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from ml_lstm.cells import MetaLSTMCell, UpdateInputs, update_features
+from ml_lstm.cells import (
+    CompleteLSTMCell,
+    GRUCell,
+    MetaLSTMCell,
+    MetaSGDCell,
+    SGDCell,
+    TurtleCell,
+    UpdateInputs,
+    UpdateRule,
+    update_features,
+)
 from ml_lstm.cells.preprocessing import NUM_FEATURES
 from ml_lstm.learners import LEARNERS, FunctionalLearner, LearnerState
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
 from ml_lstm.methods.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
 
-CELLS = {"meta_lstm": MetaLSTMCell}
+CELLS = {
+    "meta_lstm": MetaLSTMCell,
+    "complete_lstm": CompleteLSTMCell,
+    "gru": GRUCell,
+    "sgd": SGDCell,
+    "meta_sgd": MetaSGDCell,
+    "turtle": TurtleCell,
+}
 QUERY_STATISTICS = ("batch", "support")
 
 
@@ -38,7 +55,8 @@ class MetaLSTM(FewShotClassifier):
         learner: the network to adapt, a built Keras model from images to `n_way` logits; its weights are
             the learned initialisation.
         cell: the update rule; None for a `MetaLSTMCell()`.
-        hidden_units: of the coordinate-wise LSTM in front of the update rule; 0 for none.
+        hidden_units: of the coordinate-wise LSTM in front of the update rule; 0 for none, None for as many as the
+            rule has by default.
         inner_steps: T, updates of the learner in an episode.
         inner_batch_size: support examples a step; None for all.
         inner_gradient_scale: factor on the learner's gradient before the update rule sees it. The authors'
@@ -55,14 +73,15 @@ class MetaLSTM(FewShotClassifier):
         image_std: see `FewShotClassifier`.
 
     Raises:
-        ValueError: for a number below its range, another `query_statistics`, or a learner that does not fit.
+        ValueError: for a number below its range, another `query_statistics`, an LSTM in front of a rule that takes
+            none, or a learner that does not fit.
     """
 
     def __init__(
         self,
         learner: keras.Model,
-        cell: keras.layers.Layer | None = None,
-        hidden_units: int = 20,
+        cell: UpdateRule | None = None,
+        hidden_units: int | None = None,
         inner_steps: int = 5,
         inner_batch_size: int | None = None,
         inner_gradient_scale: float = 1.0,
@@ -77,6 +96,9 @@ class MetaLSTM(FewShotClassifier):
         if len(learner.output_shape) != 2:
             raise ValueError(f"The learner's output must be [n, n_way], got {learner.output_shape}.")
         super().__init__(learner.output_shape[-1], image_mean, image_std, **kwargs)
+        cell = cell or MetaLSTMCell()
+        if hidden_units is None:
+            hidden_units = cell.default_hidden_units
         for name, value, least in (
             ("hidden_units", hidden_units, 0),
             ("inner_steps", inner_steps, 1),
@@ -84,12 +106,14 @@ class MetaLSTM(FewShotClassifier):
         ):
             if value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}.")
+        if hidden_units and not cell.default_hidden_units:
+            raise ValueError(f"{type(cell).__name__} takes no LSTM: hidden_units must be 0, got {hidden_units}.")
         if query_statistics not in QUERY_STATISTICS:
             raise ValueError(f"query_statistics must be one of {QUERY_STATISTICS}, got {query_statistics!r}.")
         if shared_head and not isinstance(learner.layers[-1], keras.layers.Dense):
             raise ValueError(f"shared_head needs a learner that ends in Dense, not {learner.layers[-1]}.")
         self.learner = learner
-        self.cell = cell or MetaLSTMCell()
+        self.cell = cell
         self.hidden_units = hidden_units
         self.inner_steps = inner_steps
         self.inner_batch_size = inner_batch_size
@@ -115,10 +139,9 @@ class MetaLSTM(FewShotClassifier):
         """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
         n_way = max(flags["n_way"], flags["train_n_way"])
         learner = LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"])
-        cell = CELLS[flags["cell"]](flags["gate_feedback"], flags["input_gate_bias"], flags["forget_gate_bias"])
         return cls(
             learner,
-            cell,
+            CELLS[flags["cell"]].from_flags(flags),
             hidden_units=flags["hidden_units"],
             inner_steps=flags["inner_steps"],
             inner_batch_size=flags["inner_batch_size"] or None,
@@ -168,7 +191,7 @@ class MetaLSTM(FewShotClassifier):
         }
 
     def diagnostics(self, support_images, support_labels) -> dict[str, tf.Tensor]:
-        """The inner losses [T] and the cell's gates, each [T, P]."""
+        """The inner losses [T] and the cell's gates, if it has some, each [T, P]."""
         steps = list(self._unroll(support_images, support_labels))
         gates = [self.cell.gates(step.cell) for step in steps]
         return {
@@ -188,7 +211,7 @@ class MetaLSTM(FewShotClassifier):
         for indices in inner_batch_indices(labels, self.inner_steps, self.inner_batch_size):
             batch = (images, labels) if indices is None else (tf.gather(images, indices), tf.gather(labels, indices))
             loss, gradient, statistics = self._inner_gradient(learner_state, *batch, mask)
-            features = update_features(loss, gradient)
+            features = update_features(loss, gradient) if self.cell.reads_features else None
             if self.coordinate_lstm:
                 features, lstm_state = self.coordinate_lstm(features, lstm_state)
             parameters, cell_state = self.cell(UpdateInputs(features, gradient), cell_state)
