@@ -121,16 +121,34 @@ def define_method_flags():
     flags.register_validator(
         "inner_gradient_scale", lambda value: 0 <= value < math.inf, "must be at least 0, and finite"
     )
-    _run_flag(flags.DEFINE_integer, "hidden_units", 20, "Of the coordinate-wise LSTM; 0: none.", lower_bound=0)
+    _run_flag(
+        flags.DEFINE_integer,
+        "hidden_units",
+        None,
+        "Of the coordinate-wise LSTM in front of the update rule; 0: none. Unset: 20 for the cells that take one.",
+        lower_bound=0,
+    )
+    flags.register_multi_flags_validator(
+        ["cell", "hidden_units"],
+        lambda values: not values["hidden_units"] or CELLS[values["cell"]].default_hidden_units > 0,
+        "this update rule takes no LSTM in front of it: give --hidden_units=0",
+    )
     _run_flag(
         flags.DEFINE_enum,
         "gate_feedback",
         "activation",
         GATE_FEEDBACKS,
-        "What a gate sees of its last value.",
+        "What a gate of --cell=meta_lstm sees of its last value.",
     )
-    _range_flag("input_gate_bias", "-5,-4", "Range that the input gate's bias starts in.")
-    _range_flag("forget_gate_bias", "4,6", "Range that the forget gate's bias starts in.")
+    _range_flag("input_gate_bias", "-5,-4", "Range that the bias of the input gate starts in; gru: the update gate.")
+    _range_flag("forget_gate_bias", "4,6", "Range that the bias of the forget gate starts in; gru: the reset gate.")
+    _run_flag(
+        flags.DEFINE_float,
+        "cell_learning_rate",
+        0.01,
+        "Learned step size of --cell=sgd, meta_sgd or turtle, before any training.",
+    )
+    flags.register_validator("cell_learning_rate", lambda value: 0 < value < math.inf, "must be positive and finite")
     _run_flag(
         flags.DEFINE_boolean,
         "second_order",
@@ -219,6 +237,8 @@ def run_flags() -> dict[str, Any]:
     values = {name: FLAGS[name].value for name in _RUN_FLAGS}
     for name in ("input_gate_bias", "forget_gate_bias"):
         values[name] = [float(number) for number in values[name]]
+    if values["hidden_units"] is None:
+        values["hidden_units"] = CELLS[values["cell"]].default_hidden_units
     if values["learning_rate_schedule"] != "constant":
         values["episodes"] = FLAGS.episodes  # the schedule's length
     return values

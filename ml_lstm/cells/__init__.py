@@ -1,7 +1,28 @@
 """Update rules: what turns a gradient into the next parameters, one coordinate at a time."""
 
-from ml_lstm.cells.base import UpdateInputs
+from ml_lstm.cells.base import UpdateInputs, UpdateRule
+from ml_lstm.cells.complete_lstm import CompleteLSTMCell, CompleteLSTMState
+from ml_lstm.cells.gru import GRUCell, GRUState
 from ml_lstm.cells.meta_lstm import MetaLSTMCell, MetaLSTMState
 from ml_lstm.cells.preprocessing import preprocess, update_features
+from ml_lstm.cells.sgd import MetaSGDCell, MetaSGDState, SGDCell, SGDState
+from ml_lstm.cells.turtle import TurtleCell, TurtleState
 
-__all__ = ["MetaLSTMCell", "MetaLSTMState", "UpdateInputs", "preprocess", "update_features"]
+__all__ = [
+    "CompleteLSTMCell",
+    "CompleteLSTMState",
+    "GRUCell",
+    "GRUState",
+    "MetaLSTMCell",
+    "MetaLSTMState",
+    "MetaSGDCell",
+    "MetaSGDState",
+    "SGDCell",
+    "SGDState",
+    "TurtleCell",
+    "TurtleState",
+    "UpdateInputs",
+    "UpdateRule",
+    "preprocess",
+    "update_features",
+]

@@ -1,11 +1,13 @@
 """The update rule of Ravi & Larochelle: an LSTM cell whose cell state is the learner's parameters."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from ml_lstm.cells.base import UpdateInputs
+from ml_lstm.cells.gates import GatedUpdateRule, check_bias_range
 
 GATE_FEEDBACKS = ("activation", "logit")
 
@@ -25,7 +27,7 @@ class MetaLSTMState(NamedTuple):
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
-class MetaLSTMCell(keras.layers.Layer):
+class MetaLSTMCell(GatedUpdateRule):
     r"""Learned update rule of Ravi & Larochelle (2017), equations 2-3, for every coordinate of a learner at once.
 
     .. math::
@@ -67,45 +69,31 @@ class MetaLSTMCell(keras.layers.Layer):
         super().__init__(**kwargs)
         if gate_feedback not in GATE_FEEDBACKS:
             raise ValueError(f"gate_feedback must be one of {GATE_FEEDBACKS}, got {gate_feedback!r}.")
-        for name, (low, high) in (("input", input_gate_bias), ("forget", forget_gate_bias)):
-            if low > high:
-                raise ValueError(f"{name}_gate_bias must be (low, high), got ({low}, {high}).")
         self.gate_feedback = gate_feedback
-        self.input_gate_bias = tuple(input_gate_bias)
-        self.forget_gate_bias = tuple(forget_gate_bias)
+        self.input_gate_bias = check_bias_range("input", input_gate_bias)
+        self.forget_gate_bias = check_bias_range("forget", forget_gate_bias)
+
+    @classmethod
+    def from_flags(cls, flags: Mapping[str, Any]):
+        return cls(flags["gate_feedback"], flags["input_gate_bias"], flags["forget_gate_bias"])
 
     def build(self, inputs_shape, states_shape=None):
         num_features = inputs_shape[0][-1]
-        small = keras.initializers.RandomUniform(-0.01, 0.01)
-        for gate, bias_range in (("input", self.input_gate_bias), ("forget", self.forget_gate_bias)):
-            # Rows: the features, theta, the gate's last value.
-            kernel = self.add_weight(name=f"{gate}_kernel", shape=(num_features + 2,), initializer=small)
-            bias = self.add_weight(
-                name=f"{gate}_bias", shape=(), initializer=keras.initializers.RandomUniform(*bias_range)
-            )
-            setattr(self, f"{gate}_kernel", kernel)
-            setattr(self, f"{gate}_bias", bias)
+        self.add_gates(num_features + 2, {"input": self.input_gate_bias, "forget": self.forget_gate_bias})
 
-    def get_initial_state(self, parameters: tf.Tensor) -> MetaLSTMState:
-        """The state before the first step, from theta_0 [P]."""
+    def get_initial_state(self, parameters: tf.Tensor, spread=tf.identity) -> MetaLSTMState:
         zeros = tf.zeros_like(parameters)
         return MetaLSTMState(parameters, zeros, zeros)
 
     def call(self, inputs: UpdateInputs, states: MetaLSTMState):
         inputs, states = UpdateInputs(*inputs), MetaLSTMState(*states)
-        input_logit = self._gate_logit(self.input_kernel, self.input_bias, inputs, states, states.input_gate)
-        forget_logit = self._gate_logit(self.forget_kernel, self.forget_bias, inputs, states, states.forget_gate)
+        input_logit = self.gate_logit("input", inputs.features, states.parameters, states.input_gate)
+        forget_logit = self.gate_logit("forget", inputs.features, states.parameters, states.forget_gate)
         input_gate, forget_gate = tf.sigmoid(input_logit), tf.sigmoid(forget_logit)
         parameters = forget_gate * states.parameters - input_gate * inputs.gradient
         if self.gate_feedback == "activation":
             return parameters, MetaLSTMState(parameters, input_gate, forget_gate)
         return parameters, MetaLSTMState(parameters, input_logit, forget_logit)
-
-    def _gate_logit(self, kernel, bias, inputs, states, last_gate):
-        kernel = tf.convert_to_tensor(kernel)
-        return tf.linalg.matvec(inputs.features, kernel[:-2]) + (
-            kernel[-2] * states.parameters + kernel[-1] * last_gate + tf.convert_to_tensor(bias)
-        )
 
     def gates(self, states: MetaLSTMState) -> dict[str, tf.Tensor]:
         """The gates' values [P] in (0, 1) after a step, by name."""

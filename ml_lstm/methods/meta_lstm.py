@@ -12,12 +12,29 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ml_lstm.cells import MetaLSTMCell, UpdateInputs, update_features
+from ml_lstm.cells import (
+    CompleteLSTMCell,
+    GRUCell,
+    MetaLSTMCell,
+    MetaSGDCell,
+    SGDCell,
+    TurtleCell,
+    UpdateInputs,
+    UpdateRule,
+    update_features,
+)
 from ml_lstm.cells.preprocessing import NUM_FEATURES
 from ml_lstm.learners import LearnerState
 from ml_lstm.methods.gradient_based import GradientBasedClassifier, InnerStep
 
-CELLS = {"meta_lstm": MetaLSTMCell}
+CELLS = {
+    "meta_lstm": MetaLSTMCell,
+    "complete_lstm": CompleteLSTMCell,
+    "gru": GRUCell,
+    "sgd": SGDCell,
+    "meta_sgd": MetaSGDCell,
+    "turtle": TurtleCell,
+}
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
@@ -30,27 +47,34 @@ class MetaLSTM(GradientBasedClassifier):
     Args:
         learner: see `GradientBasedClassifier`.
         cell: the update rule; None for a `MetaLSTMCell()`.
-        hidden_units: of the coordinate-wise LSTM in front of the update rule; 0 for none.
+        hidden_units: of the coordinate-wise LSTM in front of the update rule; 0 for none, None for as many as the
+            rule has by default.
         inner_gradient_scale: factor on the learner's gradient before the update rule sees it. The authors'
             code divides its mean gradient once more by the batch size.
         **settings: see `GradientBasedClassifier`.
 
     Raises:
-        ValueError: for `hidden_units` below 0, and as `GradientBasedClassifier`.
+        ValueError: for `hidden_units` below 0, an LSTM in front of a rule that takes none, and as
+            `GradientBasedClassifier`.
     """
 
     def __init__(
         self,
         learner: keras.Model,
-        cell: keras.layers.Layer | None = None,
-        hidden_units: int = 20,
+        cell: UpdateRule | None = None,
+        hidden_units: int | None = None,
         inner_gradient_scale: float = 1.0,
         **settings,
     ):
         super().__init__(learner, **settings)
+        cell = cell or MetaLSTMCell()
+        if hidden_units is None:
+            hidden_units = cell.default_hidden_units
         if hidden_units < 0:
             raise ValueError(f"hidden_units must be at least 0, got {hidden_units}.")
-        self.cell = cell or MetaLSTMCell()
+        if hidden_units and not cell.default_hidden_units:
+            raise ValueError(f"{type(cell).__name__} takes no LSTM: hidden_units must be 0, got {hidden_units}.")
+        self.cell = cell
         self.hidden_units = hidden_units
         self.inner_gradient_scale = inner_gradient_scale
         small = keras.initializers.RandomUniform(-0.01, 0.01)
@@ -67,9 +91,8 @@ class MetaLSTM(GradientBasedClassifier):
     @classmethod
     def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **normalization):
         """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
-        cell = CELLS[flags["cell"]](flags["gate_feedback"], flags["input_gate_bias"], flags["forget_gate_bias"])
         return cls(
-            cell=cell,
+            cell=CELLS[flags["cell"]].from_flags(flags),
             hidden_units=flags["hidden_units"],
             inner_gradient_scale=flags["inner_gradient_scale"],
             **cls.settings_from_flags(flags, image_shape),
@@ -87,7 +110,11 @@ class MetaLSTM(GradientBasedClassifier):
 
     def updates(self, learner, batches, n_classes):
         """The learned optimizer; see `GradientBasedClassifier.updates`."""
-        cell_state = self.cell.get_initial_state(learner.parameters)
+
+        def spread(numbers):
+            return self.network.spread(numbers, n_classes)
+
+        cell_state = self.cell.get_initial_state(learner.parameters, spread)
         lstm_state = None
         if self.coordinate_lstm:
             zeros = tf.zeros([tf.size(learner.parameters), self.hidden_units], learner.parameters.dtype)
@@ -95,7 +122,7 @@ class MetaLSTM(GradientBasedClassifier):
         for batch in batches:
             loss, gradient, statistics = self.inner_gradient(learner, batch)
             gradient *= self.inner_gradient_scale
-            features = update_features(loss, gradient)
+            features = update_features(loss, gradient) if self.cell.reads_features else None
             if self.coordinate_lstm:
                 features, lstm_state = self.coordinate_lstm(features, lstm_state)
             parameters, cell_state = self.cell(UpdateInputs(features, gradient), cell_state)

@@ -81,9 +81,12 @@ _WRONG_FLAGS = {
     "--input_gate_bias=1": r"--input_gate_bias=.*low,high",
     "--input_gate_bias=2,1": r"--input_gate_bias=.*low,high",
     "--input_gate_bias=a,b": r"--input_gate_bias=.*low,high",
+    "--cell_learning_rate=0": r"--cell_learning_rate=0.*positive",
+    "--hidden_units=-1": r"--hidden_units=-1.*non-negative",
     "--forget_gate_bias=4,inf": r"--forget_gate_bias=.*low,high",
     "--inner_learning_rate=0": r"--inner_learning_rate=0.*positive",
     "--method=reptile --second_order": r"first order: leave out --second_order",
+    "--method=maml --cell=gru": r"only --method=meta_lstm has update rules",
     "--method=fomaml --second_order": r"first order: leave out --second_order",
 }
 _WRONG_COMMANDS = {
@@ -91,6 +94,13 @@ _WRONG_COMMANDS = {
     "evaluate without a run": (["ml_lstm.evaluate"], r"--run_dir"),
     "evaluate one episode": (["ml_lstm.evaluate", "--run_dir=run", "--episodes=1"], r"--episodes=1.*2"),
     "evaluate another split": (["ml_lstm.evaluate", "--run_dir=run", "--split=all"], r"--split=all.*test"),
+    **{
+        f"{cell} behind an LSTM": (
+            ["ml_lstm.train", "--run_dir=run", f"--cell={cell}", "--hidden_units=4"],
+            rf"cell={cell}, hidden_units=4.*--hidden_units=0",
+        )
+        for cell in ("sgd", "meta_sgd", "turtle")
+    },
     **{flag: (["ml_lstm.train", "--run_dir=run", *flag.split()], words) for flag, words in _WRONG_FLAGS.items()},
 }
 

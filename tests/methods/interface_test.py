@@ -8,7 +8,6 @@ import tensorflow as tf
 from ml_lstm.episode import Episode
 from ml_lstm.learners import LEARNERS, EpisodicBatchNormalization
 from ml_lstm.methods import METHODS
-from ml_lstm.methods.gradient_based import GradientBasedClassifier
 from ml_lstm.methods.meta_lstm import CELLS
 from ml_lstm.serving import export_version
 from ml_lstm.training import CheckpointStore
@@ -25,7 +24,8 @@ FLAGS = {
     "gate_feedback": "activation",
     "input_gate_bias": [-2.0, -1.0],
     "forget_gate_bias": [4.0, 6.0],
-    "hidden_units": 2,
+    "hidden_units": 0,
+    "cell_learning_rate": 0.1,
     "inner_steps": 2,
     "eval_inner_steps": 0,
     "inner_learning_rate": 0.1,
@@ -37,13 +37,12 @@ FLAGS = {
     "shared_head": False,
 }
 VARIANTS = {name: {"method": name} for name in METHODS if name != "meta_lstm"}
-VARIANTS |= {f"meta_lstm, {cell}": {"cell": cell} for cell in CELLS}
-# Where a head of its own for each class makes the order of classes matter, the shared one is tried too.
 VARIANTS |= {
-    f"{name}, shared head": variant | {"shared_head": True}
-    for name, variant in VARIANTS.items()
-    if issubclass(METHODS[(FLAGS | variant)["method"]], GradientBasedClassifier)
+    f"meta_lstm, {name}": {"cell": name, "hidden_units": 2 if cell.default_hidden_units else 0}
+    for name, cell in CELLS.items()
 }
+# One rule that keeps numbers for each parameter, and one that keeps none.
+VARIANTS |= {f"{name}, shared head": VARIANTS[name] | {"shared_head": True} for name in ("maml", "meta_lstm, meta_sgd")}
 
 
 def tiny(image_shape, n_way, filters, batch_norm_momentum):

@@ -1,0 +1,109 @@
+"""The Complete-LSTM of Furrer et al.: the LSTM meta-learner with an output gate and a hidden state."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.cells.base import UpdateInputs
+from ml_lstm.cells.gates import GatedUpdateRule, check_bias_range
+
+
+class CompleteLSTMState(NamedTuple):
+    """What the cell keeps of each coordinate; the last step's gates are for `gates` only.
+
+    Attributes:
+        parameters: [P], theta, the LSTM's cell state.
+        hidden: [P], h, the LSTM's hidden state.
+        input_gate: [P].
+        forget_gate: [P].
+        output_gate: [P].
+    """
+
+    parameters: tf.Tensor
+    hidden: tf.Tensor
+    input_gate: tf.Tensor
+    forget_gate: tf.Tensor
+    output_gate: tf.Tensor
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class CompleteLSTMCell(GatedUpdateRule):
+    r"""Learned update rule with all three gates of an LSTM: the Complete-LSTM of Furrer et al., section III-C.
+
+    .. math::
+        i_t &= \sigma(W_I [x_t, \theta_{t-1}, h_{t-1}] + b_I) \\
+        f_t &= \sigma(W_F [x_t, \theta_{t-1}, h_{t-1}] + b_F) \\
+        o_t &= \sigma(W_O [x_t, \theta_{t-1}, h_{t-1}] + b_O) \\
+        \theta_t &= f_t \odot \theta_{t-1} - i_t \odot \nabla_t \\
+        h_t &= o_t \odot \tanh(\theta_t)
+
+    with :math:`h_0 = 0`. The weights are shared by all coordinates.
+
+    The study says in words that it adds the standard LSTM's output gate, which makes the next hidden state, and
+    prints no equations. Chosen here: the new gate has the form of the other two; the hidden state is the standard
+    one; and it is what the gates see of the past, as in the standard LSTM, so it takes the place of the gate's own
+    last value that the rule of Ravi & Larochelle feeds back for want of one. As there, gates see
+    :math:`\theta_{t-1}`, the cell state is the parameters and the candidate is :math:`-\nabla_t`, without a tanh.
+    :math:`b_O` starts in U(-0.01, 0.01), an output gate half open, and the rest as in `MetaLSTMCell`.
+
+    Shapes: P learner parameters, F features.
+
+    Args:
+        input_gate_bias: range that b_I starts in; (-5, -4) makes a first learning rate of about 0.01.
+        forget_gate_bias: range that b_F starts in; (4, 6) keeps about 0.99 of a parameter.
+
+    Call arguments:
+        inputs: `UpdateInputs(features [P, F], gradient [P])`.
+        states: `CompleteLSTMState`, five times [P].
+
+    Returns:
+        `(parameters [P], CompleteLSTMState)`.
+
+    Raises:
+        ValueError: for a bias range upside down.
+    """
+
+    state_size = CompleteLSTMState(1, 1, 1, 1, 1)
+
+    def __init__(
+        self,
+        input_gate_bias: tuple[float, float] = (-5.0, -4.0),
+        forget_gate_bias: tuple[float, float] = (4.0, 6.0),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.input_gate_bias = check_bias_range("input", input_gate_bias)
+        self.forget_gate_bias = check_bias_range("forget", forget_gate_bias)
+
+    @classmethod
+    def from_flags(cls, flags: Mapping[str, Any]):
+        return cls(flags["input_gate_bias"], flags["forget_gate_bias"])
+
+    def build(self, inputs_shape, states_shape=None):
+        bias_ranges = {"input": self.input_gate_bias, "forget": self.forget_gate_bias, "output": (-0.01, 0.01)}
+        self.add_gates(inputs_shape[0][-1] + 2, bias_ranges)
+
+    def get_initial_state(self, parameters: tf.Tensor, spread=tf.identity) -> CompleteLSTMState:
+        return CompleteLSTMState(parameters, *[tf.zeros_like(parameters)] * 4)
+
+    def call(self, inputs: UpdateInputs, states: CompleteLSTMState):
+        inputs, states = UpdateInputs(*inputs), CompleteLSTMState(*states)
+        input_gate, forget_gate, output_gate = (
+            tf.sigmoid(self.gate_logit(gate, inputs.features, states.parameters, states.hidden))
+            for gate in ("input", "forget", "output")
+        )
+        parameters = forget_gate * states.parameters - input_gate * inputs.gradient
+        hidden = output_gate * tf.tanh(parameters)
+        return parameters, CompleteLSTMState(parameters, hidden, input_gate, forget_gate, output_gate)
+
+    def gates(self, states: CompleteLSTMState) -> dict[str, tf.Tensor]:
+        """The gates' values [P] in (0, 1) after a step, by name."""
+        return {name: getattr(states, name) for name in ("input_gate", "forget_gate", "output_gate")}
+
+    def get_config(self):
+        return super().get_config() | {
+            "input_gate_bias": self.input_gate_bias,
+            "forget_gate_bias": self.forget_gate_bias,
+        }

@@ -1,0 +1,108 @@
+"""An update rule in the form of a GRU, whose state is the learner's parameters."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.cells.base import UpdateInputs
+from ml_lstm.cells.gates import GatedUpdateRule, check_bias_range
+
+
+class GRUState(NamedTuple):
+    """What the cell keeps of each coordinate; the last step's gates are for `gates` only.
+
+    Attributes:
+        parameters: [P], theta, the GRU's state.
+        update_gate: [P].
+        reset_gate: [P].
+    """
+
+    parameters: tf.Tensor
+    update_gate: tf.Tensor
+    reset_gate: tf.Tensor
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class GRUCell(GatedUpdateRule):
+    r"""Learned update rule in the form of a GRU (Cho et al. 2014), after Furrer et al., section III-C.
+
+    .. math::
+        z_t &= \sigma(W_Z [x_t, \theta_{t-1}] + b_Z) \\
+        r_t &= \sigma(W_R [x_t, \theta_{t-1}] + b_R) \\
+        \tilde\theta_t &= r_t \odot \theta_{t-1} - \nabla_t \\
+        \theta_t &= (1 - z_t) \odot \theta_{t-1} + z_t \odot \tilde\theta_t
+
+    The weights are shared by all coordinates.
+
+    The study tells only that it is "a GRU-like structure using similar ideas". Chosen here: a GRU has one state, which
+    is therefore :math:`\theta`, and its gates see the input and that state; the candidate is made of the state
+    that the reset gate lets through and of the input, for which :math:`-\nabla_t` stands as in the LSTM
+    meta-learner, without a tanh. One may also write
+
+    .. math:: \theta_t = (1 - z_t (1 - r_t)) \odot \theta_{t-1} - z_t \odot \nabla_t
+
+    so the update gate is the learning rate and the reset gate says how much decay comes with it. Without a reset gate
+    (:math:`r = 0`) a parameter would shrink by the learning rate at each step. The biases start where a step is
+    gradient descent at a rate of about 0.01 that keeps about 0.9999 of a parameter.
+
+    Shapes: P learner parameters, F features.
+
+    Args:
+        update_gate_bias: range that b_Z starts in; (-5, -4) makes a first learning rate of about 0.01.
+        reset_gate_bias: range that b_R starts in; (4, 6) is a decay of about 0.01 of the learning rate.
+
+    Call arguments:
+        inputs: `UpdateInputs(features [P, F], gradient [P])`.
+        states: `GRUState(parameters [P], update_gate [P], reset_gate [P])`.
+
+    Returns:
+        `(parameters [P], GRUState)`.
+
+    Raises:
+        ValueError: for a bias range upside down.
+    """
+
+    state_size = GRUState(1, 1, 1)
+
+    def __init__(
+        self,
+        update_gate_bias: tuple[float, float] = (-5.0, -4.0),
+        reset_gate_bias: tuple[float, float] = (4.0, 6.0),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.update_gate_bias = check_bias_range("update", update_gate_bias)
+        self.reset_gate_bias = check_bias_range("reset", reset_gate_bias)
+
+    @classmethod
+    def from_flags(cls, flags: Mapping[str, Any]):
+        # The gates that decide the learning rate and what is kept, as an LSTM's input and forget gates do.
+        return cls(flags["input_gate_bias"], flags["forget_gate_bias"])
+
+    def build(self, inputs_shape, states_shape=None):
+        self.add_gates(inputs_shape[0][-1] + 1, {"update": self.update_gate_bias, "reset": self.reset_gate_bias})
+
+    def get_initial_state(self, parameters: tf.Tensor, spread=tf.identity) -> GRUState:
+        zeros = tf.zeros_like(parameters)
+        return GRUState(parameters, zeros, zeros)
+
+    def call(self, inputs: UpdateInputs, states: GRUState):
+        inputs, states = UpdateInputs(*inputs), GRUState(*states)
+        update_gate, reset_gate = (
+            tf.sigmoid(self.gate_logit(gate, inputs.features, states.parameters)) for gate in ("update", "reset")
+        )
+        candidate = reset_gate * states.parameters - inputs.gradient
+        parameters = (1.0 - update_gate) * states.parameters + update_gate * candidate
+        return parameters, GRUState(parameters, update_gate, reset_gate)
+
+    def gates(self, states: GRUState) -> dict[str, tf.Tensor]:
+        """The gates' values [P] in (0, 1) after a step, by name."""
+        return {"update_gate": states.update_gate, "reset_gate": states.reset_gate}
+
+    def get_config(self):
+        return super().get_config() | {
+            "update_gate_bias": self.update_gate_bias,
+            "reset_gate_bias": self.reset_gate_bias,
+        }

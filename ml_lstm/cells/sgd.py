@@ -1,0 +1,147 @@
+"""Gradient descent with learned step sizes: one for all coordinates, or one for each."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.cells.base import UpdateInputs, UpdateRule, check_learning_rate
+
+
+class SGDState(NamedTuple):
+    """What the cell keeps of each coordinate.
+
+    Attributes:
+        parameters: [P], theta.
+    """
+
+    parameters: tf.Tensor
+
+
+class MetaSGDState(NamedTuple):
+    """What the cell keeps of each coordinate.
+
+    Attributes:
+        parameters: [P], theta.
+        learning_rates: [P], alpha, the same at every step.
+    """
+
+    parameters: tf.Tensor
+    learning_rates: tf.Tensor
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class SGDCell(UpdateRule):
+    r"""Gradient descent with one learned step size: the adaptive SGD of Furrer et al., section III-C.
+
+    .. math:: \theta_t = \theta_{t-1} - \alpha \nabla_t
+
+    Together with the learned :math:`\theta_0` it is the study's non-recurrent baseline. :math:`\alpha` is a weight
+    like any other, free to become negative; the study does not tell what it starts from.
+
+    Shapes: P learner parameters.
+
+    Args:
+        initial_learning_rate: what alpha starts from.
+
+    Call arguments:
+        inputs: `UpdateInputs(features, gradient [P])`; the features are not read and may be None.
+        states: `SGDState(parameters [P])`.
+
+    Returns:
+        `(parameters [P], SGDState)`.
+
+    Raises:
+        ValueError: for an `initial_learning_rate` that is not positive and finite.
+    """
+
+    state_size = SGDState(1)
+    default_hidden_units = 0
+    reads_features = False
+
+    def __init__(self, initial_learning_rate: float = 0.01, **kwargs):
+        super().__init__(**kwargs)
+        self.initial_learning_rate = check_learning_rate(initial_learning_rate)
+
+    @classmethod
+    def from_flags(cls, flags: Mapping[str, Any]):
+        return cls(flags["cell_learning_rate"])
+
+    def build(self, inputs_shape, states_shape=None):
+        start = keras.initializers.Constant(self.initial_learning_rate)
+        self.learning_rate = self.add_weight(name="learning_rate", shape=(), initializer=start)
+
+    def get_initial_state(self, parameters: tf.Tensor, spread=tf.identity) -> SGDState:
+        return SGDState(parameters)
+
+    def call(self, inputs: UpdateInputs, states: SGDState):
+        inputs, states = UpdateInputs(*inputs), SGDState(*states)
+        parameters = states.parameters - tf.convert_to_tensor(self.learning_rate) * inputs.gradient
+        return parameters, SGDState(parameters)
+
+    def gates(self, states: SGDState) -> dict[str, tf.Tensor]:
+        """The step size, [P] times the same number."""
+        return {"learning_rate": tf.fill(tf.shape(states.parameters), tf.convert_to_tensor(self.learning_rate))}
+
+    def get_config(self):
+        return super().get_config() | {"initial_learning_rate": self.initial_learning_rate}
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class MetaSGDCell(UpdateRule):
+    r"""Meta-SGD (Li et al. 2017, *Learning to Learn Quickly for Few-Shot Learning*): a step size for each coordinate.
+
+    .. math:: \theta_t = \theta_{t-1} - \alpha \odot \nabla_t
+
+    :math:`\alpha` has the shape of the learned start :math:`\theta_0`, so that it decides the direction of a step as
+    well as its length. The paper takes one step and lets the meta-gradient go through :math:`\nabla_t`
+    (`MetaLSTM(inner_steps=1, second_order=True)`); here, every coordinate's alpha starts from the same number.
+
+    Shapes: P learner parameters, P0 of them when the cell was built.
+
+    Args:
+        initial_learning_rate: what each alpha starts from.
+
+    Call arguments:
+        inputs: `UpdateInputs(features, gradient [P])`; the features are not read and may be None.
+        states: `MetaSGDState(parameters [P], learning_rates [P])`.
+
+    Returns:
+        `(parameters [P], MetaSGDState)`.
+
+    Raises:
+        ValueError: for an `initial_learning_rate` that is not positive and finite.
+    """
+
+    state_size = MetaSGDState(1, 1)
+    default_hidden_units = 0
+    reads_features = False
+
+    def __init__(self, initial_learning_rate: float = 0.01, **kwargs):
+        super().__init__(**kwargs)
+        self.initial_learning_rate = check_learning_rate(initial_learning_rate)
+
+    @classmethod
+    def from_flags(cls, flags: Mapping[str, Any]):
+        return cls(flags["cell_learning_rate"])
+
+    def build(self, inputs_shape, states_shape=None):
+        start = keras.initializers.Constant(self.initial_learning_rate)
+        self.learning_rates = self.add_weight(name="learning_rates", shape=tuple(inputs_shape[1]), initializer=start)
+
+    def get_initial_state(self, parameters: tf.Tensor, spread=tf.identity) -> MetaSGDState:
+        learning_rates = spread(tf.convert_to_tensor(self.learning_rates))
+        return MetaSGDState(parameters, tf.cast(learning_rates, parameters.dtype))
+
+    def call(self, inputs: UpdateInputs, states: MetaSGDState):
+        inputs, states = UpdateInputs(*inputs), MetaSGDState(*states)
+        parameters = states.parameters - states.learning_rates * inputs.gradient
+        return parameters, MetaSGDState(parameters, states.learning_rates)
+
+    def gates(self, states: MetaSGDState) -> dict[str, tf.Tensor]:
+        """The step sizes [P]."""
+        return {"learning_rate": states.learning_rates}
+
+    def get_config(self):
+        return super().get_config() | {"initial_learning_rate": self.initial_learning_rate}

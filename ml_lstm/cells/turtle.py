@@ -1,0 +1,100 @@
+"""TURTLE: a small stateless network, shared by all coordinates, that proposes each one's update."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.cells.base import UpdateInputs, UpdateRule, check_learning_rate
+
+
+class TurtleState(NamedTuple):
+    """What the cell keeps of each coordinate.
+
+    Attributes:
+        parameters: [P], theta.
+    """
+
+    parameters: tf.Tensor
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class TurtleCell(UpdateRule):
+    r"""Learned update rule without a state, after TURTLE.
+
+    Huisman, Plaat & van Rijn, *Stateless Neural Meta-Learning using Second-Order Gradients*, Machine Learning, 2022.
+
+    .. math:: \theta_t = \theta_{t-1} + \alpha (g_\phi([x_t, \nabla_t]) - \nabla_t)
+
+    :math:`g_\phi` is a fully connected network with ReLU after each hidden layer and one output, applied to each
+    coordinate on its own and keeping nothing between steps. It is to be used without an LSTM in front and with
+    `MetaLSTM(second_order=True)`, to which the paper gives the credit for its success.
+
+    As published, :math:`\theta_t = \theta_{t-1} + g_\phi(\cdot)`, whose input can be raw or preprocessed
+    gradients, with or without the loss; the authors' code runs it with two hidden layers of 20. Differences here:
+    it reads the preprocessed loss and gradient as well as the raw gradient; :math:`-\nabla_t` and the learned
+    scale :math:`\alpha` are outside of the network, whose output layer starts in U(-0.01, 0.01). That is the same
+    family of updates, as two more ReLUs pass the gradient on, but it starts at gradient descent, where
+    MAML starts, and not at a random rule. The published variants that also see the number of the step or a
+    running average of past gradients are not here.
+
+    Shapes: P learner parameters, F features.
+
+    Args:
+        layer_units: widths of the hidden layers.
+        initial_learning_rate: what alpha starts from.
+
+    Call arguments:
+        inputs: `UpdateInputs(features [P, F], gradient [P])`.
+        states: `TurtleState(parameters [P])`.
+
+    Returns:
+        `(parameters [P], TurtleState)`.
+
+    Raises:
+        ValueError: for a width below 1, or an `initial_learning_rate` that is not positive and finite.
+    """
+
+    state_size = TurtleState(1)
+    default_hidden_units = 0
+
+    def __init__(self, layer_units: Sequence[int] = (20, 20), initial_learning_rate: float = 0.01, **kwargs):
+        super().__init__(**kwargs)
+        if any(units < 1 for units in layer_units):
+            raise ValueError(f"layer_units must all be at least 1, got {tuple(layer_units)}.")
+        self.layer_units = tuple(layer_units)
+        self.initial_learning_rate = check_learning_rate(initial_learning_rate)
+        hidden = [keras.layers.Dense(units, "relu", dtype=self.dtype_policy) for units in self.layer_units]
+        small = keras.initializers.RandomUniform(-0.01, 0.01)
+        self.network = [*hidden, keras.layers.Dense(1, kernel_initializer=small, dtype=self.dtype_policy)]
+
+    @classmethod
+    def from_flags(cls, flags: Mapping[str, Any]):
+        return cls(initial_learning_rate=flags["cell_learning_rate"])
+
+    def build(self, inputs_shape, states_shape=None):
+        start = keras.initializers.Constant(self.initial_learning_rate)
+        self.learning_rate = self.add_weight(name="learning_rate", shape=(), initializer=start)
+        width = inputs_shape[0][-1] + 1  # the features and the gradient
+        for layer in self.network:
+            layer.build((None, width))
+            width = layer.units
+
+    def get_initial_state(self, parameters: tf.Tensor, spread=tf.identity) -> TurtleState:
+        return TurtleState(parameters)
+
+    def call(self, inputs: UpdateInputs, states: TurtleState):
+        inputs, states = UpdateInputs(*inputs), TurtleState(*states)
+        proposal = tf.concat([inputs.features, inputs.gradient[:, None]], axis=-1)
+        for layer in self.network:
+            proposal = layer(proposal)
+        learning_rate = tf.convert_to_tensor(self.learning_rate)
+        parameters = states.parameters + learning_rate * (proposal[:, 0] - inputs.gradient)
+        return parameters, TurtleState(parameters)
+
+    def get_config(self):
+        return super().get_config() | {
+            "layer_units": self.layer_units,
+            "initial_learning_rate": self.initial_learning_rate,
+        }
