@@ -42,7 +42,7 @@ async def _serve(config, limits, host, rest_api_port, port, poll_seconds):
     predictor = Predictor(store, limits)
     recorder = Recorder(store)
     grpc_listener = grpc_server(store, predictor, recorder)
-    with _listener(host, rest_api_port) as rest_socket:
+    with _listener(host, rest_api_port, "rest_api_port") as rest_socket:
         port = _add_port(grpc_listener, host, port)
         await asyncio.to_thread(store.refresh)
         _require_a_version(store, config)
@@ -81,11 +81,11 @@ async def _watch(store, seconds):
             logging.exception("While looking for new versions")
 
 
-def _listener(host, port):
+def _listener(host, port, flag):
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise UserError(f"{host}:{port}: {error.strerror}: choose another --rest_api_port or --host.") from None
+        raise UserError(f"{host}:{port}: {error.strerror}: choose another --{flag} or --host.") from None
     # Connections inherit it; asyncio sets it only where a socket names its protocol. Without it an answer waits for
     # the caller to acknowledge its headers, 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -93,12 +93,8 @@ def _listener(host, port):
 
 
 def _add_port(server, host, port):
-    try:
-        return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-    except RuntimeError:
-        raise UserError(
-            f"{host}:{port} is taken, or no address of this machine: choose another --port or --host."
-        ) from None
+    _listener(host, port, "port").close()  # says what is wrong; gRPC would write lines of its own
+    return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
 def _require_a_version(store, config):
