@@ -48,7 +48,8 @@ def main() -> None:
         f"Exported to {version}: {_classes(method)}, images of any size with {channels} channel(s), "
         f"resized to {height}x{width}.\n"
         f"Next:\n"
-        f"  python -m ml_lstm.adapt --saved_model={version} --support=DIR --query=DIR"
+        f"  python -m ml_lstm.adapt --saved_model={version} --support=DIR --query=DIR\n"
+        f"  python -m ml_lstm.serve --model_base_path={version.parent}    # a server that runs takes it up by itself"
     )
 
 

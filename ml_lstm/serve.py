@@ -47,7 +47,9 @@ def main() -> None:
         from ml_lstm.serving.server.predictor import Limits
         from ml_lstm.serving.server.run import serve
     except ModuleNotFoundError as error:
-        raise UserError(f"{error.name.partition('.')[0]} is not installed: pip install 'ml_lstm[serve]'.") from None
+        raise UserError(
+            f"{error.name.partition('.')[0]} is not installed: pip install '.[serve]' in the checkout of ml_lstm."
+        ) from None
 
     devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
     if not _is_loopback(FLAGS.host):

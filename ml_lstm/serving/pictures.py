@@ -91,8 +91,8 @@ def _size_checked(height, width, where):
     not_empty = require((height > 0) & (width > 0), *where, "has no pixel.")
     with tf.control_dependencies([not_empty]):
         small = height <= MAX_PIXELS // tf.maximum(width, 1)
-    words = f"pixels high and wide; an image may have at most {MAX_PIXELS} pixels."
-    return tf.control_dependencies([require(small, *where, "is", height, width, words)])
+    words = f"pixels (height x width); an image may have at most {MAX_PIXELS} pixels."
+    return tf.control_dependencies([require(small, *where, "has", height, "x", width, words)])
 
 
 def _with_channels(picture, channels):

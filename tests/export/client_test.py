@@ -461,7 +461,8 @@ except ImportError as error:
     result = subprocess.run([sys.executable, "-c", program], cwd=SOURCE, capture_output=True, text=True, timeout=60)
     assert result.stdout.splitlines() == [
         "a",
-        "gRPC needs more (there is no grpc): pip install 'ml_lstm_client[grpc]', or use REST.",
+        "gRPC needs more (there is no grpc): use REST, or pip install './export/client[grpc]' in the "
+        "checkout of ml_lstm.",
     ], result.stderr
 
 
@@ -471,7 +472,8 @@ def test_the_command_without_the_extra_is_one_line(folders):
     result = subprocess.run([sys.executable, "-c", program], cwd=SOURCE, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
     assert result.stderr == (
-        "ml_lstm_client: gRPC needs more (there is no grpc): pip install 'ml_lstm_client[grpc]', or use REST.\n"
+        "ml_lstm_client: gRPC needs more (there is no grpc): use REST, or pip install './export/client[grpc]' in the "
+        "checkout of ml_lstm.\n"
     )
 
 
@@ -578,7 +580,7 @@ def test_queries_are_sent_a_hundred_pictures_or_8_mib_at_a_time_after_one_adapt(
     assert [len(inputs["query_images"]) for *_, inputs in model.requests[1:]] == [100, 100, 7, 1, 1]
 
 
-def test_a_refusal_that_no_picture_is_to_blame_for_ends_it(ask, folders):
+def test_a_refusal_that_no_picture_is_to_blame_for_ends_it(ask, folders, model):
     for n in range(6):
         path = folders / "support" / f"more{n}" / "1.png"
         path.parent.mkdir()
@@ -588,6 +590,7 @@ def test_a_refusal_that_no_picture_is_to_blame_for_ends_it(ask, folders):
         [],
         ["ml_lstm_client: The model can tell at most 5 classes apart; the support set has 8"],
     )
+    assert len(model.requests) == 1  # nothing is asked picture by picture
 
 
 def test_a_busy_server_is_not_asked_about_each_picture(ask, model):
@@ -638,6 +641,10 @@ def test_the_snippet_of_the_readme_runs_as_it_stands(rest_server, folders):
     program = f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n" + snippet.replace(
         "http://localhost:8501", rest_server
     )
+    # The model and the folders of the main README's walk.
+    for there, here in (('model="demo"', 'model="few_shot"'), ("pictures/", "")):
+        assert there in program
+        program = program.replace(there, here)
     result = subprocess.run([sys.executable, "-c", program], cwd=folders, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     assert [line.split(" 0.")[0] for line in result.stdout.splitlines()] == ["query/a.png night", "query/b.png day ü"]

@@ -130,6 +130,12 @@ class Server:
             time.sleep(0.05)
         return match
 
+    def line(self, pattern):
+        """The one line of the log that `pattern` is in, as soon as it is there: an answer may be faster."""
+        self.wait_for(pattern + ".*\n")
+        (line,) = (line for line in self.log.read_text().splitlines() if re.search(pattern, line))
+        return line
+
     def stop(self):
         """Ends it as an operator would; returns the exit status."""
         self.process.send_signal(signal.SIGTERM)

@@ -85,7 +85,7 @@ def test_it_bounds_images_sheds_load_and_stops_after_the_last_answer(bounded):
             predict(QUICK, timeout=0.1)
         assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         assert computed.result()
-        assert " gRPC Predict CANCELLED " in bounded.log.read_text()
+        bounded.wait_for(" gRPC Predict CANCELLED ")
 
         begun = [predict.future(SLOW, timeout=60), predict.future(QUICK, timeout=60)]
         wait_for_requests(bounded, 2)

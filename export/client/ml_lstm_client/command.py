@@ -184,9 +184,11 @@ def _drop_refused(
     index, problem = _named(refusal, argument)
     if index is not None and index < len(pictures):
         refused = {list(pictures)[index]: problem}
-    else:
+    elif re.search("PNG|JPEG|BMP|GIF", problem, re.IGNORECASE):
         # TensorFlow's decoders do not say which picture is damaged.
         refused = _refused_alone(argument, pictures, send_alone)
+    else:
+        raise refusal
     if not refused:
         raise refusal
     for path, problem in refused.items():

@@ -12,7 +12,8 @@ try:
     from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 except ModuleNotFoundError as error:
     raise ImportError(
-        f"gRPC needs more (there is no {error.name}): pip install 'ml_lstm_client[grpc]', or use REST."
+        f"gRPC needs more (there is no {error.name}): use REST, or pip install './export/client[grpc]' in the "
+        "checkout of ml_lstm."
     ) from error
 
 from ml_lstm_client.client import Client, ServingError, sentence

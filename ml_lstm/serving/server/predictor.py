@@ -85,9 +85,11 @@ class Predictor:
         Raises:
             Refusal: if there is something wrong with the request.
         """
+        if spec.name in self._store.names():  # callers' own words would make metrics without end
+            record.model = spec.name
         version = self._store.resolve(spec)
         signature, definition = version.signature(spec.signature_name)
-        record.model, record.version, record.signature = spec.name, str(version.number), signature
+        record.version, record.signature = str(version.number), signature
         inputs = read_inputs(definition)
         record.images = sum(len(array) for name, array in inputs.items() if name.endswith("_images") and array.ndim)
         if record.images > self.limits.images:

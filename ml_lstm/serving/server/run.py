@@ -1,8 +1,10 @@
 """The server from its start to its end."""
 
 import asyncio
+import os
 import signal
 import socket
+from pathlib import Path
 
 import uvicorn
 from absl import logging
@@ -42,10 +44,12 @@ async def _serve(config, limits, host, rest_api_port, port, poll_seconds):
     predictor = Predictor(store, limits)
     recorder = Recorder(store)
     grpc_listener = grpc_server(store, predictor, recorder)
-    with _listener(host, rest_api_port) as rest_socket:
-        port = _add_port(grpc_listener, host, port)
+    with _bound(host, rest_api_port, "rest_api_port") as rest_socket:
+        _bound(host, port, "port").close()  # says what is wrong before time is spent; gRPC would write lines of its own
         await asyncio.to_thread(store.refresh)
         _require_a_version(store, config)
+        # Nobody can connect before this.
+        port = grpc_listener.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         rest_listener = uvicorn.Server(
             uvicorn.Config(
                 rest_app(store, predictor, recorder),
@@ -63,6 +67,7 @@ async def _serve(config, limits, host, rest_api_port, port, poll_seconds):
         # uvicorn raises the signal that ended it once more.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
+        rest_socket.listen()  # before it is said to be ready
         address = f"[{host}]" if ":" in host else host
         logging.info("REST at http://%s:%d, gRPC at %s:%d", address, rest_socket.getsockname()[1], address, port)
         await rest_listener.serve(sockets=[rest_socket])
@@ -81,31 +86,33 @@ async def _watch(store, seconds):
             logging.exception("While looking for new versions")
 
 
-def _listener(host, port):
+def _bound(host, port, flag):
+    """A socket with an address, that does not listen yet: who connects too early should learn it at once."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        if os.name == "posix":  # elsewhere it would let two servers share a port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
     except OSError as error:
-        raise UserError(f"{host}:{port}: {error.strerror}: choose another --rest_api_port or --host.") from None
+        bound.close()
+        raise UserError(f"{host}:{port}: {error.strerror}: choose another --{flag} or --host.") from None
     # Connections inherit it; asyncio sets it only where a socket names its protocol. Without it an answer waits for
     # the caller to acknowledge its headers, 40 ms.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
-def _add_port(server, host, port):
-    try:
-        return server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-    except RuntimeError:
-        raise UserError(
-            f"{host}:{port} is taken, or no address of this machine: choose another --port or --host."
-        ) from None
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return bound
 
 
 def _require_a_version(store, config):
     available = {name for name, _ in store.available()}
     for model in config.model_config_list.config:
         if model.name not in available:
-            raise UserError(
-                f"{model.base_path} has no version that loads: export one, python -m ml_lstm.export --run_dir=RUN "
-                f"--export_dir={model.base_path}."
-            )
+            raise UserError(f"{model.base_path} has no version that loads: {_hint(Path(model.base_path))}")
+
+
+def _hint(directory):
+    if (directory / "saved_model.pb").exists():
+        return f"it is a version; give the directory of versions, {directory.parent}."
+    models = sorted({path.parent.parent for path in directory.glob("*/*/saved_model.pb")})
+    if models:
+        return f"give the directory of one model, {' or '.join(map(str, models))}."
+    return f"export one, python -m ml_lstm.export --run_dir=RUN --export_dir={directory}."

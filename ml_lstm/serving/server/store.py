@@ -72,6 +72,10 @@ class ModelStore:
                 self._models[model.name].config = model
         self.refresh()
 
+    def names(self) -> list[str]:
+        """Of the models, whether they have a version now or not."""
+        return sorted(self._models)
+
     def resolve(self, spec: ModelSpec) -> Version:
         """The version that a request asks for.
 
@@ -99,7 +103,7 @@ class ModelStore:
         except KeyError:
             raise Refusal(
                 grpc.StatusCode.NOT_FOUND,
-                f"There is no model {spec.name!r}; this server has {', '.join(sorted(self._models))}.",
+                f"There is no model {spec.name!r}; this server has {', '.join(self.names())}.",
             ) from None
 
 
@@ -180,6 +184,7 @@ class _Model:
         if self._failed.get(number) == contents:
             return
         self._set(number, ModelVersionStatus.LOADING)
+        logging.info("%s: loading version %d", self.config.name, number)
         started = time.monotonic()
         try:
             version = Version(directory)

@@ -130,7 +130,7 @@ def _array(name, value, info):
         # Lists of objects, as NumPy would cut strings at their zero bytes.
         array = _each(_bytes, np.array(value, object)) if dtype == tf.string else _numbers(np.array(value), dtype)
     except ValueError as error:
-        raise invalid(f"{name} must be an array of {dtype.name}: {error}.") from None
+        raise invalid(f"{name} must be an array of {dtype.name}: {str(error).rstrip('.')}.") from None
     rank = len(info.tensor_shape.dim)
     # In JSON an empty set is [], whatever its rank.
     return array if array.size else array.reshape(array.shape + (0,) * (rank - array.ndim))
@@ -158,7 +158,7 @@ def _bytes(item):
         try:
             return base64.b64decode(item["b64"], validate=True)
         except binascii.Error:
-            raise ValueError("a b64 is no base64") from None
+            raise ValueError("a b64 value is no base64") from None
     raise ValueError('a value is neither a string nor {"b64": "..."}')
 
 

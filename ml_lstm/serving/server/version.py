@@ -64,8 +64,8 @@ class Version:
         """
         expected = self.signature_defs[signature].inputs
         if inputs.keys() != expected.keys():
-            problems = [f"lacks {name}" for name in sorted(expected.keys() - inputs.keys())]
-            problems += [f"does not take {name}" for name in sorted(inputs.keys() - expected.keys())]
+            differences = {"lacks": expected.keys() - inputs.keys(), "does not take": inputs.keys() - expected.keys()}
+            problems = [f"{verb} {', '.join(sorted(names))}" for verb, names in differences.items() if names]
             raise invalid(f"The request for {signature} {' and '.join(problems)}.")
         tensors = {name: _tensor(name, expected[name], array) for name, array in inputs.items()}
         try:
