@@ -71,8 +71,9 @@ class ServingModule:
         }
 
     def _adaptation_specs(self):
-        images = tf.zeros([1, *self.image_shape], tf.uint8)
-        adaptation = self._method.adapt(images, tf.zeros([1], tf.int32))
+        # Traced, for a method may keep something of each support example: that has no fixed length.
+        support = tf.TensorSpec([None, *self.image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
+        adaptation = tf.function(self._method.adapt, autograph=False).get_concrete_function(*support).structured_outputs
         specs = {name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in adaptation.items()}
         return {"classes": tf.TensorSpec([None], tf.string, name="classes")} | specs
 
