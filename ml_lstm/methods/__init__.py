@@ -2,7 +2,17 @@
 
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
 from ml_lstm.methods.meta_lstm import MetaLSTM
+from ml_lstm.methods.pixel_nearest_neighbour import PixelNearestNeighbour
 
-METHODS = {"meta_lstm": MetaLSTM}
+METHODS = {
+    "meta_lstm": MetaLSTM,
+    "pixel_nearest_neighbour": PixelNearestNeighbour,
+}
 
-__all__ = ["METHODS", "Adaptation", "FewShotClassifier", "MetaLSTM"]
+__all__ = [
+    "METHODS",
+    "Adaptation",
+    "FewShotClassifier",
+    "MetaLSTM",
+    "PixelNearestNeighbour",
+]
