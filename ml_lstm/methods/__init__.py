@@ -2,10 +2,12 @@
 
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
 from ml_lstm.methods.meta_lstm import MetaLSTM
+from ml_lstm.methods.nearest_neighbour import NearestNeighbour
 from ml_lstm.methods.pixel_nearest_neighbour import PixelNearestNeighbour
 
 METHODS = {
     "meta_lstm": MetaLSTM,
+    "nearest_neighbour": NearestNeighbour,
     "pixel_nearest_neighbour": PixelNearestNeighbour,
 }
 
@@ -14,5 +16,6 @@ __all__ = [
     "Adaptation",
     "FewShotClassifier",
     "MetaLSTM",
+    "NearestNeighbour",
     "PixelNearestNeighbour",
 ]
