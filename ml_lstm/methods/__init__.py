@@ -1,11 +1,13 @@
 """Few-shot classifiers: one file a method, one interface (`base.FewShotClassifier`)."""
 
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
+from ml_lstm.methods.fine_tuning import FineTuning
 from ml_lstm.methods.meta_lstm import MetaLSTM
 from ml_lstm.methods.nearest_neighbour import NearestNeighbour
 from ml_lstm.methods.pixel_nearest_neighbour import PixelNearestNeighbour
 
 METHODS = {
+    "fine_tuning": FineTuning,
     "meta_lstm": MetaLSTM,
     "nearest_neighbour": NearestNeighbour,
     "pixel_nearest_neighbour": PixelNearestNeighbour,
@@ -15,6 +17,7 @@ __all__ = [
     "METHODS",
     "Adaptation",
     "FewShotClassifier",
+    "FineTuning",
     "MetaLSTM",
     "NearestNeighbour",
     "PixelNearestNeighbour",
