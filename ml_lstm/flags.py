@@ -203,6 +203,14 @@ def define_training_flags():
     flags.register_validator("run_dir", bool, "give the directory of the run")
     flags.DEFINE_integer("episodes", 10_000, "Episodes to meta-train for, in all.", lower_bound=1)
     _run_flag(flags.DEFINE_integer, "meta_batch_size", 1, "Episodes in a meta-step.", lower_bound=1)
+    _run_flag(
+        flags.DEFINE_integer,
+        "batch_size",
+        64,
+        "Images in a batch of the methods that train on all meta-train classes at once, for which --episodes, "
+        "--meta_batch_size and --validation_interval count batches.",
+        lower_bound=1,
+    )
     _run_flag(flags.DEFINE_float, "learning_rate", 1e-3, "Of the meta-learner's Adam; Reptile's step.")
     flags.register_validator("learning_rate", lambda value: 0 < value < math.inf, "must be positive and finite")
     _run_flag(

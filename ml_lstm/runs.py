@@ -71,7 +71,9 @@ class RunDirectory:
         return self._read()["flags"]
 
     def images(self) -> dict[str, Any]:
-        """`image_shape`, `image_mean` and `image_std` of the run's meta-training images.
+        """`image_shape`, `image_mean`, `image_std` and `train_classes` of the run's meta-training images.
+
+        An older run has no `train_classes`.
 
         Raises:
             UserError: if the directory is no run.
@@ -123,10 +125,12 @@ def build_method(flags: dict[str, Any], images: dict[str, Any]) -> methods.FewSh
 
     Args:
         flags: of the run.
-        images: `image_shape`, `image_mean` and `image_std` of its meta-training images.
+        images: see `RunDirectory.images`.
     """
     keras.utils.set_random_seed(flags["seed"])
-    return methods.METHODS[flags["method"]].from_flags(flags, **images)
+    method = methods.METHODS[flags["method"]]
+    unused = () if method.trains_on == "classes" else ("train_classes",)
+    return method.from_flags(flags, **{name: value for name, value in images.items() if name not in unused})
 
 
 def trained_method(run: RunDirectory) -> tuple[methods.FewShotClassifier, int, Progress]:

@@ -6,7 +6,7 @@ import sys
 import keras
 from absl import logging
 
-from ml_lstm import command, devices, flags, runs, training
+from ml_lstm import command, devices, flags, methods, runs, training
 
 FLAGS = flags.FLAGS
 
@@ -22,20 +22,24 @@ def main() -> None:
         FLAGS.cache_dir,
         seed=values["seed"],
         validation_episodes=values["validation_episodes"],
+        batch_size=values["batch_size"],
     )
-    for split in ("train", "val"):
-        data.sampler(split)  # refuses a setting that the data cannot fill, before anything is written
+    # Refuses a setting that the data cannot fill, before anything is written.
+    data.sampler("val")
+    if trains_on := methods.METHODS[values["method"]].trains_on:
+        data.training_sampler(trains_on)
     if not known:
-        run.create(values, {"image_shape": data.image_shape, **data.image_statistics()})
+        images = {"image_shape": data.image_shape, "train_classes": data.train_classes}
+        run.create(values, images | data.image_statistics())
     method = runs.build_method(values, run.images())
     method.compile(optimizer=method.make_optimizer(_learning_rate(values), values["clip_norm"]))
     method.optimizer.build(method.trainable_variables)
     progress = training.Progress()
     backup = run.backup(model=method, optimizer=method.optimizer, progress=progress)
     resumed = backup.restore_newest()
-    if resumed is not None:
+    if resumed:
         print(f"Going on from episode {resumed} of {FLAGS.episodes}.")
-    if not _stopped_early(progress):
+    if not _done(method, progress):
         _fit(run, method, data, progress, backup)
     _say_what_next(run, progress)
 
@@ -48,7 +52,10 @@ def _learning_rate(values) -> float | keras.optimizers.schedules.LearningRateSch
     return keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
 
 
-def _stopped_early(progress) -> bool:
+def _done(method, progress) -> bool:
+    """Whether nothing is left to do, however many episodes are asked for."""
+    if method.trains_on is None:
+        return bool(progress.validations)
     return 0 < FLAGS.early_stopping <= progress.validations_since_best
 
 

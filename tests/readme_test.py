@@ -23,8 +23,10 @@ for path in sys.argv[1:]:
     values = flags.run_flags()
     channels = 3 if values["dataset"] == "folder" else 1
     shape = (values["image_size"], values["image_size"], channels)
-    method = runs.build_method(values, {"image_shape": shape, "image_mean": 0.0, "image_std": 1.0})
-    print(path, method.learner.count_params() - sum(v.numpy().size for v in method.learner.non_trainable_variables))
+    images = {"image_shape": shape, "image_mean": 0.0, "image_std": 1.0, "train_classes": 10}
+    method = runs.build_method(values, images)
+    learner = getattr(method, "learner", method)
+    print(path, learner.count_params() - sum(v.numpy().size for v in learner.non_trainable_variables))
 """
 
 

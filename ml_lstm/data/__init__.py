@@ -1,9 +1,20 @@
 """Where images come from, and the episodes drawn from them."""
 
 from ml_lstm.data.augmentation import AUGMENTATIONS
+from ml_lstm.data.batches import BatchSampler
 from ml_lstm.data.episodes import EpisodeSampler
 from ml_lstm.data.errors import DataError
 from ml_lstm.data.load import SOURCES, SPLITS, FewShotData, load
 from ml_lstm.data.pools import ClassPool
 
-__all__ = ["AUGMENTATIONS", "SOURCES", "SPLITS", "ClassPool", "DataError", "EpisodeSampler", "FewShotData", "load"]
+__all__ = [
+    "AUGMENTATIONS",
+    "SOURCES",
+    "SPLITS",
+    "BatchSampler",
+    "ClassPool",
+    "DataError",
+    "EpisodeSampler",
+    "FewShotData",
+    "load",
+]

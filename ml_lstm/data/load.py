@@ -5,9 +5,11 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from ml_lstm.data import folder, glyphs, omniglot
+from ml_lstm.data.batches import BatchSampler
 from ml_lstm.data.episodes import EpisodeSampler
 from ml_lstm.data.errors import DataError
 from ml_lstm.data.pools import ClassPool
+from ml_lstm.data.sampler import Sampler
 
 SPLITS = ("train", "val", "test")
 
@@ -46,6 +48,7 @@ class FewShotData:
             lesson that trains faster (Snell et al. 2017).
         train_n_query: query images a class in a meta-training episode; None for `n_query`.
         augment: what is done to meta-training images, see `ml_lstm.data.augmentation`.
+        batch_size: images in one of `train_batches`.
     """
 
     def __init__(
@@ -60,12 +63,14 @@ class FewShotData:
         train_n_way: int | None = None,
         train_n_query: int | None = None,
         augment: str = "none",
+        batch_size: int = 64,
     ):
         self.pools = pools
         self._ways = {"train": train_n_way or n_way, "val": n_way, "test": n_way}
         self._k_shot = k_shot
         self._queries = {"train": train_n_query or n_query, "val": n_query, "test": n_query}
         self._augment = augment
+        self._batch_size = batch_size
         self._seed = seed
         self._samplers: dict[str, EpisodeSampler] = {}
         self._validation_episodes = validation_episodes
@@ -90,10 +95,33 @@ class FewShotData:
             )
         return self._samplers[split]
 
+    def training_sampler(self, trains_on: str) -> Sampler:
+        """What a method trains on, by its index.
+
+        Args:
+            trains_on: `FewShotClassifier.trains_on`, `"episodes"` or `"classes"`.
+
+        Raises:
+            DataError: if the meta-training classes are too few or too small for the episodes.
+        """
+        if trains_on == "episodes":
+            return self.sampler("train")
+        return BatchSampler(self.pools["train"], self._batch_size, self._seed, self._augment)
+
     @property
     def train(self) -> tf.data.Dataset:
         """Meta-training episodes, without end."""
         return self.sampler("train").dataset()
+
+    @property
+    def train_batches(self) -> tf.data.Dataset:
+        """Batches of images from all meta-train classes, without end, for methods that train on `"classes"`."""
+        return self.training_sampler("classes").dataset()
+
+    @property
+    def train_classes(self) -> int:
+        """How many classes `train_batches` have."""
+        return self.pools["train"].num_classes
 
     @property
     def validation(self) -> tf.data.Dataset:
@@ -137,6 +165,7 @@ def load(
     train_n_way: int | None = None,
     train_n_query: int | None = None,
     augment: str = "none",
+    batch_size: int = 64,
 ) -> FewShotData:
     """Loads a source by name.
 
@@ -155,6 +184,7 @@ def load(
         train_n_way: classes of a meta-training episode, if not `n_way`.
         train_n_query: query images a class in a meta-training episode, if not `n_query`.
         augment: what is done to meta-training images, one of `AUGMENTATIONS`.
+        batch_size: images in a batch, for methods that train on all meta-train classes at once.
 
     Raises:
         DataError: for an unknown source, data that are missing or broken, or a split too small.
@@ -175,4 +205,5 @@ def load(
         train_n_way,
         train_n_query,
         augment,
+        batch_size,
     )

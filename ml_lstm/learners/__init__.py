@@ -2,9 +2,10 @@
 
 from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
 from ml_lstm.learners.conv4 import conv4
+from ml_lstm.learners.embedding import embedding
 from ml_lstm.learners.functional import FunctionalLearner, LearnerState
 
 # Each from (image_shape, n_way, filters, batch_norm_momentum) to a built model.
 LEARNERS = {"conv4": conv4}
 
-__all__ = ["LEARNERS", "EpisodicBatchNormalization", "FunctionalLearner", "LearnerState", "conv4"]
+__all__ = ["LEARNERS", "EpisodicBatchNormalization", "FunctionalLearner", "LearnerState", "conv4", "embedding"]

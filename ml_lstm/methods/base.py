@@ -52,6 +52,10 @@ class FewShotClassifier(keras.Model):
         ValueError: for an `n_way` below 2, or an `image_std` that is not positive.
     """
 
+    # What a training step takes: "episodes"; "classes", batches of images from all meta-train classes, each an
+    # `Episode` without a support set (`FewShotData.train_batches`); or None where there is nothing to train.
+    trains_on: str | None = "episodes"
+
     def __init__(
         self,
         n_way: int,
@@ -78,7 +82,8 @@ class FewShotClassifier(keras.Model):
         Args:
             flags: values by name, see `ml_lstm.flags`; a method reads those that concern it.
             image_shape: `(height, width, channels)`.
-            **normalization: `image_mean` and `image_std`.
+            **normalization: `image_mean` and `image_std`; `train_classes` too, the number of meta-train classes,
+                for a method that trains on `"classes"`.
         """
         raise NotImplementedError
 
@@ -137,6 +142,17 @@ class FewShotClassifier(keras.Model):
         logits = self.classify(adaptation, episode.query_images, training=training)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(episode.query_labels, logits)
         return tf.reduce_mean(losses), logits
+
+    def tune(self, episodes: tf.data.Dataset) -> dict[str, float]:
+        """Sets, before each meta-validation, what is searched for rather than trained; nothing unless overridden.
+
+        Args:
+            episodes: of meta-validation, in meta-batches.
+
+        Returns:
+            What was chosen, by name.
+        """
+        return {}
 
     def diagnostics(self, support_images, support_labels) -> dict[str, tf.Tensor]:
         """Values worth a histogram while training, by name; none unless a method has some."""

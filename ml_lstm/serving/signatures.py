@@ -71,12 +71,10 @@ class ServingModule:
         }
 
     def _adaptation_specs(self):
-        """With unknown sizes where they depend on the support set."""
-        images, labels = tf.TensorSpec([None, *self.image_shape]), tf.TensorSpec([None], tf.int32)
-        adapt = tf.function(self._method.adapt, autograph=False).get_concrete_function(images, labels)
-        specs = {
-            name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in adapt.structured_outputs.items()
-        }
+        # Traced, as some sizes depend on the support set: with its examples kept, or with a head for any classes.
+        support = tf.TensorSpec([None, *self.image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
+        adaptation = tf.function(self._method.adapt, autograph=False).get_concrete_function(*support).structured_outputs
+        specs = {name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in adaptation.items()}
         return {"classes": tf.TensorSpec([None], tf.string, name="classes")} | specs
 
     def _adapt(self, images, names):

@@ -1,6 +1,6 @@
 """What Keras lacks for meta-training: exact resume, clean stops, and pictures of episodes."""
 
-from ml_lstm.training.callbacks import EpisodesPerSecond, Interrupted, SaveProgress, StopOnNonFiniteLoss
+from ml_lstm.training.callbacks import EpisodesPerSecond, Interrupted, SaveProgress, StopOnNonFiniteLoss, Tune
 from ml_lstm.training.checkpoints import CheckpointStore, Progress
 from ml_lstm.training.loop import meta_train, steps_of
 from ml_lstm.training.tensorboard import EpisodeBoard
@@ -13,6 +13,7 @@ __all__ = [
     "Progress",
     "SaveProgress",
     "StopOnNonFiniteLoss",
+    "Tune",
     "meta_train",
     "steps_of",
 ]

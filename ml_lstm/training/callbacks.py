@@ -1,9 +1,10 @@
-"""What Keras's callbacks lack: saving that resumes exactly, clean stops, and episodes per second."""
+"""What Keras's callbacks lack: saving that resumes exactly, clean stops, searches, and episodes per second."""
 
 import math
 import time
 
 import keras
+import tensorflow as tf
 
 from ml_lstm.errors import UserError
 from ml_lstm.training.checkpoints import CheckpointStore, Progress
@@ -26,6 +27,7 @@ class EpisodesPerSecond(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start = time.perf_counter()
+        self._rate = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
         self._rate = (batch + 1) * self._meta_batch_size / (time.perf_counter() - self._start)
@@ -33,6 +35,26 @@ class EpisodesPerSecond(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs["episodes_per_second"] = self._rate
+
+
+class Tune(keras.callbacks.Callback):
+    """Lets the method search on the meta-validation episodes before it is validated, see `FewShotClassifier.tune`.
+
+    Adds what was chosen to the logs; goes before whatever shows them.
+
+    Args:
+        episodes: of meta-validation, in meta-batches.
+    """
+
+    def __init__(self, episodes: tf.data.Dataset):
+        super().__init__()
+        self._episodes = episodes
+
+    def on_test_begin(self, logs=None):
+        self._chosen = self.model.tune(self._episodes)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs.update(self._chosen)
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 import keras
+import tensorflow as tf
 
 from ml_lstm.data import FewShotData
 from ml_lstm.methods import FewShotClassifier
+from ml_lstm.training.callbacks import Tune
 
 
 def steps_of(episodes: int, meta_batch_size: int) -> int:
@@ -26,21 +28,26 @@ def meta_train(
     """Trains a compiled method from the meta-step that its optimizer has reached to the last one.
 
     An epoch is the time between two meta-validations. The episodes of a step depend on its number alone, so
-    that a run continued from any step sees what an undisturbed run sees.
+    that a run continued from any step sees what an undisturbed run sees. For a method that trains on `"classes"`
+    a batch of images counts as an episode; one that has nothing to train is validated, and that is all.
 
     Args:
         method: compiled; `method.optimizer.iterations` says where to begin.
-        data: meta-training and meta-validation episodes.
+        data: what to train on, and meta-validation episodes.
         episodes: to train for, those before the beginning counted in.
         meta_batch_size: episodes a step.
         validation_interval: episodes an epoch.
         callbacks: for `fit`; one of them may set `method.stop_training`.
         verbose: see `keras.Model.fit`.
     """
+    validation = data.validation.batch(1, drop_remainder=True)
+    callbacks = [Tune(validation), *callbacks]
+    if method.trains_on is None:
+        _validate(method, validation, callbacks, verbose)
+        return
     step, last = int(method.optimizer.iterations), steps_of(episodes, meta_batch_size)
     epoch_steps = steps_of(validation_interval, meta_batch_size)
-    sampler = data.sampler("train")
-    validation = data.validation.batch(1, drop_remainder=True)
+    sampler = data.training_sampler(method.trains_on)
     while step < last:
         epoch, within = divmod(step, epoch_steps)
         # Whole epochs in one call; what is left of one begun before, or a short last one, in a call of its own.
@@ -53,10 +60,25 @@ def meta_train(
             epochs=epoch + max(whole, 1),
             steps_per_epoch=steps,
             validation_data=validation,
-            callbacks=list(callbacks),
+            callbacks=callbacks,
             verbose=verbose,
             shuffle=False,
         )
         if method.stop_training:
             return
         step += steps * max(whole, 1)
+
+
+def _validate(
+    method: FewShotClassifier,
+    validation: tf.data.Dataset,
+    callbacks: list[keras.callbacks.Callback],
+    verbose: int | str,
+) -> None:
+    """An epoch without a step, so that the callbacks save and show what they always do."""
+    listed = keras.callbacks.CallbackList(callbacks, model=method)
+    listed.on_train_begin()
+    listed.on_epoch_begin(0)
+    logs = method.evaluate(validation, callbacks=callbacks, verbose=verbose, return_dict=True)
+    listed.on_epoch_end(0, {f"val_{name}": value for name, value in logs.items()})
+    listed.on_train_end()

@@ -71,6 +71,7 @@ _WRONG_FLAGS = {
     "--learning_rate=inf": r"--learning_rate=inf.*finite",
     "--inner_gradient_scale=nan": r"--inner_gradient_scale=nan.*finite",
     "--meta_batch_size=0": r"--meta_batch_size=0.*positive",
+    "--batch_size=0": r"--batch_size=0.*positive",
     "--inner_steps=0": r"--inner_steps=0.*positive",
     "--inner_steps=-3": r"--inner_steps=-3.*positive",
     "--clip_norm=0": r"--clip_norm=0.*positive",

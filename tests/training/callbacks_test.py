@@ -1,10 +1,10 @@
-"""When a run saves, keeps the best, and stops by itself."""
+"""When a run saves, keeps the best, searches, and stops by itself."""
 
 from types import SimpleNamespace
 
 import pytest
 
-from ml_lstm.training import Progress, SaveProgress
+from ml_lstm.training import Progress, SaveProgress, Tune
 
 
 class Store:
@@ -50,3 +50,19 @@ def test_patience_counts_on_after_a_resume():
     again.deserialize(progress.serialize())
     assert again.validations_since_best == progress.validations_since_best == 1
     assert again.best_accuracy == 0.7
+
+
+def test_a_method_searches_on_the_validation_episodes_before_each_validation():
+    seen, logs, episodes = [], {"val_accuracy": 0.5}, object()
+
+    def tune(given):
+        seen.append(given)
+        return {"rate": 0.1 * len(seen)}
+
+    callback = Tune(episodes)
+    callback.set_model(SimpleNamespace(tune=tune))
+    for _ in range(2):
+        callback.on_test_begin()
+        callback.on_epoch_end(0, logs)
+    assert seen == [episodes] * 2
+    assert logs == {"val_accuracy": 0.5, "rate": 0.2}

@@ -1,0 +1,43 @@
+"""Mini-batches for ordinary classification between all classes of a pool, each a function of seed and index."""
+
+import numpy as np
+import tensorflow as tf
+
+from ml_lstm.data.pools import ClassPool
+from ml_lstm.data.sampler import Sampler
+from ml_lstm.episode import Episode
+
+
+class BatchSampler(Sampler):
+    """Draws pictures of a `ClassPool` with replacement, each as likely as any other.
+
+    Args:
+        pool: the classes; their images stay in memory as uint8.
+        batch_size: pictures in a batch.
+        seed: with a batch's index, what decides it.
+        augment: one of `AUGMENTATIONS`, what is done to the images.
+    """
+
+    def __init__(self, pool: ClassPool, batch_size: int, seed: int = 0, augment: str = "none"):
+        super().__init__(pool, seed, augment)
+        self.batch_size = batch_size
+
+    def sample(self, index: tf.Tensor) -> Episode:
+        """The batch number `index`: always the same for the same seed.
+
+        Returns:
+            An episode without a support set; `query_labels` [batch_size] are in [0, pool.num_classes).
+        """
+        seed = tf.random.fold_in(tf.constant([self.seed, 1], tf.int64), tf.cast(index, tf.int64))
+        image_seed, turn_seed, augment_seed = tf.unstack(tf.random.split(seed, 3))
+        chosen = self._integers(image_seed, len(self.pool.images))
+        turns = self._integers(turn_seed, self.pool.rotations)
+        classes = len(self.pool.counts)
+        class_of_image = tf.constant(np.repeat(np.arange(classes, dtype=np.int32), self.pool.counts))
+        labels = turns * classes + tf.gather(class_of_image, chosen)
+        images = self._pictures(chosen[:, None], turns, augment_seed)
+        images = tf.reshape(images, (self.batch_size, *self.pool.image_shape))
+        return Episode(images[:0], labels[:0], images, labels)
+
+    def _integers(self, seed, below):
+        return tf.random.stateless_uniform([self.batch_size], seed, maxval=below, dtype=tf.int32)

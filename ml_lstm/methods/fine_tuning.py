@@ -1,0 +1,149 @@
+"""Fine-tuning a trained network on the support set (Baseline-finetune of Ravi & Larochelle, ICLR 2017, section 5.1).
+
+A network is trained to classify between all meta-train classes jointly. For an episode it gets a new head, and
+all its weights take a fixed number of steps of gradient descent on the support set. The learning rate of these
+steps and its decay are found by a search on meta-validation episodes.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.learners import LearnerState
+from ml_lstm.methods.base import Adaptation
+from ml_lstm.methods.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
+from ml_lstm.methods.joint_training import JointlyTrained
+
+LEARNING_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
+DECAYS = (0.0, 0.1, 1.0)
+
+
+class _Weights(NamedTuple):
+    """What fine-tuning changes: the network's parameters [P], and the head's kernel [F, n_way] and bias [n_way]."""
+
+    parameters: tf.Tensor
+    head_kernel: tf.Tensor
+    head_bias: tf.Tensor
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class FineTuning(JointlyTrained):
+    r"""Takes steps of gradient descent from the jointly trained network and a head of zeros.
+
+    .. math:: \theta_t = \theta_{t-1} - \frac{\alpha}{1 + (t - 1)\,d} \nabla_t, \quad t = 1 \ldots T
+
+    with the learning rate :math:`\alpha` and the decay :math:`d` in `fine_tuning_rate` and `fine_tuning_decay`,
+    variables that `tune` sets and no training step does. The decay is that of the authors' released code. The
+    zeros make the answer independent of the order of the classes, and of chance.
+
+    Batch norm normalises the support set by its own statistics in each step, and queries by those that it has
+    under the final weights.
+
+    Args:
+        learner, n_way, train_classes, image_mean, image_std: see `JointlyTrained`.
+        inner_steps: T.
+        inner_batch_size: support examples a step; None for all.
+        learning_rates: that `tune` tries; the middle one is taken until then.
+        decays: that it tries with each of them; the first is taken until then.
+
+    Raises:
+        ValueError: for a number below its range, an empty grid, or a learner that does not fit.
+    """
+
+    def __init__(
+        self,
+        learner: keras.Model,
+        n_way: int,
+        train_classes: int,
+        image_mean: float | list[float] = 0.0,
+        image_std: float | list[float] = 1.0,
+        inner_steps: int = 5,
+        inner_batch_size: int | None = None,
+        learning_rates: Sequence[float] = LEARNING_RATES,
+        decays: Sequence[float] = DECAYS,
+        **kwargs,
+    ):
+        super().__init__(learner, n_way, train_classes, image_mean, image_std, **kwargs)
+        for name, value in (("inner_steps", inner_steps), ("inner_batch_size", inner_batch_size or 1)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        for name, values in (("learning_rates", learning_rates), ("decays", decays)):
+            if not values or min(values) < 0:
+                raise ValueError(f"{name} must be numbers of at least 0, and some, got {values}.")
+        self.inner_steps = inner_steps
+        self.inner_batch_size = inner_batch_size
+        self.learning_rates = tuple(learning_rates)
+        self.decays = tuple(decays)
+        self.fine_tuning_rate, self.fine_tuning_decay = (
+            self.add_weight(
+                name=name, shape=(), initializer=keras.initializers.Constant(value), trainable=False, dtype="float32"
+            )
+            for name, value in (
+                ("fine_tuning_rate", self.learning_rates[len(self.learning_rates) // 2]),
+                ("fine_tuning_decay", self.decays[0]),
+            )
+        )
+
+    @classmethod
+    def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **arguments):
+        """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
+        steps = {"inner_steps": flags["inner_steps"], "inner_batch_size": flags["inner_batch_size"] or None}
+        return super().from_flags(flags, image_shape, **steps, **arguments)
+
+    def tune(self, episodes: tf.data.Dataset) -> dict[str, float]:
+        """Takes the pair of learning rate and decay that classifies `episodes` best; see `FewShotClassifier.tune`."""
+        accuracies = {}
+        for rate, decay in itertools.product(self.learning_rates, self.decays):
+            self._take(rate, decay)
+            accuracies[rate, decay] = self.evaluate(episodes, verbose=0, return_dict=True)["accuracy"]
+        rate, decay = max(accuracies, key=accuracies.get)  # of equals, the first
+        self._take(rate, decay)
+        return {"fine_tuning_rate": rate, "fine_tuning_decay": decay}
+
+    def _take(self, rate, decay):
+        self.fine_tuning_rate.assign(rate)
+        self.fine_tuning_decay.assign(decay)
+
+    def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
+        """Fine-tunes for `inner_steps` on a support set; see `FewShotClassifier.adapt`."""
+        images, labels = self.normalize(support_images), tf.cast(support_labels, tf.int32)
+        mask = class_mask(labels, self.n_way)
+        start = self._network.initial_state()
+        rate, decay = (tf.cast(v, images.dtype) for v in (self.fine_tuning_rate, self.fine_tuning_decay))
+        features = self.learner.output_shape[-1]
+        weights = _Weights(
+            start.parameters, tf.zeros([features, self.n_way], images.dtype), tf.zeros([self.n_way], images.dtype)
+        )
+        for step, indices in enumerate(inner_batch_indices(labels, self.inner_steps, self.inner_batch_size)):
+            batch = (images, labels) if indices is None else (tf.gather(images, indices), tf.gather(labels, indices))
+            gradients = self._gradients(weights, start.statistics, *batch, mask)
+            step_size = rate / (1 + step * decay)
+            weights = _Weights(*(w - step_size * g for w, g in zip(weights, gradients, strict=True)))
+        # Afresh, so that the statistics know the final weights only.
+        _, statistics = self._network(LearnerState(weights.parameters, start.statistics), images, training=True)
+        return weights._asdict() | {"statistics": self._network.pack_statistics(statistics), "class_mask": mask}
+
+    def _gradients(self, weights, statistics, images, labels, mask):
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            logits, _ = self._logits(weights, statistics, images, training=True)
+            loss = mean_cross_entropy(labels, mask_logits(logits, mask))
+        return tape.gradient(loss, list(weights))
+
+    def _logits(self, weights, statistics, images, training):
+        features, statistics = self._network(LearnerState(weights.parameters, statistics), images, training)
+        return tf.matmul(features, weights.head_kernel) + weights.head_bias, statistics
+
+    def classify(self, adaptation: Adaptation, query_images, training: bool = False) -> tf.Tensor:
+        """Runs the fine-tuned network; see `FewShotClassifier.classify`."""
+        weights = _Weights(*(adaptation[name] for name in _Weights._fields))
+        statistics = self._network.unpack_statistics(adaptation["statistics"])
+        logits, _ = self._logits(weights, statistics, self.normalize(query_images), training=self.transductive)
+        return mask_logits(logits, adaptation["class_mask"])
+
+    def get_config(self):
+        names = ("inner_steps", "inner_batch_size", "learning_rates", "decays")
+        return super().get_config() | {name: getattr(self, name) for name in names}

@@ -1,0 +1,42 @@
+"""Nearest neighbour among learned features (Baseline-nearest-neighbor of Ravi & Larochelle, ICLR 2017, section 5.1).
+
+A network is trained to classify between all meta-train classes jointly. For an episode it embeds the support
+set, by what its last layer would get, and a query belongs to the class of the nearest support example. The paper
+does not name the distance; the authors' released code takes the cosine, and so do we.
+"""
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.learners import LearnerState
+from ml_lstm.methods.base import Adaptation
+from ml_lstm.methods.joint_training import JointlyTrained
+from ml_lstm.methods.nearest_example import nearest_example_logits
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class NearestNeighbour(JointlyTrained):
+    """Gives a query the class of the support example whose features make the smallest angle with its own.
+
+    Batch norm normalises the support set by its own statistics, and queries by those too.
+
+    Args:
+        learner, n_way, train_classes, image_mean, image_std: see `JointlyTrained`.
+    """
+
+    def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
+        """Embeds the support set; see `FewShotClassifier.adapt`."""
+        images = self.normalize(support_images)
+        features, statistics = self._network(self._network.initial_state(), images, training=True)
+        return {
+            "features": features,
+            "labels": tf.cast(support_labels, tf.int32),
+            "statistics": self._network.pack_statistics(statistics),
+        }
+
+    def classify(self, adaptation: Adaptation, query_images, training: bool = False) -> tf.Tensor:
+        """Compares queries with the support set; see `FewShotClassifier.classify`."""
+        statistics = self._network.unpack_statistics(adaptation["statistics"])
+        state = LearnerState(self._network.initial_state().parameters, statistics)
+        features, _ = self._network(state, self.normalize(query_images), training=self.transductive)
+        return nearest_example_logits(features, adaptation["features"], adaptation["labels"], self.n_way)

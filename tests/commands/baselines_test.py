@@ -1,0 +1,70 @@
+"""Tests of the commands with the methods that train on all classes at once, or not at all."""
+
+import json
+
+import pytest
+
+_FINE_TUNING = ("--method=fine_tuning", "--batch_size=16")
+_PIXELS = ("--method=pixel_nearest_neighbour", "--validation_episodes=20")
+
+
+def _undisturbed_and_killed(commands, runs):
+    whole, killed = runs / "whole", runs / "killed"
+    first = commands.train(whole, *_FINE_TUNING)
+    commands.train_until_killed(killed, commands.interval, 0.1, *_FINE_TUNING)
+    return first, commands.train(killed, *_FINE_TUNING), commands.run("evaluate", f"--run_dir={whole}", "--episodes=4")
+
+
+def _pixels(commands, runs):
+    run = runs / "pixels"
+    trained, again = (commands.train(run, *_PIXELS) for _ in range(2))
+    evaluated = commands.run("evaluate", f"--run_dir={run}", "--episodes=40")
+    return trained, again, evaluated, commands.run("export", f"--run_dir={run}", f"--export_dir={runs / 'models'}")
+
+
+@pytest.fixture(scope="module")
+def ended(commands, tmp_path_factory):
+    """`ended(scenario)`: the directory of its runs and how its commands ended; all are under way side by side."""
+    runs = {scenario: tmp_path_factory.mktemp("baselines") for scenario in (_undisturbed_and_killed, _pixels)}
+    futures = {scenario: commands.background(scenario, commands, place) for scenario, place in runs.items()}
+    return lambda scenario: (runs[scenario], futures[scenario].result())
+
+
+def test_joint_training_resumes_to_the_same_bits_its_search_included(ended, saved):
+    runs, (first, resumed, evaluated) = ended(_undisturbed_and_killed)
+    assert first.status == resumed.status == evaluated.status == 0, first.stderr + resumed.stderr + evaluated.stderr
+    assert "Going on from episode" in resumed.stdout
+    found, expected = saved(runs / "killed"), saved(runs / "whole")
+    assert any("fine_tuning_rate" in name for name in expected.variables)
+    assert found == expected
+
+
+def test_joint_training_says_what_the_search_found(ended):
+    _, (first, *_) = ended(_undisturbed_and_killed)
+    assert first.stdout.count("fine_tuning_rate: ") == first.stdout.count("fine_tuning_decay: ") == 3
+
+
+def test_a_run_knows_the_number_of_classes_that_it_was_trained_on(ended):
+    runs, _ = ended(_undisturbed_and_killed)
+    assert json.loads((runs / "whole" / "flags.json").read_text())["images"]["train_classes"] == 800
+
+
+def test_a_method_without_training_is_validated_once_and_saved(ended):
+    runs, (trained, again, *_) = ended(_pixels)
+    for finished in (trained, again):
+        assert finished.status == 0, finished.stderr
+        assert not finished.own_lines
+        assert "Meta-trained for 0 episodes" in finished.stdout
+        assert "Going on" not in finished.stdout
+    assert "val_accuracy" not in again.stdout
+    assert [path.stem for path in (runs / "pixels" / "checkpoints").glob("*.index")] == ["episode-0"]
+    assert (runs / "pixels" / "episodes").is_dir()
+
+
+def test_a_method_without_training_is_evaluated_and_exported(ended):
+    runs, (*_, evaluated, exported) = ended(_pixels)
+    assert evaluated.status == exported.status == 0, evaluated.stderr + exported.stderr
+    result = json.loads((runs / "pixels" / "evaluate-glyphs-test-5way-1shot.json").read_text())
+    assert (result["method"], result["train_episodes"]) == ("pixel_nearest_neighbour", 0)
+    assert result["accuracy"] > 0.25  # chance is 0.2
+    assert (runs / "models" / "1" / "saved_model.pb").exists()

@@ -1,0 +1,75 @@
+"""Mini-batches over all classes as a function of seed and index."""
+
+import numpy as np
+import pytest
+
+from ml_lstm.data import BatchSampler, ClassPool, FewShotData
+
+COUNTS = [4, 9, 6]
+
+
+def pool(rotations=1):
+    """Every picture is 2x2 and tells by its top-left pixel the class, and by the next one its number in it."""
+    classes = {}
+    for index, count in enumerate(COUNTS):
+        images = np.zeros((count, 2, 2, 1), np.uint8)
+        images[:, 0, 0, 0] = index + 100
+        images[:, 0, 1, 0] = np.arange(count)
+        classes[f"class {index}"] = images
+    return ClassPool.from_classes(classes, rotations)
+
+
+def arrays(batch):
+    return [np.asarray(tensor) for tensor in batch]
+
+
+def test_a_batch_is_a_function_of_seed_and_index():
+    first, again, other_seed = (BatchSampler(pool(), 16, seed) for seed in (7, 7, 8))
+    for a, b in zip(arrays(first.sample(11)), arrays(again.sample(11)), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(first.sample(11).query_images, first.sample(12).query_images)
+    assert not np.array_equal(first.sample(11).query_images, other_seed.sample(11).query_images)
+
+
+def test_a_later_start_continues_the_same_batches():
+    sampler = BatchSampler(pool(), 16)
+    from_the_start, later = list(sampler.dataset(count=5)), list(sampler.dataset(start=3, count=2))
+    for a, b in zip(from_the_start[3:], later, strict=True):
+        np.testing.assert_array_equal(a.query_images, b.query_images)
+        np.testing.assert_array_equal(a.query_labels, b.query_labels)
+
+
+def test_a_batch_is_an_episode_without_a_support_set():
+    batch = BatchSampler(pool(), 16).sample(0)
+    assert [tuple(tensor.shape) for tensor in batch] == [(0, 2, 2, 1), (0,), (16, 2, 2, 1), (16,)]
+
+
+@pytest.mark.parametrize("rotations", [1, 4])
+def test_every_image_is_drawn_about_as_often_with_its_class_and_turn_as_label(rotations):
+    sampler = BatchSampler(pool(rotations), 50)
+    drawn = {}
+    for _, _, images, labels in map(arrays, sampler.dataset(count=200)):
+        for image, label in zip(images, labels, strict=True):
+            turn, index = divmod(label, len(COUNTS))
+            upright = np.rot90(image, -turn)
+            assert upright[0, 0, 0] == 100 + index
+            key = label, upright[0, 1, 0]
+            drawn[key] = drawn.get(key, 0) + 1
+    expected = 10_000 / (sum(COUNTS) * rotations)
+    assert len(drawn) == sum(COUNTS) * rotations
+    assert max(abs(count - expected) for count in drawn.values()) < 5 * expected**0.5
+
+
+def test_few_shot_data_have_batches_of_all_meta_train_classes():
+    data = FewShotData({"train": pool(4), "val": pool(), "test": pool()}, 2, 1, 1, seed=3, batch_size=8)
+    assert data.train_classes == 12
+    (batch,) = data.train_batches.take(1)
+    np.testing.assert_array_equal(batch.query_images, BatchSampler(pool(4), 8, seed=3).sample(0).query_images)
+    assert data.training_sampler("episodes") is data.sampler("train")
+
+
+def test_augmentation_changes_the_pictures_and_not_the_labels():
+    plain, augmented = (BatchSampler(pool(), 8, augment=name).sample(0) for name in ("none", "affine"))
+    np.testing.assert_array_equal(plain.query_labels, augmented.query_labels)
+    assert augmented.query_images.shape == plain.query_images.shape
+    assert not np.array_equal(plain.query_images, augmented.query_images)

@@ -1,0 +1,116 @@
+"""What every baseline promises as a few-shot classifier."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ml_lstm.learners import conv4, embedding
+from ml_lstm.methods import FineTuning, NearestNeighbour, PixelNearestNeighbour
+from ml_lstm.serving import export_version
+
+WAY, SHAPE = 5, (16, 16, 1)
+NORMALIZATION = {"image_mean": [0.5], "image_std": [0.3]}
+
+
+def new_method(kind):
+    keras.utils.set_random_seed(3)
+    if kind is PixelNearestNeighbour:
+        return kind(WAY, **NORMALIZATION)
+    return kind(embedding(conv4(SHAPE, WAY, filters=8)), WAY, train_classes=30, **NORMALIZATION)
+
+
+@pytest.fixture(scope="module", params=[FineTuning, NearestNeighbour, PixelNearestNeighbour])
+def method(request):
+    return new_method(request.param)
+
+
+def pictures(count, seed=0):
+    return tf.constant(np.random.default_rng(seed).integers(0, 256, (count, *SHAPE)).astype("uint8"))
+
+
+SUPPORT, LABELS, QUERIES = pictures(WAY), tf.range(WAY), pictures(9, seed=1)
+
+
+def probabilities(method, support=SUPPORT, labels=LABELS, queries=QUERIES):
+    return tf.nn.softmax(method.classify(method.adapt(support, labels), queries)).numpy()
+
+
+def test_query_answer_does_not_depend_on_other_queries(method):
+    together = probabilities(method)
+    for index in (0, 4, 8):
+        alone = probabilities(method, queries=QUERIES[index : index + 1])
+        np.testing.assert_allclose(alone[0], together[index], rtol=1e-5, atol=1e-7)
+
+
+def test_the_answer_depends_on_query_and_support_set(method):
+    answer = probabilities(method)
+    assert np.ptp(answer, axis=0).min() > 1e-4
+    assert np.abs(answer - probabilities(method, pictures(WAY, seed=2))).max() > 1e-3
+
+
+def test_adapt_is_pure(method):
+    before = [value.copy() for value in method.get_weights()]
+    first, second = method.adapt(SUPPORT, LABELS), method.adapt(SUPPORT, LABELS)
+    for name, tensor in first.items():
+        np.testing.assert_array_equal(tensor, second[name])
+    for value, now in zip(before, method.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, now)
+
+
+def test_renaming_classes_renames_the_answers(method):
+    new_name = np.array([2, 0, 3, 1, 4])
+    renamed = probabilities(method, labels=tf.constant(new_name, tf.int32))
+    np.testing.assert_allclose(renamed[:, new_name], probabilities(method), rtol=1e-4, atol=1e-6)
+
+
+def test_absent_classes_get_no_probability(method):
+    answer = probabilities(method, SUPPORT[:3], LABELS[:3])
+    assert (answer[:, 3:] == 0).all()
+    np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(probabilities(method, SUPPORT[:1], LABELS[:1])[:, 0], 1)
+
+
+def test_shots_may_differ_between_classes(method):
+    labels = tf.constant([0, 0, 0, 1, 2, 2, 3, 4])
+    answer = probabilities(method, pictures(8), labels)
+    assert answer.shape == (9, WAY) and np.isfinite(answer).all()
+
+
+def test_saved_and_loaded_gives_the_same_answers(method, tmp_path):
+    method.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(probabilities(again), probabilities(method))
+
+
+@pytest.mark.parametrize("kind", [FineTuning, NearestNeighbour])
+def test_transductive_batch_norm_makes_an_answer_depend_on_other_queries(kind):
+    method = new_method(kind)
+    method.transductive = True
+    assert np.abs(probabilities(method)[:3] - probabilities(method, queries=QUERIES[:3])).max() > 1e-4
+
+
+def test_an_export_gives_the_methods_answers_whatever_the_number_of_shots(method, tmp_path):
+    signatures = tf.saved_model.load(str(export_version(method, SHAPE, str(tmp_path), "{}"))).signatures
+    for labels in ([0, 1, 0, 2], [0, 1, 1, 2, 3, 4, 1]):
+        support, names = pictures(len(labels)), tf.constant([f"class {label}" for label in labels])
+        expected = probabilities(method, support, tf.constant(labels))[:, : max(labels) + 1]
+        adaptation = signatures["adapt"](support_images=support, support_labels=names)
+        answers = (
+            signatures["serving_default"](support_images=support, support_labels=names, query_images=QUERIES),
+            signatures["predict"](query_images=QUERIES, **adaptation),
+        )
+        for answer in answers:
+            np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+            assert [name.decode() for name in answer["predictions"].numpy()] == [
+                f"class {index}" for index in expected.argmax(1)
+            ]
+
+
+def test_an_export_holds_no_head_of_the_training_classes(tmp_path):
+    method = new_method(NearestNeighbour)
+    version = export_version(method, SHAPE, str(tmp_path), "{}")
+    reader = tf.train.load_checkpoint(str(version / "variables" / "variables"))
+    shapes = [tuple(shape) for shape in reader.get_variable_to_shape_map().values()]
+    assert tuple(method.learner.trainable_variables[0].shape) in shapes
+    assert tuple(method.joint_head.kernel.shape) not in shapes
