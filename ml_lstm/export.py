@@ -24,11 +24,11 @@ def main() -> None:
     """Writes the next version and says what it takes."""
     run = runs.RunDirectory(FLAGS.run_dir)
     method, episodes, _ = runs.trained_method(run)
-    inner_steps = getattr(method, "eval_inner_steps", None) or getattr(method, "inner_steps", None)
+    inner_steps = method.served_inner_steps
     if FLAGS.inner_steps is not None:
         if inner_steps is None:
             raise UserError(f"{run.flags()['method']} has no inner steps: leave out --inner_steps.")
-        method.eval_inner_steps = FLAGS.inner_steps
+        method.served_inner_steps = FLAGS.inner_steps
     height, width, channels = run.images()["image_shape"]
     card = {
         "method": run.flags()["method"],

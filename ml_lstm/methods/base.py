@@ -102,6 +102,14 @@ class FewShotClassifier(keras.Model):
         """How many classes a support set may have; None for any number."""
         return self.n_way
 
+    @property
+    def served_inner_steps(self) -> int | None:
+        """Updates of the weights for a support set, in evaluation and when served; None where there are none.
+
+        A method that has some lets it be set.
+        """
+        return None
+
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Learns a problem from its support set, writing no variable.
 

@@ -93,6 +93,15 @@ class FineTuning(JointlyTrained):
         steps = {"inner_steps": flags["inner_steps"], "inner_batch_size": flags["inner_batch_size"] or None}
         return super().from_flags(flags, image_shape, **steps, **arguments)
 
+    @property
+    def served_inner_steps(self) -> int:
+        """See `FewShotClassifier.served_inner_steps`."""
+        return self.inner_steps
+
+    @served_inner_steps.setter
+    def served_inner_steps(self, steps):
+        self.inner_steps = steps
+
     def tune(self, episodes: tf.data.Dataset) -> dict[str, float]:
         """Takes the pair of learning rate and decay that classifies `episodes` best; see `FewShotClassifier.tune`."""
         accuracies = {}

@@ -121,6 +121,15 @@ class GradientBasedClassifier(FewShotClassifier):
         """See `FewShotClassifier.most_classes`."""
         return None if self.shared_head else self.n_way
 
+    @property
+    def served_inner_steps(self) -> int:
+        """See `FewShotClassifier.served_inner_steps`."""
+        return self.eval_inner_steps or self.inner_steps
+
+    @served_inner_steps.setter
+    def served_inner_steps(self, steps):
+        self.eval_inner_steps = steps
+
     def updates(
         self, learner: LearnerState, batches: Iterator[InnerBatch], n_classes: int | tf.Tensor
     ) -> Iterator[InnerStep]:
@@ -189,7 +198,7 @@ class GradientBasedClassifier(FewShotClassifier):
         """
         n_classes = self._n_classes(labels, training)
         mask = class_mask(labels, n_classes)
-        steps = self.inner_steps if training else self.eval_inner_steps or self.inner_steps
+        steps = self.inner_steps if training else self.served_inner_steps
         indices = inner_batch_indices(labels, steps, self.inner_batch_size)
         batches = (
             InnerBatch(images, labels, mask)

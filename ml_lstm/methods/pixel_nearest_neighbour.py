@@ -16,10 +16,10 @@ from ml_lstm.methods.nearest_example import nearest_example_logits
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class PixelNearestNeighbour(FewShotClassifier):
-    """Gives a query the class of the support example whose normalised pixels make the smallest angle with its own.
+    """Gives a query the class of the support example whose pixels make the smallest angle with its own.
 
-    There is nothing to train. With `image_mean` taken from the pixels, the empty paper around two characters does
-    not make them alike; the defaults leave pixels as they are, which is plausibly what the published figure is of.
+    There is nothing to train. The defaults leave pixels as they are, which is plausibly what the published figure is
+    of; with `image_mean` taken from the pixels, the empty paper around two characters does not make them alike.
 
     Args:
         n_way: see `FewShotClassifier`.
@@ -35,8 +35,8 @@ class PixelNearestNeighbour(FewShotClassifier):
 
     @classmethod
     def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **normalization):
-        """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
-        return cls(max(flags["n_way"], flags["train_n_way"]), **normalization)
+        """As the published baseline, without `normalization`; see `FewShotClassifier.from_flags`."""
+        return cls(max(flags["n_way"], flags["train_n_way"]))
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Keeps the support set; see `FewShotClassifier.adapt`."""

@@ -60,10 +60,14 @@ def tiny_learner():
     del LEARNERS["tiny"]
 
 
-def new_method(variant, **changes):
+def kind(variant):
+    return METHODS[(FLAGS | VARIANTS[variant])["method"]]
+
+
+def new_method(variant):
     keras.utils.set_random_seed(3)
-    flags = FLAGS | VARIANTS[variant] | changes
-    return METHODS[flags["method"]].from_flags(flags, SHAPE, image_mean=[0.8], image_std=[0.3])
+    classes = {"train_classes": 7} if kind(variant).trains_on == "classes" else {}
+    return kind(variant).from_flags(FLAGS | VARIANTS[variant], SHAPE, image_mean=[0.8], image_std=[0.3], **classes)
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
@@ -88,18 +92,17 @@ def probabilities(method, support=SUPPORT, labels=LABELS, queries=QUERIES):
     return tf.nn.softmax(method.classify(method.adapt(support, labels), queries)).numpy()
 
 
-def episodes(seed):
-    """Two episodes a meta-batch, without end, from `seed` on."""
-    pairs = (
-        Episode(
-            *(
-                tf.stack([tensor, tensor[::-1]])
-                for tensor in (pictures(10, n), LABELS, pictures(9, n + 1), QUERY_LABELS)
-            )
-        )
-        for n in range(seed, seed + 100)
-    )
-    return tf.data.Dataset.from_tensor_slices(Episode(*(tf.stack(column) for column in zip(*pairs, strict=True))))
+def meta_batches(seed, trains_on):
+    """Of two, from `seed` on, for as long as a test trains: episodes, or batches without a support set."""
+    batches = []
+    for n in range(seed, seed + 4):
+        support, queries = pictures(10, n), pictures(9, n + 1)
+        if trains_on == "classes":
+            batches.append(Episode(support[:0], LABELS[:0], queries, QUERY_LABELS))
+        else:
+            batches.append(Episode(support, LABELS, queries, QUERY_LABELS))
+    columns = (tf.stack(column) for column in zip(*batches, strict=True))
+    return tf.data.Dataset.from_tensor_slices(Episode(*columns)).batch(2, drop_remainder=True).repeat()
 
 
 def test_adapt_and_classify_write_no_variable_and_repeat(method):
@@ -131,6 +134,7 @@ def test_absent_classes_get_no_probability(method):
     answer = probabilities(method, SUPPORT[:6], LABELS[:6])
     assert (answer[:, 3:] == 0).all()
     np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(probabilities(method, SUPPORT[:2], LABELS[:2])[:, 0], 1)
 
 
 def test_shots_may_differ_between_classes(method):
@@ -139,9 +143,9 @@ def test_shots_may_differ_between_classes(method):
     assert np.isfinite(answer).all()
 
 
-def test_more_classes_are_answered_where_any_number_is_promised(method):
-    if method.most_classes is not None:
-        pytest.skip("not promised")
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name.endswith("shared head")], indirect=True)
+def test_a_shared_head_answers_for_any_number_of_classes(method):
+    assert method.most_classes is None
     answer = probabilities(method, pictures(8), tf.range(8))
     assert answer.shape == (9, 8)
     assert answer.max(0).min() > 0
@@ -165,19 +169,21 @@ def test_the_export_gives_the_same_answers(method, tmp_path):
         np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if kind(name).trains_on], indirect=True)
 def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(variant, tmp_path):
-    def trained(steps, start=0):
+    def trained(directory, steps, start=0):
         method = new_method(variant)
         method.compile(optimizer=method.make_optimizer(0.01, 0.25))
         method.optimizer.build(method.trainable_variables)
-        store = CheckpointStore(tmp_path, model=method, optimizer=method.optimizer)
+        store = CheckpointStore(directory, model=method, optimizer=method.optimizer)
         store.restore_newest()
-        method.fit(episodes(start), steps_per_epoch=steps, verbose=0)
+        method.fit(meta_batches(start, method.trains_on), steps_per_epoch=steps, verbose=0)
         store.save(start + steps)
         return [value.copy() for value in method.get_weights()]
 
-    halves = [trained(2), trained(2, start=2)][1]
-    for path in tmp_path.iterdir():
-        path.unlink()
-    for value, expected in zip(halves, trained(4), strict=True):
+    untouched = new_method(variant).get_weights()
+    trained(tmp_path / "halves", 1)
+    halves, whole = trained(tmp_path / "halves", 1, start=2), trained(tmp_path / "whole", 2)
+    assert any((value != start).any() for value, start in zip(whole, untouched, strict=True))
+    for value, expected in zip(halves, whole, strict=True):
         np.testing.assert_array_equal(value, expected)
