@@ -29,6 +29,7 @@ FLAGS = {
     "forget_gate_bias": [4.0, 6.0],
     "hidden_units": 0,
     "inner_steps": 1,
+    "eval_inner_steps": 0,
     "inner_batch_size": 0,
     "inner_gradient_scale": 1.0,
     "second_order": False,

@@ -37,7 +37,7 @@ def test_the_loss_is_the_cross_entropy_between_all_classes():
     (kernel, bias), (head, head_bias) = method.learner.get_weights(), method.joint_head.get_weights()
     x = (batch.query_images.numpy().reshape(10, -1) / 255 - 0.4) / 0.3
     expected = (x @ kernel + bias) @ head + head_bias
-    np.testing.assert_allclose(logits, expected, rtol=1e-5)
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
     of_label = expected[np.arange(10), batch.query_labels]
     np.testing.assert_allclose(loss, np.mean(np.log(np.exp(expected).sum(1)) - of_label), rtol=1e-5)
 

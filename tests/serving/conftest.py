@@ -35,7 +35,7 @@ def method():
     """Not trained, but with gates so far open that an answer depends on the support set."""
     keras.utils.set_random_seed(0)
     learner, cell = conv4(SHAPE, 5, filters=4), MetaLSTMCell("activation", (-2, -1))
-    return MetaLSTM(learner, cell, hidden_units=2, inner_steps=2, shared_head=True, image_mean=[0.8], image_std=[0.3])
+    return MetaLSTM(learner, cell, hidden_units=2, inner_steps=2, image_mean=[0.8], image_std=[0.3])
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ml_lstm.cells import MetaLSTMCell
 from ml_lstm.learners import conv4
 from ml_lstm.methods import MetaLSTM
+from ml_lstm.serving import export_version
 
 SHAPE = (16, 16, 1)
 LABELS = np.array([0, 1, 2, 0, 1, 0])
@@ -25,6 +26,26 @@ def probabilities_by_name(signatures, support, names):
     )
     columns = zip(answer["classes"].numpy(), answer["probabilities"].numpy().T, strict=True)
     return {name.decode(): column for name, column in columns}
+
+
+@pytest.fixture(scope="module")
+def signatures(tmp_path_factory):
+    """Of a method whose classes share a head; with heads of their own, classes are told apart by their order."""
+    keras.utils.set_random_seed(0)
+    learner, cell = conv4(SHAPE, 5, filters=4), MetaLSTMCell("activation", (-2, -1))
+    settings = {"shared_head": True, "image_mean": [0.8], "image_std": [0.3]}
+    method = MetaLSTM(learner, cell, hidden_units=2, inner_steps=2, **settings)
+    directory = export_version(method, SHAPE, str(tmp_path_factory.mktemp("symmetry")), "{}")
+    return tf.saved_model.load(str(directory)).signatures
+
+
+def test_a_shared_head_takes_more_classes_than_it_was_trained_for(signatures):
+    names = list("abcdef")
+    adaptation = signatures["adapt"](support_images=tf.constant(SUPPORT), support_labels=tf.constant(names))
+    in_parts = signatures["predict"](**adaptation, query_images=tf.constant(QUERIES))["probabilities"].numpy()
+    assert in_parts.shape == (4, 6)
+    at_once = probabilities_by_name(signatures, SUPPORT, names)
+    np.testing.assert_allclose(in_parts, np.stack([at_once[name] for name in names], axis=1), atol=1e-5)
 
 
 @pytest.fixture(scope="module")
