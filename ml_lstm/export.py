@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _classes(method):
-    return "any number of classes" if method.most_classes is None else f"up to {method.most_classes} classes"
+    return "any number of classes" if method.most_classes is None else f"at most {method.most_classes} classes"
 
 
 def _limits(run, method, inner_steps):
@@ -62,7 +62,7 @@ def _limits(run, method, inner_steps):
     trained = run.flags()
     height, width, channels = run.images()["image_shape"]
     limits = [
-        f"A support set may have {_classes(method)}; problems of {method.n_way} were trained on.",
+        f"{_classes(method).capitalize()} in a support set; meta-training had up to {method.n_way}.",
         f"Images are resized to {height}x{width} pixels of {channels} channel(s), whatever their proportions; an "
         f"encoded image may have at most {serving.MAX_PIXELS} pixels.",
         f"Meta-trained on {trained['dataset']}: on other kinds of images expect less than was measured there.",

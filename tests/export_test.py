@@ -94,6 +94,20 @@ def test_a_kill_leaves_whole_versions_only_and_the_next_export_tidies_up(run_dir
         assert part in words
 
 
+def test_inner_steps_are_refused_for_a_method_that_has_none(tmp_path):
+    run = runs.RunDirectory(tmp_path / "run")
+    flags = FLAGS | {"method": "pixel_nearest_neighbour"}
+    images = {"image_shape": [16, 16, 1], "image_mean": [0.5], "image_std": [0.5]}
+    run.create(flags, images)
+    run.backup(model=runs.build_method(flags, images), progress=Progress()).save(0)
+    export = start_export(run.path, tmp_path / "m", "--inner_steps=2")
+    _, errors = export.communicate(timeout=120)
+    assert export.returncode == 1
+    assert errors.splitlines()[-1] == (
+        "ml_lstm.export: pixel_nearest_neighbour has no inner steps: leave out --inner_steps."
+    )
+
+
 def test_a_directory_that_is_no_run_is_one_line(tmp_path):
     export = start_export(tmp_path, tmp_path / "m")
     _, errors = export.communicate(timeout=120)
