@@ -68,6 +68,8 @@ class TurtleCell(UpdateRule):
         hidden = [keras.layers.Dense(units, "relu", dtype=self.dtype_policy) for units in self.layer_units]
         small = keras.initializers.RandomUniform(-0.01, 0.01)
         self.network = [*hidden, keras.layers.Dense(1, kernel_initializer=small, dtype=self.dtype_policy)]
+        for number, layer in enumerate(self.network):
+            setattr(self, f"layer_{number}", layer)  # a checkpoint does not see what is in a list alone
 
     @classmethod
     def from_flags(cls, flags: Mapping[str, Any]):

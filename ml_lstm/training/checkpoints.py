@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 from absl import logging
 
@@ -60,6 +61,7 @@ class CheckpointStore:
         self.directory = Path(directory)
         self._keep = keep
         self._checkpoint = tf.train.Checkpoint(**objects)
+        self._models = [value for value in objects.values() if isinstance(value, keras.Model)]
 
     def numbers(self) -> list[int]:
         """Episode numbers of the complete checkpoints, oldest first."""
@@ -67,7 +69,12 @@ class CheckpointStore:
         return sorted(int(match[1]) for match in found if match)
 
     def save(self, number: int) -> None:
-        """Writes a checkpoint, then removes all but the newest."""
+        """Writes a checkpoint, then removes all but the newest.
+
+        Raises:
+            UserError: if a model has weights that a checkpoint would leave out.
+        """
+        self._require_all_weights()
         self.directory.mkdir(parents=True, exist_ok=True)
         self._remove_unfinished()  # of a run that was killed
         try:
@@ -81,6 +88,16 @@ class CheckpointStore:
         for old in [kept for kept in self.numbers() if kept <= number][: -self._keep]:
             for path in self.directory.glob(f"episode-{old}.*"):
                 path.unlink()
+
+    def _require_all_weights(self):
+        for model in self._models:
+            found = {id(trackable) for trackable in tf.train.TrackableView(model).descendants()}
+            for weight in model.weights:
+                if not {id(weight), id(weight.value)} & found:
+                    raise UserError(
+                        f"{weight.path} would not be saved, as TensorFlow does not see it: make its layer an attribute "
+                        "of the layer that uses it; layers in a Python list are lost."
+                    )
 
     def _remove_unfinished(self):
         for path in self.directory.glob("unfinished*"):

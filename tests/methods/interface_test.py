@@ -169,6 +169,17 @@ def test_the_export_gives_the_same_answers(method, tmp_path):
         np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
 
 
+def test_a_checkpoint_of_the_method_alone_holds_every_weight(variant, tmp_path):
+    """The best weights are saved without the optimizer, which knows them too."""
+    saved, restored = new_method(variant), new_method(variant)
+    for weight in saved.weights:
+        weight.assign(weight + 1)
+    CheckpointStore(tmp_path, model=saved).save(1)
+    CheckpointStore(tmp_path, model=restored).restore_newest()
+    for value, expected in zip(restored.get_weights(), saved.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if kind(name).trains_on], indirect=True)
 def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(variant, tmp_path):
     def trained(directory, steps, start=0):
