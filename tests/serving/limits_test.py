@@ -1,9 +1,12 @@
 """The local server takes so much and no more, says so, and finishes what it has begun when it is told to stop."""
 
+import base64
 import io
+import json
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import grpc
@@ -35,6 +38,16 @@ def request(picture, number):
 
 
 QUICK = request(png(16), 1)
+QUICK_BODY = json.dumps(
+    {
+        "signature_name": "adapt_and_predict_encoded",
+        "inputs": {
+            "support_images": [{"b64": base64.b64encode(png(16)).decode()}],
+            "support_labels": ["a"],
+            "query_images": [{"b64": base64.b64encode(png(16)).decode()}],
+        },
+    }
+)
 SLOW = request(png(4000), 29)  # seconds
 
 
@@ -48,9 +61,9 @@ def bounded(start_server, exported):
         server.stop()
 
 
-def wait_for_requests(server, number):
+def wait_for_requests(server, number, protocol="gRPC"):
     """Until so many are being answered or wait for it."""
-    line = f'ml_lstm_requests_in_flight{{protocol="gRPC"}} {number}.0'
+    line = f'ml_lstm_requests_in_flight{{protocol="{protocol}"}} {number}.0'
     while line not in requests.get(f"{server.url}/metrics", timeout=60).text:
         time.sleep(0.01)
 
@@ -87,10 +100,14 @@ def test_it_bounds_images_sheds_load_and_stops_after_the_last_answer(bounded):
         assert computed.result()
         bounded.wait_for(" gRPC Predict CANCELLED ")
 
-        begun = [predict.future(SLOW, timeout=60), predict.future(QUICK, timeout=60)]
-        wait_for_requests(bounded, 2)
-        bounded.process.send_signal(signal.SIGTERM)
-        assert [len(answer.result().outputs) for answer in begun] == [3, 3]
+        begun = predict.future(SLOW, timeout=60)
+        wait_for_requests(bounded, 1)
+        with ThreadPoolExecutor(1) as pool:
+            also_begun = pool.submit(requests.post, f"{bounded.url}/v1/models/m:predict", data=QUICK_BODY, timeout=60)
+            wait_for_requests(bounded, 2, "REST")  # that, and the one that asks for it
+            bounded.process.send_signal(signal.SIGTERM)
+            assert len(begun.result().outputs) == 3
+            assert also_begun.result().json()["outputs"]["predictions"] == ["a"]
     assert bounded.process.wait(30) == 0
     assert bounded.log.read_text().splitlines()[-1].endswith("Stopped")
     address = urlsplit(bounded.url)
