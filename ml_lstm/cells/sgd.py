@@ -31,8 +31,26 @@ class MetaSGDState(NamedTuple):
     learning_rates: tf.Tensor
 
 
+class _StepSizeRule(UpdateRule):
+    """Gradient descent at a learned rate, which looks at nothing but the gradient."""
+
+    default_hidden_units = 0
+    reads_features = False
+
+    def __init__(self, initial_learning_rate: float = 0.01, **kwargs):
+        super().__init__(**kwargs)
+        self.initial_learning_rate = check_learning_rate(initial_learning_rate)
+
+    @classmethod
+    def from_flags(cls, flags: Mapping[str, Any]):
+        return cls(flags["cell_learning_rate"])
+
+    def get_config(self):
+        return super().get_config() | {"initial_learning_rate": self.initial_learning_rate}
+
+
 @keras.saving.register_keras_serializable("ml_lstm")
-class SGDCell(UpdateRule):
+class SGDCell(_StepSizeRule):
     r"""Gradient descent with one learned step size: the adaptive SGD of Furrer et al., section III-C.
 
     .. math:: \theta_t = \theta_{t-1} - \alpha \nabla_t
@@ -57,16 +75,6 @@ class SGDCell(UpdateRule):
     """
 
     state_size = SGDState(1)
-    default_hidden_units = 0
-    reads_features = False
-
-    def __init__(self, initial_learning_rate: float = 0.01, **kwargs):
-        super().__init__(**kwargs)
-        self.initial_learning_rate = check_learning_rate(initial_learning_rate)
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any]):
-        return cls(flags["cell_learning_rate"])
 
     def build(self, inputs_shape, states_shape=None):
         start = keras.initializers.Constant(self.initial_learning_rate)
@@ -84,12 +92,9 @@ class SGDCell(UpdateRule):
         """The step size, [P] times the same number."""
         return {"learning_rate": tf.fill(tf.shape(states.parameters), tf.convert_to_tensor(self.learning_rate))}
 
-    def get_config(self):
-        return super().get_config() | {"initial_learning_rate": self.initial_learning_rate}
-
 
 @keras.saving.register_keras_serializable("ml_lstm")
-class MetaSGDCell(UpdateRule):
+class MetaSGDCell(_StepSizeRule):
     r"""Meta-SGD (Li et al. 2017, *Learning to Learn Quickly for Few-Shot Learning*): a step size for each coordinate.
 
     .. math:: \theta_t = \theta_{t-1} - \alpha \odot \nabla_t
@@ -115,16 +120,6 @@ class MetaSGDCell(UpdateRule):
     """
 
     state_size = MetaSGDState(1, 1)
-    default_hidden_units = 0
-    reads_features = False
-
-    def __init__(self, initial_learning_rate: float = 0.01, **kwargs):
-        super().__init__(**kwargs)
-        self.initial_learning_rate = check_learning_rate(initial_learning_rate)
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any]):
-        return cls(flags["cell_learning_rate"])
 
     def build(self, inputs_shape, states_shape=None):
         start = keras.initializers.Constant(self.initial_learning_rate)
@@ -142,6 +137,3 @@ class MetaSGDCell(UpdateRule):
     def gates(self, states: MetaSGDState) -> dict[str, tf.Tensor]:
         """The step sizes [P]."""
         return {"learning_rate": states.learning_rates}
-
-    def get_config(self):
-        return super().get_config() | {"initial_learning_rate": self.initial_learning_rate}
