@@ -30,6 +30,7 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 
 import ml_lstm
 from ml_lstm import command, devices, runs
+from ml_lstm.errors import UserError
 from ml_lstm.flags import define_device_flags
 
 FLAGS = flags.FLAGS
@@ -195,7 +196,9 @@ class Server:
 def main() -> None:
     """Prints a table of each part as it is measured."""
     devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
-    versions = [int(path.name) for path in Path(FLAGS.model_base_path).glob("[0-9]*")]
+    versions = [int(path.name) for path in Path(FLAGS.model_base_path).glob("[0-9]*") if path.name.isdecimal()]
+    if not versions:
+        raise UserError(f"{FLAGS.model_base_path} has no version: check --model_base_path.")
     directory = Path(FLAGS.model_base_path) / str(max(versions))
     card = json.loads((directory / "assets.extra" / "model_card.json").read_text())
     model = tf.saved_model.load(str(directory))

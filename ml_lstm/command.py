@@ -76,5 +76,6 @@ def _with_remedy(problem):
 
 def _fail(problem, status):
     line = " ".join(str(problem).split())
-    print(f"{sys.modules['__main__'].__spec__.name}: {line}", file=sys.stderr)
+    module = sys.modules["__main__"].__spec__  # None for a script, python FILE
+    print(f"{module.name if module else os.path.basename(sys.argv[0])}: {line}", file=sys.stderr)
     sys.exit(status)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-_EVALUATE_SERVED = Path(__file__).parents[2] / "export" / "evaluate_served.py"
+_EXPORT = Path(__file__).parents[2] / "export"
 _EPISODES = "--episodes=40"
 
 
@@ -28,7 +28,13 @@ def evaluate_served(commands, tmp_path):
         )
         try:
             url = next(match[1] for line in server.stderr if (match := re.search(r"REST at (\S+),", line.decode())))
-            command = [sys.executable, str(_EVALUATE_SERVED), f"--run_dir={run}", f"--url={url}", "--model=m"]
+            command = [
+                sys.executable,
+                str(_EXPORT / "evaluate_served.py"),
+                f"--run_dir={run}",
+                f"--url={url}",
+                "--model=m",
+            ]
             command += [_EPISODES, f"--json={tmp_path / 'served.json'}", *flags]
             subprocess.run(command, check=True, timeout=600)
         finally:
@@ -49,6 +55,21 @@ def test_a_served_model_is_as_accurate_as_evaluated(commands, trained_copy, eval
     # A query may be exactly between two classes, but for rounding.
     assert served["accuracy"] == pytest.approx(served["evaluate"]["accuracy"], abs=0.002)
     assert served["accuracy"] != 0.2  # as of one answer to everything
+
+
+@pytest.mark.parametrize(
+    ("script", "flag", "problem"),
+    [
+        ("evaluate_served.py", "run_dir", "is no run directory (no flags.json): check --run_dir."),
+        ("load_test.py", "model_base_path", "has no version: check --model_base_path."),
+    ],
+)
+def test_a_script_says_what_is_wrong_in_one_line_too(tmp_path, script, flag, problem):
+    command = [sys.executable, str(_EXPORT / script), f"--{flag}={tmp_path}"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == f"{script}: {tmp_path} {problem}"
+    assert "Traceback" not in result.stderr
 
 
 def test_a_directory_without_versions_is_one_line(commands, tmp_path):
