@@ -53,6 +53,13 @@ def define_data_flags():
     )
     _run_flag(
         flags.DEFINE_integer,
+        "train_k_shot",
+        0,
+        "Support images of each class in a meta-training episode. 0: --k_shot.",
+        lower_bound=0,
+    )
+    _run_flag(
+        flags.DEFINE_integer,
         "train_n_query",
         0,
         "Query images of each class in a meta-training episode; fewer than --n_query are quicker. 0: --n_query.",

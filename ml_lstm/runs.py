@@ -114,6 +114,7 @@ def load_data(flags: dict[str, Any], data_dir: str | None, cache_dir: str | None
         "k_shot",
         "n_query",
         "train_n_way",
+        "train_k_shot",
         "train_n_query",
         "augment",
     )

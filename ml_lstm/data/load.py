@@ -46,6 +46,7 @@ class FewShotData:
         test_episodes: length of `test`.
         train_n_way: classes of a meta-training episode; None for `n_way`. More than in the test make a harder
             lesson that trains faster (Snell et al. 2017).
+        train_k_shot: support images a class in a meta-training episode; None for `k_shot`.
         train_n_query: query images a class in a meta-training episode; None for `n_query`.
         augment: what is done to meta-training images, see `ml_lstm.data.augmentation`.
         batch_size: images in one of `train_batches`.
@@ -61,13 +62,14 @@ class FewShotData:
         validation_episodes: int = 100,
         test_episodes: int = 600,
         train_n_way: int | None = None,
+        train_k_shot: int | None = None,
         train_n_query: int | None = None,
         augment: str = "none",
         batch_size: int = 64,
     ):
         self.pools = pools
         self._ways = {"train": train_n_way or n_way, "val": n_way, "test": n_way}
-        self._k_shot = k_shot
+        self._shots = {"train": train_k_shot or k_shot, "val": k_shot, "test": k_shot}
         self._queries = {"train": train_n_query or n_query, "val": n_query, "test": n_query}
         self._augment = augment
         self._batch_size = batch_size
@@ -87,7 +89,7 @@ class FewShotData:
             self._samplers[split] = EpisodeSampler(
                 self.pools[split],
                 self._ways[split],
-                self._k_shot,
+                self._shots[split],
                 self._queries[split],
                 seed=self._seed if training else 0,
                 name=f"The {split} split",
@@ -163,6 +165,7 @@ def load(
     validation_episodes: int = 100,
     test_episodes: int = 600,
     train_n_way: int | None = None,
+    train_k_shot: int | None = None,
     train_n_query: int | None = None,
     augment: str = "none",
     batch_size: int = 64,
@@ -182,6 +185,7 @@ def load(
         validation_episodes: length of the validation set.
         test_episodes: length of the test set.
         train_n_way: classes of a meta-training episode, if not `n_way`.
+        train_k_shot: support images a class in a meta-training episode, if not `k_shot`.
         train_n_query: query images a class in a meta-training episode, if not `n_query`.
         augment: what is done to meta-training images, one of `AUGMENTATIONS`.
         batch_size: images in a batch, for methods that train on all meta-train classes at once.
@@ -203,6 +207,7 @@ def load(
         validation_episodes,
         test_episodes,
         train_n_way,
+        train_k_shot,
         train_n_query,
         augment,
         batch_size,

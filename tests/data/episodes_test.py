@@ -128,3 +128,12 @@ def test_another_seed_changes_training_but_not_test_episodes(glyphs):
     other = FewShotData(glyphs.pools, 5, 1, 2, seed=1)
     assert not np.array_equal(other.sampler("train").sample(0)[0], glyphs.sampler("train").sample(0)[0])
     np.testing.assert_array_equal(other.sampler("test").sample(0)[0], glyphs.sampler("test").sample(0)[0])
+
+
+def test_meta_training_episodes_may_be_larger_than_the_others():
+    pools = {split: numbered_pool([20] * 8) for split in ("train", "val", "test")}
+    data = FewShotData(pools, n_way=2, k_shot=1, n_query=3, train_n_way=6, train_k_shot=4, train_n_query=5)
+    train, validation, test = (next(iter(episodes)) for episodes in (data.train, data.validation, data.test))
+    assert (len(train.support_labels), len(train.query_labels)) == (24, 30)
+    for episode in (validation, test):
+        assert (len(episode.support_labels), len(episode.query_labels)) == (2, 6)
