@@ -16,6 +16,9 @@ from ml_lstm.training import CheckpointStore, Progress
 class _Flags(dict):
     """Flags read from a run, which may be older than a flag."""
 
+    def __or__(self, other):
+        return _Flags(super().__or__(other))
+
     def __missing__(self, name):
         raise UserError(f"The run has no flag --{name}: it was made by another version of ml_lstm; train it again.")
 

@@ -1,0 +1,17 @@
+"""A run directory."""
+
+import json
+
+import pytest
+
+from ml_lstm.errors import UserError
+from ml_lstm.runs import RunDirectory
+
+
+def test_a_run_older_than_a_flag_is_named_when_the_flag_is_asked_for(tmp_path):
+    (tmp_path / "flags.json").write_text(json.dumps({"flags": {"n_way": 5}, "images": {}}))
+    flags = RunDirectory(tmp_path).flags()
+    assert (flags | {"n_way": 3})["n_way"] == 3
+    for known in (flags, flags | {"k_shot": 5}):
+        with pytest.raises(UserError, match="no flag --train_k_shot: it was made by another version"):
+            known["train_k_shot"]
