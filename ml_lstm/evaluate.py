@@ -2,11 +2,13 @@
 
 import time
 
+import tensorflow as tf
 from absl import logging
 
 from ml_lstm import command, devices, evaluation, flags, runs
 from ml_lstm.data import SOURCES, SPLITS
 from ml_lstm.errors import UserError
+from ml_lstm.methods import MemoryAugmentedNetwork
 
 FLAGS = flags.FLAGS
 
@@ -25,6 +27,12 @@ def define_flags() -> None:
         False,
         "Normalise the queries of an episode by their own statistics, as some papers do: "
         "an answer then depends on the other queries.",
+    )
+    flags.flags.DEFINE_boolean(
+        "by_instance",
+        False,
+        "With --method=mann: the accuracy at the first, second, ... time that a class is seen in a sequence, also "
+        "as a curve for TensorBoard.",
     )
     flags.define_location_flags()
     flags.define_device_flags()
@@ -52,10 +60,15 @@ def main() -> None:
             f"on images of {channels}: choose another --dataset."
         )
     method.transductive = FLAGS.transductive_batch_norm
+    if FLAGS.by_instance and not isinstance(method, MemoryAugmentedNetwork):
+        raise UserError(
+            f"--by_instance is for --method=mann, and {run.path} has {trained_flags['method']}: leave it out."
+        )
     start = time.monotonic()
     accuracy = evaluation.Accuracy.of(evaluation.episode_accuracies(method, episodes))
     name = f"evaluate-{setting['dataset']}-{FLAGS.split}-{setting['n_way']}way-{setting['k_shot']}shot"
     path = run.path / f"{name}{'-transductive' if FLAGS.transductive_batch_norm else ''}.json"
+    by_instance = _by_instance(run, method, episodes) if FLAGS.by_instance else {}
     runs.write_json(
         path,
         {
@@ -74,6 +87,7 @@ def main() -> None:
             "train_episodes": trained_episodes,
             "train_seconds": round(progress.seconds, 1),
             "device": devices.describe(),
+            **by_instance,
         },
     )
     spread = accuracy.percentiles
@@ -85,6 +99,19 @@ def main() -> None:
         f"5th percentile {100 * spread[5]:.1f} %, median {100 * spread[50]:.1f} %\n"
         f"  written to {path}"
     )
+
+
+def _by_instance(run, method, episodes) -> dict[str, list[float]]:
+    """Prints the accuracy at each instance, and draws it for TensorBoard as if instances were steps."""
+    columns = [evaluation.Accuracy.of(column) for column in evaluation.instance_accuracies(method, episodes).T]
+    with tf.summary.create_file_writer(str(run.path / "instances")).as_default():
+        for number, accuracy in enumerate(columns, start=1):
+            tf.summary.scalar("accuracy_at_instance", accuracy.mean, step=number)
+    print("Accuracy at each instance of a class, %: " + ", ".join(f"{100 * accuracy.mean:.1f}" for accuracy in columns))
+    return {
+        "instance_accuracies": [accuracy.mean for accuracy in columns],
+        "instance_confidence_intervals_95": [accuracy.confidence_interval_95 for accuracy in columns],
+    }
 
 
 if __name__ == "__main__":

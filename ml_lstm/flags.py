@@ -12,6 +12,7 @@ from ml_lstm.learners import LEARNERS
 from ml_lstm.methods import METHODS
 from ml_lstm.methods.gradient_based import QUERY_STATISTICS
 from ml_lstm.methods.meta_lstm import CELLS
+from ml_lstm.methods.prototypical import DISTANCES
 
 FLAGS = flags.FLAGS
 
@@ -98,10 +99,11 @@ def define_method_flags():
     _run_flag(
         flags.DEFINE_float,
         "batch_norm_momentum",
-        0.9,
-        "Weight of the newest batch in an episode's batch-norm averages, in (0, 1].",
+        None,
+        "Weight of the newest batch in batch-norm averages, in (0, 1]. Unset: 0.9 in those of an episode, 0.05 in "
+        "those that methods keep over meta-training.",
     )
-    flags.register_validator("batch_norm_momentum", lambda value: 0 < value <= 1, "must be in (0, 1]")
+    flags.register_validator("batch_norm_momentum", lambda value: value is None or 0 < value <= 1, "must be in (0, 1]")
     _run_flag(flags.DEFINE_integer, "inner_steps", 5, "Updates of the learner in an episode.", lower_bound=1)
     _run_flag(
         flags.DEFINE_integer,
@@ -181,6 +183,22 @@ def define_method_flags():
         False,
         "One learned starting vector for every class's output weights: any order and number of classes.",
     )
+    _run_flag(flags.DEFINE_enum, "distance", DISTANCES[0], DISTANCES, "Between query and prototype.")
+    _run_flag(
+        flags.DEFINE_integer,
+        "read_steps",
+        5,
+        "How often a query's LSTM reads from the support set, with --method=matching_fce.",
+        lower_bound=1,
+    )
+    for name, default, help_text in (
+        ("controller_units", 200, "Of the controller of --method=mann."),
+        ("memory_rows", 128, "Of the memory of --method=mann."),
+        ("memory_width", 40, "Numbers in a row of that memory."),
+        ("read_heads", 4, "Rows that it reads, and writes, at a time."),
+        ("task_examples", 5, "Support examples, or pairs, that make the task-level fast weights of Meta Networks."),
+    ):
+        _run_flag(flags.DEFINE_integer, name, default, help_text, lower_bound=1)
     flags.register_multi_flags_validator(
         ["method", "cell"],
         lambda values: values["method"] == "meta_lstm" or values["cell"] == "meta_lstm",
@@ -254,6 +272,8 @@ def run_flags() -> dict[str, Any]:
         values[name] = [float(number) for number in values[name]]
     if values["hidden_units"] is None:
         values["hidden_units"] = CELLS[values["cell"]].default_hidden_units
+    if values["batch_norm_momentum"] is None:
+        values["batch_norm_momentum"] = METHODS[values["method"]].default_batch_norm_momentum
     if values["learning_rate_schedule"] != "constant":
         values["episodes"] = FLAGS.episodes  # the schedule's length
     return values

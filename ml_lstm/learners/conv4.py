@@ -10,6 +10,7 @@ def conv4(
     n_way: int,
     filters: int = 32,
     batch_norm_momentum: float = 0.9,
+    pools: int = 4,
 ) -> keras.Model:
     """Four blocks of (3x3 convolution, batch norm, ReLU, 2x2 max-pool), then a dense head.
 
@@ -21,6 +22,7 @@ def conv4(
         n_way: classes, the width of the output.
         filters: of each convolution.
         batch_norm_momentum: weight of the newest batch in the running averages.
+        pools: how many blocks, from the first on, end in max-pooling; 2 in Relation Networks.
 
     Returns:
         A built model from [n, height, width, channels] to logits [n, n_way].
@@ -32,10 +34,11 @@ def conv4(
     if min(height, width) < 16:
         raise ValueError(f"conv4 halves its images four times and needs at least 16x16, got {height}x{width}.")
     x = inputs = keras.Input(image_shape)
-    for _ in range(4):
+    for block in range(4):
         x = keras.layers.Conv2D(filters, 3, padding="same")(x)
         x = EpisodicBatchNormalization(batch_norm_momentum)(x)
         x = keras.layers.ReLU()(x)
-        x = keras.layers.MaxPool2D(2)(x)
+        if block < pools:
+            x = keras.layers.MaxPool2D(2)(x)
     logits = keras.layers.Dense(n_way, name="head")(keras.layers.Flatten()(x))
     return keras.Model(inputs, logits, name="conv4")

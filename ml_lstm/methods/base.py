@@ -56,6 +56,9 @@ class FewShotClassifier(keras.Model):
     # `Episode` without a support set (`FewShotData.train_batches`); or None where there is nothing to train.
     trains_on: str | None = "episodes"
 
+    # Weight of the newest batch in the averages of batch norm, where no flag gives another.
+    default_batch_norm_momentum = 0.9
+
     def __init__(
         self,
         n_way: int,

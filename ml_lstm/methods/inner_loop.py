@@ -1,4 +1,4 @@
-"""What the optimization-based methods share inside an episode: mini-batches, masks and the inner loss."""
+"""What methods share inside an episode: mini-batches, orders, masks and the inner loss."""
 
 import tensorflow as tf
 
@@ -19,6 +19,20 @@ def mask_logits(logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 def mean_cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Mean over examples of the cross-entropy of `logits` [n, n_way] and `labels` [n], a scalar in nats."""
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+
+def canonical_order(features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """An order of a support set that does not depend on how a caller lists it: by class, then by the features' sum.
+
+    Args:
+        features: [S, F].
+        labels: int [S].
+
+    Returns:
+        int32 [S], indices.
+    """
+    by_sum = tf.argsort(tf.reduce_sum(features, axis=1), stable=True)
+    return tf.gather(by_sum, tf.argsort(tf.gather(labels, by_sum), stable=True))
 
 
 def inner_batch_indices(labels: tf.Tensor, steps: int, batch_size: int | None) -> list[tf.Tensor | None]:

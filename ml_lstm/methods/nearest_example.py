@@ -1,8 +1,28 @@
-"""What the nearest-neighbour baselines share: a query belongs to the class of the example most like it."""
+"""What the methods share that give a query the class of the example most like it."""
 
 import tensorflow as tf
 
 from ml_lstm.methods.inner_loop import MASKED_LOGIT
+
+
+def best_of_class(scores: tf.Tensor, labels: tf.Tensor, n_classes: int | tf.Tensor) -> tf.Tensor:
+    """For each query and class, the score of the example of the class that is most like the query.
+
+    Args:
+        scores: [Q, S], of each query and example.
+        labels: int [S], the classes of the examples.
+        n_classes: K.
+
+    Returns:
+        [Q, K], with `MASKED_LOGIT` for a class without example.
+    """
+    best = tf.transpose(tf.math.unsorted_segment_max(tf.transpose(scores), labels, n_classes))
+    return tf.maximum(best, tf.cast(MASKED_LOGIT, best.dtype))  # of no example it is the lowest float
+
+
+def cosines(rows: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Of [m, F] and [n, F]: the cosines [m, n] of the angles between them."""
+    return tf.matmul(tf.nn.l2_normalize(rows, axis=1), tf.nn.l2_normalize(others, axis=1), transpose_b=True)
 
 
 def nearest_example_logits(queries: tf.Tensor, examples: tf.Tensor, labels: tf.Tensor, n_way: int) -> tf.Tensor:
@@ -17,6 +37,4 @@ def nearest_example_logits(queries: tf.Tensor, examples: tf.Tensor, labels: tf.T
     Returns:
         Logits [Q, n_way] in [-1, 1], or `MASKED_LOGIT` for a class without example.
     """
-    cosines = tf.matmul(tf.nn.l2_normalize(examples, axis=1), tf.nn.l2_normalize(queries, axis=1), transpose_b=True)
-    best = tf.transpose(tf.math.unsorted_segment_max(cosines, labels, n_way))
-    return tf.maximum(best, tf.cast(MASKED_LOGIT, best.dtype))  # of no example it is the lowest float
+    return best_of_class(cosines(queries, examples), labels, n_way)

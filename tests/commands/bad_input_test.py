@@ -207,6 +207,11 @@ def _more_ways_than_trained(commands, path, trained):
     return _evaluate(path, "--n_way=6")
 
 
+def _instances_without_a_sequence(commands, path, trained):
+    shutil.copytree(trained, path)
+    return _evaluate(path, "--by_instance")
+
+
 # What is done, and what the line must say.
 _CASES = {
     _run_of_file: r"in use and is no run.*another --run_dir",
@@ -222,6 +227,7 @@ _CASES = {
     _forbidden_place: r"/sys/ml_lstm_run: (Operation not permitted|Permission denied|Read-only).*choose another place",
     _nothing_to_evaluate: r"is no run directory.*check --run_dir",
     _more_ways_than_trained: r"--n_way=6 is more than the 5 classes.*lower it, or train with more",
+    _instances_without_a_sequence: r"--by_instance is for --method=mann.*has meta_lstm: leave it out",
 }
 
 

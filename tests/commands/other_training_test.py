@@ -1,4 +1,4 @@
-"""Tests of the commands with the methods that train on all classes at once, or not at all."""
+"""Tests of the commands with the methods that train otherwise than on single episodes, or not at all."""
 
 import json
 
@@ -22,10 +22,19 @@ def _pixels(commands, runs):
     return trained, again, evaluated, commands.run("export", f"--run_dir={run}", f"--export_dir={runs / 'models'}")
 
 
+def _sequences(commands, runs):
+    run = runs / "sequences"
+    trained = commands.train(run, "--method=mann", "--controller_units=4", "--memory_rows=8", "--episodes=60")
+    evaluate = ("evaluate", f"--run_dir={run}", "--episodes=4", "--by_instance", "--n_query=3")
+    return trained, commands.run(*evaluate)
+
+
 @pytest.fixture(scope="module")
 def ended(commands, tmp_path_factory):
     """`ended(scenario)`: the directory of its runs and how its commands ended; all are under way side by side."""
-    runs = {scenario: tmp_path_factory.mktemp("baselines") for scenario in (_undisturbed_and_killed, _pixels)}
+    runs = {
+        scenario: tmp_path_factory.mktemp("baselines") for scenario in (_undisturbed_and_killed, _pixels, _sequences)
+    }
     futures = {scenario: commands.background(scenario, commands, place) for scenario, place in runs.items()}
     return lambda scenario: (runs[scenario], futures[scenario].result())
 
@@ -68,3 +77,12 @@ def test_a_method_without_training_is_evaluated_and_exported(ended):
     assert (result["method"], result["train_episodes"]) == ("pixel_nearest_neighbour", 0)
     assert result["accuracy"] > 0.25  # chance is 0.2
     assert (runs / "models" / "1" / "saved_model.pb").exists()
+
+
+def test_a_memory_is_evaluated_at_each_instance_of_a_class(ended):
+    runs, (trained, evaluated) = ended(_sequences)
+    assert trained.status == evaluated.status == 0, trained.stderr + evaluated.stderr
+    result = json.loads((runs / "sequences" / "evaluate-glyphs-test-5way-1shot.json").read_text())
+    assert len(result["instance_accuracies"]) == len(result["instance_confidence_intervals_95"]) == 4
+    assert "Accuracy at each instance of a class, %: " in evaluated.stdout
+    assert list((runs / "sequences" / "instances").glob("events.out.tfevents.*"))

@@ -1,0 +1,49 @@
+"""The protocol of Santoro et al. (2016): accuracy at the first, second, ... time that a class is seen in a sequence."""
+
+import numpy as np
+import tensorflow as tf
+
+from ml_lstm.methods.mann import MemoryAugmentedNetwork, instances
+
+
+def instance_accuracies(
+    method: MemoryAugmentedNetwork, episodes: tf.data.Dataset, batch_size: int = 8, seed: int = 0
+) -> np.ndarray:
+    """How often each instance of a class is named rightly as it comes.
+
+    The pictures of an episode, support set and queries, are one sequence in random order. The first instance of a class
+    can only be guessed.
+
+    Args:
+        method: trained.
+        episodes: a finite data set of `Episode`, each class having as many pictures as the others.
+        batch_size: episodes in flight; no result depends on it.
+        seed: of the orders.
+
+    Returns:
+        float32 [N, n]: the mean over the classes of each episode, for each of n instances.
+    """
+
+    @tf.function(autograph=False)
+    def accuracies(batch, first):
+        images = tf.concat([batch.support_images, batch.query_images], axis=1)
+        labels = tf.concat([batch.support_labels, batch.query_labels], axis=1)
+        count, length = tf.shape(labels)[0], tf.shape(labels)[1]
+        orders = tf.map_fn(
+            lambda index: tf.random.experimental.index_shuffle(tf.range(length), [seed, index], length - 1),
+            first + tf.range(count),
+        )
+        images, labels = (tf.gather(tensor, orders, batch_dims=1) for tensor in (images, labels))
+        answers = tf.argmax(method.sequence_logits(images, labels), axis=-1, output_type=labels.dtype)
+        right = tf.cast(tf.equal(answers, labels), tf.float32)
+        seen = tf.one_hot(instances(labels), length)
+        counts = tf.reduce_sum(seen, axis=1)
+        return tf.math.divide_no_nan(tf.reduce_sum(seen * right[..., None], axis=1), counts), counts
+
+    rows, first = [], 0
+    for batch in episodes.batch(batch_size).prefetch(1):
+        values, counts = accuracies(batch, tf.constant(first))
+        most = int(tf.reduce_sum(tf.cast(counts[0] > 0, tf.int32)))
+        rows.append(values[:, :most].numpy())
+        first += values.shape[0]
+    return np.concatenate(rows)

@@ -1,0 +1,125 @@
+r"""Matching Networks (Vinyals et al., Matching Networks for One Shot Learning, NIPS 2016).
+
+A query attends to the support set by the cosine of its embedding with each support embedding; the attention that the
+examples of a class get is the class's probability. With full context embeddings each embedding also depends on
+the whole support set: a support example's by a bidirectional LSTM over the set, a query's by an LSTM
+that reads from the set a number of times.
+"""
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
+from ml_lstm.methods.inner_loop import canonical_order, class_mask, mask_logits
+from ml_lstm.methods.nearest_example import cosines
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class MatchingNetworks(EmbeddingBasedClassifier):
+    r"""Classifies by attention to the support set.
+
+    .. math:: P(y = c | x) = \sum_{i: y_i = c} a(x, x_i), \qquad
+        a(x, x_i) = \mathrm{softmax}_i(\cos(f(x), g(x_i)))
+
+    Args:
+        learner: see `EmbeddingBasedClassifier`; f and g are both it.
+        n_way: see `EmbeddingBasedClassifier`.
+        full_context: whether f and g see the whole support set, see `FullContext`.
+        read_steps: K of the queries' LSTM, with `full_context`.
+        **settings: see `EmbeddingBasedClassifier`.
+
+    Raises:
+        ValueError: for `read_steps` below 1, or a learner that does not fit.
+    """
+
+    def __init__(self, learner: keras.Model, n_way: int, full_context: bool = False, read_steps: int = 5, **settings):
+        super().__init__(learner, n_way, **settings)
+        self.full_context = full_context
+        self.read_steps = read_steps
+        self.context = (
+            FullContext(learner.output_shape[-1], read_steps, dtype=self.dtype_policy) if full_context else None
+        )
+        self.built = True
+
+    @classmethod
+    def from_flags(cls, flags, image_shape, **arguments):
+        """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
+        full = flags["method"] == "matching_fce"
+        return super().from_flags(flags, image_shape, full_context=full, read_steps=flags["read_steps"], **arguments)
+
+    def summarize(self, features, labels, n_classes):
+        """The support set's embeddings [S, F], in context; see `EmbeddingBasedClassifier.summarize`."""
+        if self.context:
+            order = canonical_order(features, labels)  # what an LSTM reads has some order
+            labels = tf.gather(labels, order)
+            features = self.context.of_support(tf.gather(features, order))
+        return {"features": features, "labels": labels}
+
+    def compare(self, adaptation, features, training):
+        """Logarithms of the classes' attention; see `EmbeddingBasedClassifier.compare`."""
+        support, labels = adaptation["features"], adaptation["labels"]
+        n_classes = self.n_way if training else tf.reduce_max(labels) + 1
+        if self.context:
+            features = self.context.of_queries(features, support)
+        attention = tf.nn.softmax(cosines(features, support))
+        probabilities = tf.transpose(tf.math.unsorted_segment_sum(tf.transpose(attention), labels, n_classes))
+        tiny = tf.constant(probabilities.dtype.as_numpy_dtype(1e-30))  # of a class without example
+        return mask_logits(tf.math.log(probabilities + tiny), class_mask(labels, n_classes))
+
+    def get_config(self):
+        return super().get_config() | {"full_context": self.full_context, "read_steps": self.read_steps}
+
+
+class FullContext(keras.layers.Layer):
+    r"""Embeddings that depend on the whole support set (appendix A of the paper).
+
+    A support example's is what a bidirectional LSTM over the set makes of the plain ones, added to its own:
+
+    .. math:: g(x_i, S) = \overrightarrow{h}_i + \overleftarrow{h}_i + g'(x_i)
+
+    A query's comes from K steps of an LSTM that attends to them:
+
+    .. math::
+        \hat h_t, c_t &= \mathrm{LSTM}(f'(x), [h_{t-1}, r_{t-1}], c_{t-1}), \qquad h_t = \hat h_t + f'(x) \\
+        r_{t-1} &= \sum_i \mathrm{softmax}_i(h_{t-1} \cdot g(x_i)) g(x_i), \qquad f(x, S) = h_K
+
+    from h_0 = c_0 = 0.
+
+    Args:
+        units: F, of the plain embeddings and of the LSTMs.
+        read_steps: K.
+
+    Raises:
+        ValueError: for `read_steps` below 1.
+    """
+
+    def __init__(self, units: int, read_steps: int, **kwargs):
+        super().__init__(**kwargs)
+        if read_steps < 1:
+            raise ValueError(f"read_steps must be at least 1, got {read_steps}.")
+        self.units = units
+        self.read_steps = read_steps
+        self.over_support = keras.layers.Bidirectional(
+            keras.layers.LSTM(units, return_sequences=True, dtype=self.dtype_policy),
+            merge_mode="sum",
+            dtype=self.dtype_policy,
+        )
+        # An LSTM whose state is [h, r] is one whose input is [f'(x), r] and whose state is h.
+        self.reader = keras.layers.LSTMCell(units, dtype=self.dtype_policy)
+        self.over_support.build((1, None, units))
+        self.reader.build((None, 2 * units))
+        self.built = True
+
+    def of_support(self, features: tf.Tensor) -> tf.Tensor:
+        """g of plain embeddings [S, F], which the LSTM reads in their order."""
+        return self.over_support(features[None])[0] + features
+
+    def of_queries(self, features: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
+        """f of plain embeddings [Q, F], each on its own, given g [S, F]."""
+        hidden = cell = tf.zeros_like(features)
+        for _ in range(self.read_steps):
+            attention = tf.nn.softmax(tf.matmul(hidden, support, transpose_b=True))
+            read = tf.matmul(attention, support)
+            output, (_, cell) = self.reader(tf.concat([features, read], axis=1), [hidden, cell])
+            hidden = output + features
+        return hidden

@@ -1,0 +1,292 @@
+r"""Meta Networks (Munkhdalai & Yu, Meta Networks, ICML 2017): networks that make weights for networks.
+
+Slow weights are learned across episodes; fast weights are made within one, from the gradients of losses on its
+support set. A network d makes task-level fast weights Q* for the embedding u from the gradients of an embedding loss; a
+network m makes example-level fast weights W*_i for the base learner b from the gradient of its loss on each support
+example i. These are kept in a memory M, indexed by embeddings R, and a query's fast weights are what it reads there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.cells.preprocessing import preprocess
+from ml_lstm.learners.augmented import AugmentedConvolutions, flatten, unflatten
+from ml_lstm.methods.base import Adaptation, FewShotClassifier
+from ml_lstm.methods.inner_loop import canonical_order, class_mask, mask_logits, mean_cross_entropy
+from ml_lstm.methods.nearest_example import cosines
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class MetaNetworks(FewShotClassifier):
+    r"""Classifies by a base learner whose fast weights are read from a memory.
+
+    Algorithm 1 of the paper, with the base learner on the task's representations r, as its line 20 allows:
+
+    .. math::
+        Q^* &= d(\nabla_Q L^{emb}_1, \ldots, \nabla_Q L^{emb}_T) \\
+        R_i &= u_{Q,Q^*}(x'_i), \qquad M_i = m(\nabla_W L^{task}(b_W(R_i), y'_i)) \\
+        r &= u_{Q,Q^*}(x), \qquad W^* = \mathrm{softmax}(\cos(R, r))^\top M, \qquad P(y | x) = b_{W,W^*}(r)
+
+    d is an LSTM over the T gradients, and m three dense layers; both run over each coordinate on its own, with shared
+    weights, on preprocessed gradients (Andrychowicz et al. 2016). No gradient is taken through gradients.
+
+    The embedding loss is the cross-entropy of a fixed random linear layer on u where each class has one example, and
+    the contrastive loss of pairs, in turn of one class and of two, where some class has more. A problem may have more
+    classes than those of meta-training: the output weights of the others then start from fixed random numbers,
+    as the paper's softmax layer that is put in for evaluation.
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        n_way: classes in a meta-training episode.
+        filters: of each convolution of u.
+        features: F, of an embedding.
+        hidden_units: H, of the base learner.
+        task_examples: T, support examples or pairs that d sees.
+        task_level_embedding: whether there are Q*; MetaNet- has none.
+        task_level_base: whether the base learner has task-level fast weights beside W*; MetaNet+ has.
+        meta_units: of d and m.
+        margin: of the contrastive loss.
+        image_mean: see `FewShotClassifier`.
+        image_std: see `FewShotClassifier`.
+
+    Raises:
+        ValueError: for `task_examples` below 1.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        n_way: int,
+        filters: int = 32,
+        features: int = 64,
+        hidden_units: int = 64,
+        task_examples: int = 5,
+        task_level_embedding: bool = True,
+        task_level_base: bool = False,
+        meta_units: int = 20,
+        margin: float = 1.0,
+        image_mean: float | list[float] = 0.0,
+        image_std: float | list[float] = 1.0,
+        **kwargs,
+    ):
+        super().__init__(n_way, image_mean, image_std, **kwargs)
+        if task_examples < 1:
+            raise ValueError(f"task_examples must be at least 1, got {task_examples}.")
+        self.image_shape = tuple(image_shape)
+        self.filters, self.features, self.hidden_units = filters, features, hidden_units
+        self.task_examples, self.meta_units, self.margin = task_examples, meta_units, margin
+        self.task_level_embedding, self.task_level_base = task_level_embedding, task_level_base
+
+        self.embedding = AugmentedConvolutions(filters, features, dtype=self.dtype_policy, name="embedding")
+        self.embedding.build((None, *image_shape))
+        self.hidden_kernel = self.add_weight(
+            name="hidden_kernel", shape=(features, hidden_units), initializer="he_normal"
+        )
+        self.hidden_bias = self.add_weight(name="hidden_bias", shape=(hidden_units,), initializer="zeros")
+        self.output_rows = self.add_weight(name="output_rows", shape=(n_way, hidden_units), initializer="glorot_normal")
+        self.output_bias = self.add_weight(name="output_bias", shape=(n_way,), initializer="zeros")
+        self.make_example_weights = _CoordinateMLP(meta_units, dtype=self.dtype_policy, name="m")
+        if task_level_embedding:
+            self.embedding_rows = self.add_weight(
+                name="embedding_rows", shape=(n_way, features), initializer="glorot_normal", trainable=False
+            )
+            self.make_embedding_weights = _CoordinateLSTM(meta_units, dtype=self.dtype_policy, name="d")
+        if task_level_base:
+            self.make_base_weights = _CoordinateLSTM(meta_units, dtype=self.dtype_policy, name="d_base")
+        self.built = True
+
+    @classmethod
+    def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **normalization):
+        """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
+        return cls(
+            image_shape,
+            flags["train_n_way"] or flags["n_way"],
+            flags["filters"],
+            task_examples=flags["task_examples"],
+            task_level_embedding=flags["method"] != "meta_networks_minus",
+            task_level_base=flags["method"] == "meta_networks_plus",
+            **normalization,
+        )
+
+    @property
+    def most_classes(self) -> None:
+        """See `FewShotClassifier.most_classes`."""
+        return None
+
+    def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
+        """Makes the fast weights; see `FewShotClassifier.adapt`."""
+        images, labels = self.normalize(support_images), tf.cast(support_labels, tf.int32)
+        order = canonical_order(
+            tf.reshape(images, [tf.shape(images)[0], -1]), labels
+        )  # d reads gradients in some order
+        images, labels = tf.gather(images, order), tf.gather(labels, order)
+        n_classes = self.n_way if training else tf.reduce_max(labels) + 1
+        adaptation = {"class_mask": class_mask(labels, n_classes)}
+        if self.task_level_embedding:
+            gradients = self.embedding_gradients(images, labels, n_classes, adaptation["class_mask"])
+            adaptation["embedding_weights"] = self.make_embedding_weights(gradients)
+        adaptation["keys"] = self._embed(images, adaptation)
+        gradients = self.base_gradients(adaptation["keys"], labels, n_classes, adaptation["class_mask"])
+        adaptation["values"] = self.make_example_weights(gradients)
+        if self.task_level_base:
+            chosen = [index for index, _ in self._examples(labels)]
+            adaptation["base_weights"] = self.make_base_weights([gradients[index] for index in chosen])
+        return adaptation
+
+    def classify(self, adaptation: Adaptation, query_images, training: bool = False) -> tf.Tensor:
+        """Reads a query's fast weights from the memory; see `FewShotClassifier.classify`."""
+        features = self._embed(self.normalize(query_images), adaptation)
+        attention = tf.nn.softmax(cosines(features, adaptation["keys"]))
+        fast = [tf.matmul(attention, adaptation["values"])]
+        if self.task_level_base:
+            fast.append(adaptation["base_weights"][None])
+        mask = adaptation["class_mask"]
+        return mask_logits(self._base(features, fast, tf.size(mask)), mask)
+
+    def _embed(self, images, adaptation):
+        fast = [adaptation["embedding_weights"]] if self.task_level_embedding else []
+        return self.embedding(images, fast)
+
+    def _examples(self, labels):
+        """T support examples and a partner for each, scalars: in turn of its class, if it has another, and of another.
+
+        The classes' first examples come first, so that the order in which a caller lists them does not matter.
+        """
+        nth = tf.reduce_sum(tf.linalg.band_part(_same(labels), -1, 0), axis=1) - 1
+        order = tf.argsort(nth * (tf.reduce_max(labels) + 1) + labels, stable=True)
+        count = tf.size(labels)
+        for step in range(self.task_examples):
+            index = order[step % count]
+            alike = _same(labels)[index] * (1 - tf.one_hot(index, count, dtype=tf.int32))
+            other = 1 - _same(labels)[index]
+            wanted, instead = (alike, other) if step % 2 == 0 else (other, alike)
+            wanted = tf.where(tf.reduce_any(wanted > 0), wanted, instead)
+            yield index, order[tf.argmax(tf.gather(wanted, order))]
+
+    def embedding_gradients(self, images, labels, n_classes, mask) -> list[tf.Tensor]:
+        """Gradients [P] of the embedding loss to Q, one for each of T examples or pairs, constant."""
+        rows = _class_rows(self.embedding_rows, n_classes)
+
+        def classified(slow, index, _):
+            features = self.embedding(images[index][None], slow=slow)
+            logits = mask_logits(tf.matmul(features, rows, transpose_b=True), mask)
+            return mean_cross_entropy(labels[index][None], logits)
+
+        def contrasted(slow, index, partner):
+            first, second = tf.unstack(self.embedding(tf.gather(images, [index, partner]), slow=slow))
+            squared = tf.reduce_sum(tf.math.squared_difference(first, second))
+            apart = tf.nn.relu(self.margin - tf.sqrt(squared + 1e-12))
+            return tf.where(labels[index] == labels[partner], squared, tf.square(apart))
+
+        def gradients(loss):
+            found = []
+            for index, partner in self._examples(labels):
+                slow = [tf.convert_to_tensor(weight) for weight in self.embedding.slow]
+                with tf.GradientTape() as tape:
+                    tape.watch(slow)
+                    value = loss(slow, index, partner)
+                found.append(tf.stop_gradient(flatten(tape.gradient(value, slow))))
+            return tf.stack(found)
+
+        one_each = tf.size(labels) <= tf.reduce_sum(tf.cast(mask, tf.int32))
+        stacked = tf.cond(one_each, lambda: gradients(classified), lambda: gradients(contrasted))
+        return tf.unstack(stacked, self.task_examples)
+
+    def base_gradients(self, features, labels, n_classes, mask) -> tf.Tensor:
+        """Gradients [S, P_b] of the task loss to W, one for each support example, constant."""
+        kernel, bias, rows, row_bias = self._base_weights(n_classes)
+        before = tf.matmul(features, kernel) + bias
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(before)
+            hidden = tf.nn.relu(before)
+            logits = tf.matmul(hidden, rows, transpose_b=True) + row_bias
+            tape.watch(logits)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, mask_logits(logits, mask))
+        # Examples do not mix in a layer, so an example's gradient is an outer product.
+        d_before, d_logits = tape.gradient(losses, before), tape.gradient(losses, logits)
+        parts = (features[:, :, None] * d_before[:, None], d_before, d_logits[:, :, None] * hidden[:, None], d_logits)
+        return tf.stop_gradient(flatten(parts, leading=1))
+
+    def _base_weights(self, n_classes):
+        rows, bias = _class_rows(self.output_rows, n_classes), tf.convert_to_tensor(self.output_bias)
+        bias = tf.pad(bias, [[0, tf.maximum(n_classes - self.n_way, 0)]])[:n_classes]
+        return tf.convert_to_tensor(self.hidden_kernel), tf.convert_to_tensor(self.hidden_bias), rows, bias
+
+    def _base(self, features, fast, n_classes):
+        """Logits [n, K] of features [n, F], with sets of fast weights [n or 1, P_b] beside the slow ones."""
+        slow = self._base_weights(n_classes)
+        shapes = [tf.shape(weight) for weight in slow]
+        sets = [[weight[None] for weight in slow], *(unflatten(vectors, shapes) for vectors in fast)]
+
+        def affine(inputs, kernels, biases, transpose=False):
+            return tf.matmul(inputs[:, None], kernels, transpose_b=transpose)[:, 0] + biases
+
+        hidden = sum(tf.nn.relu(affine(features, kernel, bias)) for kernel, bias, _, _ in sets)
+        return sum(affine(hidden, rows, bias, transpose=True) for _, _, rows, bias in sets)
+
+    def get_config(self):
+        names = (
+            "image_shape",
+            "n_way",
+            "filters",
+            "features",
+            "hidden_units",
+            "task_examples",
+            "task_level_embedding",
+            "task_level_base",
+            "meta_units",
+            "margin",
+            "image_mean",
+            "image_std",
+        )
+        return super().get_config() | {name: getattr(self, name) for name in names}
+
+
+class _CoordinateMLP(keras.layers.Layer):
+    """m: three dense layers from a gradient to a weight, over each coordinate: [..., P] to [..., P]."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.first = keras.layers.Dense(units, activation="relu", dtype=self.dtype_policy)
+        self.second = keras.layers.Dense(units, activation="relu", dtype=self.dtype_policy)
+        self.last = keras.layers.Dense(1, dtype=self.dtype_policy)
+        for layer, width in ((self.first, 2), (self.second, units), (self.last, units)):
+            layer.build((None, width))
+        self.built = True
+
+    def call(self, gradients):
+        return tf.squeeze(self.last(self.second(self.first(preprocess(gradients)))), axis=-1)
+
+
+class _CoordinateLSTM(keras.layers.Layer):
+    """d: an LSTM over gradients and a dense layer, over each coordinate: T of [P] to [P]."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.lstm = keras.layers.LSTMCell(units, dtype=self.dtype_policy)
+        self.last = keras.layers.Dense(1, dtype=self.dtype_policy)
+        self.lstm.build((None, 2))
+        self.last.build((None, units))
+        self.built = True
+
+    def call(self, gradients):
+        hidden = cell = tf.zeros([tf.size(gradients[0]), self.units], self.compute_dtype)
+        for gradient in gradients:
+            hidden, (_, cell) = self.lstm(preprocess(gradient), [hidden, cell])
+        return tf.squeeze(self.last(hidden), axis=-1)
+
+
+def _same(labels):
+    return tf.cast(tf.equal(labels[:, None], labels[None]), tf.int32)
+
+
+def _class_rows(table, n_classes):
+    """The rows of the first classes; those beyond the table are fixed random numbers of its scale."""
+    table = tf.convert_to_tensor(table)
+    known, width = table.shape
+    more = tf.random.stateless_normal([tf.maximum(n_classes - known, 0), width], seed=[17, 4], dtype=table.dtype)
+    return tf.concat([table, more * tf.math.reduce_std(table)], axis=0)[:n_classes]

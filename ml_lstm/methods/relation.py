@@ -1,0 +1,114 @@
+r"""Relation Network (Sung et al., Learning to Compare: Relation Network for Few-Shot Learning, CVPR 2018).
+
+A small convolutional network looks at the feature maps of a class and of a query, one upon the other, and scores how
+they relate, from 0 to 1. Scores are trained towards 1 for the query's class and 0 for the others.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.learners import LEARNERS, EpisodicBatchNormalization, feature_maps
+from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
+from ml_lstm.methods.inner_loop import class_mask, mask_logits
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class RelationNetwork(EmbeddingBasedClassifier):
+    r"""Scores pairs of class and query.
+
+    .. math:: r_c(x) = g_\phi([\sum_{i: y_i = c} f_\theta(x_i), f_\theta(x)]), \qquad
+        L = \frac{1}{QK} \sum_{x, c} (r_c(x) - 1_{y(x) = c})^2
+
+    with the feature maps joined along the channels. A logit is log r, so that probabilities are the scores
+    divided by their sum.
+
+    Args:
+        learner: see `EmbeddingBasedClassifier`; its output are feature maps [n, h, w, F]: `feature_maps(...)`, say.
+        n_way: see `EmbeddingBasedClassifier`.
+        hidden_units: of the dense layer before the score.
+        **settings: see `EmbeddingBasedClassifier`.
+
+    Raises:
+        ValueError: for a learner that does not fit.
+    """
+
+    features_rank = 4
+
+    def __init__(self, learner: keras.Model, n_way: int, hidden_units: int = 8, **settings):
+        super().__init__(learner, n_way, **settings)
+        self.hidden_units = hidden_units
+        self.relation = RelationModule(hidden_units, dtype=self.dtype_policy)
+        self.relation.build(learner.output_shape)
+        self.built = True
+
+    @classmethod
+    def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **arguments):
+        """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
+        n_way = flags["train_n_way"] or flags["n_way"]
+        learner = LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"])
+        return cls(feature_maps(learner), n_way, **arguments)
+
+    def summarize(self, features, labels, n_classes):
+        """Feature maps summed over shots, [K, h, w, F]; see `EmbeddingBasedClassifier.summarize`."""
+        return {
+            "class_maps": tf.math.unsorted_segment_sum(features, labels, n_classes),
+            "class_mask": class_mask(labels, n_classes),
+        }
+
+    def compare(self, adaptation, features, training):
+        """Logarithms of the scores; see `EmbeddingBasedClassifier.compare`."""
+        scores = self.relation(adaptation["class_maps"], features, training=training)
+        return mask_logits(tf.math.log_sigmoid(scores), adaptation["class_mask"])
+
+    def objective(self, logits, query_labels, features, labels):
+        """Mean squared error of the scores; see `EmbeddingBasedClassifier.objective`."""
+        related = tf.one_hot(query_labels, self.n_way, dtype=logits.dtype)
+        return tf.reduce_mean(tf.math.squared_difference(tf.exp(logits), related))
+
+    def get_config(self):
+        return super().get_config() | {"hidden_units": self.hidden_units}
+
+
+class RelationModule(keras.layers.Layer):
+    """Two blocks of (3x3 convolution, batch norm, ReLU, 2x2 max-pool), a dense ReLU layer, and a number.
+
+    The first convolution is over two maps joined along the channels. Being linear, it is the sum of one over each,
+    which is computed once for a map rather than once for a pair.
+
+    Args:
+        hidden_units: of the dense layer.
+    """
+
+    def __init__(self, hidden_units: int, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden_units = hidden_units
+
+    def build(self, input_shape):
+        *_, height, width, filters = input_shape
+
+        def convolution(name, use_bias=True):
+            layer = keras.layers.Conv2D(
+                filters, 3, padding="same", use_bias=use_bias, name=name, dtype=self.dtype_policy
+            )
+            layer.build((None, height, width, filters))
+            return layer
+
+        self.of_class = convolution("of_class", use_bias=False)
+        self.of_query = convolution("of_query")
+        pairs = inputs = keras.Input((height, width, filters))
+        for convolve in (None, keras.layers.Conv2D(filters, 3, padding="same")):
+            pairs = convolve(pairs) if convolve else pairs
+            pairs = keras.layers.ReLU()(EpisodicBatchNormalization(0.05)(pairs))
+            pairs = keras.layers.MaxPool2D(2, padding="same")(pairs)
+        pairs = keras.layers.Dense(self.hidden_units, activation="relu")(keras.layers.Flatten()(pairs))
+        self.rest = keras.Model(inputs, keras.layers.Dense(1)(pairs))
+
+    def call(self, class_maps, query_maps, training=False):
+        """Scores before the sigmoid, [Q, K], of class maps [K, h, w, F] and query maps [Q, h, w, F]."""
+        joined = self.of_class(class_maps)[None] + self.of_query(query_maps)[:, None]
+        shape = tf.shape(joined)
+        pairs = tf.reshape(joined, [shape[0] * shape[1], *joined.shape[2:]])
+        return tf.reshape(self.rest(pairs, training=training), shape[:2])

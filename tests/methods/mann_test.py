@@ -1,0 +1,87 @@
+"""The memory-augmented network: sequences with labels one step late, and answers from the state after a support set."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ml_lstm.cells.memory import MemoryCell
+from ml_lstm.episode import Episode
+from ml_lstm.evaluation import instance_accuracies
+from ml_lstm.methods import MemoryAugmentedNetwork
+from ml_lstm.methods.mann import instances
+
+FEATURES, WAY = 3, 4
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def method():
+    keras.utils.set_random_seed(0)
+    pictures_are_features = keras.Sequential([keras.Input((1, FEATURES, 1)), keras.layers.Flatten()])
+    return MemoryAugmentedNetwork(pictures_are_features, WAY, MemoryCell(5, 6, 4, 2))
+
+
+def pictures(*shape):
+    return RANDOM.normal(size=(*shape, 1, FEATURES, 1)).astype("float32")
+
+
+def test_the_label_of_a_picture_is_told_with_the_next_one(method):
+    images, labels = pictures(2, 5), np.array([[0, 1, 2, 1, 3], [3, 3, 0, 1, 2]])
+    state, expected = method.memory.cell.get_initial_state(2), []
+    for t in range(5):
+        late = np.eye(WAY)[labels[:, t - 1]] if t else np.zeros((2, WAY))
+        inputs = np.concatenate([images[:, t].reshape(2, FEATURES), late], axis=1).astype("float32")
+        output, state = method.memory.cell(tf.constant(inputs), state)
+        expected.append(method.head(output))
+    np.testing.assert_allclose(method.sequence_logits(images, labels), np.stack(expected, axis=1), rtol=1e-4, atol=1e-6)
+
+
+def test_a_query_is_one_more_step_after_the_support_set(method):
+    images, labels = pictures(3), np.array([2, 0, 1])
+    images = images[np.argsort(labels)]  # in the order that the support set is read in
+    logits = method.classify(method.adapt(images, [0, 1, 2]), images[:1]).numpy()
+    sequence = np.concatenate([images, images[:1]])[None]
+    expected = method.sequence_logits(sequence, [[0, 1, 2, 0]])[0, 3].numpy()
+    np.testing.assert_allclose(logits[0, :3], expected[:3], rtol=1e-4, atol=1e-6)
+    assert logits[0, 3] < -1e8  # a class that the support set lacks
+
+
+def test_instances_count_what_came_before():
+    np.testing.assert_array_equal(
+        instances(tf.constant([[2, 0, 2, 2, 0], [1, 1, 1, 1, 1]])), [[0, 0, 1, 2, 1], [0, 1, 2, 3, 4]]
+    )
+
+
+def test_the_loss_is_of_all_answers_in_a_random_order_and_the_accuracy_of_the_later_ones(method):
+    labels, query_labels = np.array([[0, 1, 2, 3]]), np.array([[3, 1, 2, 0, 0, 1, 2, 3]])
+    support, queries = pictures(1, 4), pictures(1, 8)
+    episode = Episode(
+        *(tf.constant(v) for v in (support, labels.astype("int32"), queries, query_labels.astype("int32")))
+    )
+    losses, accuracies, *_ = method.training_results(episode)
+    again, *_ = method.training_results(episode)
+    np.testing.assert_array_equal(losses, again)
+    images, together = np.concatenate([support, queries], 1), np.concatenate([labels, query_labels], 1)
+    seed = int((images * 255).astype("int32").sum())
+    order = np.argsort(tf.random.stateless_uniform((1, 12), [seed, 0]))[0]
+    images, together = images[:, order], together[:, order]
+    logits = method.sequence_logits(images, together).numpy()[0]
+    expected = tf.nn.sparse_softmax_cross_entropy_with_logits(together[0], logits)
+    np.testing.assert_allclose(losses, [np.mean(expected)], rtol=1e-5)
+    later = [t for t in range(12) if together[0, t] in together[0, :t]]
+    np.testing.assert_allclose(accuracies, [np.mean(logits[later].argmax(1) == together[0, later])], rtol=1e-6)
+
+
+def test_accuracy_is_counted_for_each_instance(method, monkeypatch):
+    """A stand-in that names a class from its third instance on, and is wrong before."""
+
+    def third_time_lucky(images, labels, training=False):
+        right = tf.one_hot(labels, WAY)
+        wrong = tf.one_hot((labels + 1) % WAY, WAY)
+        return tf.where((instances(labels) >= 2)[..., None], right, wrong)
+
+    monkeypatch.setattr(method, "sequence_logits", third_time_lucky)
+    episode = Episode(pictures(4), np.arange(4, dtype="int32"), pictures(12), np.arange(12, dtype="int32") % 4)
+    episodes = tf.data.Dataset.from_tensors(Episode(*(tf.constant(v) for v in episode))).repeat(5)
+    np.testing.assert_array_equal(instance_accuracies(method, episodes, batch_size=2), [[0, 0, 1, 1]] * 5)

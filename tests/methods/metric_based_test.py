@@ -1,0 +1,180 @@
+"""The methods that compare embeddings, each against its equations in NumPy."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ml_lstm.episode import Episode
+from ml_lstm.learners import EpisodicBatchNormalization
+from ml_lstm.methods import MatchingNetworks, PrototypicalNetworks, RelationNetwork, SiameseNetwork
+
+FEATURES, WAY = 6, 3
+RANDOM = np.random.default_rng(0)
+SUPPORT, QUERIES = RANDOM.normal(size=(5, 1, FEATURES, 1)), RANDOM.normal(size=(4, 1, FEATURES, 1))
+LABELS, QUERY_LABELS = np.array([2, 0, 2, 1, 0]), np.array([0, 1, 2, 1])
+S, Q = SUPPORT.reshape(5, FEATURES), QUERIES.reshape(4, FEATURES)
+
+
+def pictures_are_features():
+    """An embedding that leaves out everything but the method itself."""
+    return keras.Sequential([keras.Input((1, FEATURES, 1), dtype="float64"), keras.layers.Flatten(dtype="float64")])
+
+
+def logits_of(method):
+    return method.classify(method.adapt(SUPPORT, LABELS), QUERIES).numpy()
+
+
+def cosine(a, b):
+    return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+
+
+def softmax(x):
+    e = np.exp(x - np.max(x, axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize("distance", ["squared_euclidean", "cosine"])
+def test_prototypes_are_means_and_logits_minus_the_distances(distance):
+    method = PrototypicalNetworks(pictures_are_features(), WAY, distance, dtype="float64")
+    prototypes = np.stack([S[c == LABELS].mean(0) for c in range(WAY)])
+    of = {"squared_euclidean": lambda a, b: ((a - b) ** 2).sum(), "cosine": lambda a, b: 1 - cosine(a, b)}[distance]
+    np.testing.assert_allclose(method.adapt(SUPPORT, LABELS)["prototypes"], prototypes)
+    np.testing.assert_allclose(logits_of(method), [[-of(q, p) for p in prototypes] for q in Q])
+
+
+def test_another_distance_is_refused():
+    with pytest.raises(ValueError, match="distance must be one of"):
+        PrototypicalNetworks(pictures_are_features(), WAY, "manhattan")
+
+
+def test_matching_gives_a_class_the_attention_of_its_examples():
+    method = MatchingNetworks(pictures_are_features(), WAY, dtype="float64")
+    attention = softmax(np.array([[cosine(q, s) for s in S] for q in Q]))
+    expected = np.stack([attention[:, c == LABELS].sum(1) for c in range(WAY)], axis=1)
+    np.testing.assert_allclose(np.exp(logits_of(method)), expected)
+
+
+def lstm_step(weights, x, h, c):
+    kernel, recurrent, bias = weights
+    i, f, g, o = np.split(x @ kernel + h @ recurrent + bias, 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def test_full_context_embeddings_follow_the_equations():
+    keras.utils.set_random_seed(1)
+    method = MatchingNetworks(pictures_are_features(), WAY, full_context=True, read_steps=3, dtype="float64")
+    weights = [w.numpy() for w in method.context.over_support.weights]
+    order = np.lexsort([S.sum(1), LABELS])
+    support, labels, zeros = S[order], LABELS[order], np.zeros(FEATURES)
+    g = support.copy()
+    for lstm, direction in ((weights[:3], 1), (weights[3:], -1)):
+        h, c = zeros, zeros
+        for index in range(5)[::direction]:
+            h, c = lstm_step(lstm, support[index], h, c)
+            g[index] += h
+    np.testing.assert_allclose(method.adapt(SUPPORT, LABELS)["features"], g, rtol=1e-6)
+
+    reader, expected = [w.numpy() for w in method.context.reader.weights], []
+    for query in Q:
+        h, c = zeros, zeros
+        for _ in range(3):
+            read = softmax(g @ h) @ g
+            output, c = lstm_step(reader, np.concatenate([query, read]), h, c)
+            h = output + query
+        attention = softmax(np.array([cosine(h, row) for row in g]))
+        expected.append([attention[labels == k].sum() for k in range(WAY)])
+    np.testing.assert_allclose(np.exp(logits_of(method)), expected, rtol=1e-6)
+
+
+def test_full_context_must_read():
+    with pytest.raises(ValueError, match="read_steps must be at least 1"):
+        MatchingNetworks(pictures_are_features(), WAY, full_context=True, read_steps=0)
+
+
+def siamese():
+    keras.utils.set_random_seed(2)
+    method = SiameseNetwork(pictures_are_features(), WAY, dtype="float64")
+    kernel, bias = (w.numpy() for w in method.similarity.weights)
+    return method, lambda a, b: (np.abs(a - b) @ kernel + bias).item()
+
+
+def test_a_siamese_network_takes_the_best_pair_of_each_class():
+    method, pair = siamese()
+    expected = [[max(pair(q, s) for s in S[c == LABELS]) for c in range(WAY)] for q in Q]
+    np.testing.assert_allclose(logits_of(method), expected)
+
+
+def episode():
+    return Episode(*(tf.constant(value) for value in (SUPPORT, LABELS, QUERIES, QUERY_LABELS)))
+
+
+def test_a_siamese_network_learns_to_verify_pairs_of_both_kinds_alike():
+    method, pair = siamese()
+    images, labels = np.concatenate([S, Q]), np.concatenate([LABELS, QUERY_LABELS])
+    losses = {True: [], False: []}
+    for a in range(9):
+        for b in range(9):
+            if a != b:
+                same = labels[a] == labels[b]
+                probability = sigmoid(pair(images[a], images[b]))
+                losses[same].append(-np.log(probability if same else 1 - probability))
+    loss, _ = method.episode_loss(episode(), training=True)
+    np.testing.assert_allclose(loss, (np.mean(losses[True]) + np.mean(losses[False])) / 2)
+
+
+def relation_network():
+    keras.utils.set_random_seed(3)
+    maps = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 1)])
+    return RelationNetwork(maps, WAY)
+
+
+MAPS, QUERY_MAPS = (RANDOM.normal(size=(n, 4, 4, 1)).astype("float32") for n in (5, 4))
+
+
+def test_relation_scores_are_those_of_a_network_on_joined_maps():
+    method = relation_network()
+    module, features = method.relation, method.learner
+    classes = np.stack([features(MAPS[c == LABELS]).numpy().sum(0) for c in range(WAY)])
+    joined = [[np.concatenate([c, q], axis=-1) for c in classes] for q in features(QUERY_MAPS).numpy()]
+    kernel = np.concatenate([module.of_class.kernel, module.of_query.kernel], axis=2)
+    whole = tf.nn.conv2d(np.reshape(joined, (12, 4, 4, 4)), kernel, 1, "SAME") + module.of_query.bias
+    scores = module.rest(whole).numpy().reshape(4, WAY)
+    logits = method.classify(method.adapt(MAPS, LABELS), QUERY_MAPS)
+    np.testing.assert_allclose(np.exp(logits), sigmoid(scores), rtol=1e-5)
+
+
+def test_relation_scores_are_trained_towards_one_and_zero():
+    method = relation_network()
+    training = Episode(*(tf.constant(value) for value in (MAPS, LABELS, QUERY_MAPS, QUERY_LABELS)))
+    loss, logits = method.episode_loss(training, training=True)
+    related = QUERY_LABELS[:, None] == np.arange(WAY)
+    np.testing.assert_allclose(loss, np.mean((np.exp(logits) - related) ** 2), rtol=1e-5)
+
+
+def test_meta_training_moves_the_running_averages_by_the_mean_over_the_meta_batch():
+    keras.utils.set_random_seed(4)
+    learner = keras.Sequential(
+        [keras.Input((1, FEATURES, 1)), EpisodicBatchNormalization(0.25), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
+    method = PrototypicalNetworks(learner, WAY)
+    method.compile(optimizer=method.make_optimizer(0.0, 1.0))
+    batches = [RANDOM.normal(2.0, size=(2, 9, 1, FEATURES, 1)).astype("float32") for _ in range(2)]
+    for images in batches:
+        labels, query_labels = np.stack([LABELS] * 2), np.stack([QUERY_LABELS] * 2)
+        values = Episode(images[:, :5], labels.astype("int32"), images[:, 5:], query_labels.astype("int32"))
+        method.fit(tf.data.Dataset.from_tensors(values), verbose=0)
+    first, second = (images.reshape(2, -1) for images in batches)
+    norm = learner.layers[0]
+    for average, of in ((norm.mean, np.mean), (norm.variance, np.var)):
+        start, newer = (np.mean([of(episode) for episode in images]) for images in (first, second))
+        np.testing.assert_allclose(average, [0.75 * start + 0.25 * newer], rtol=1e-5)
+    before = norm.mean.numpy()
+    method.transductive = True
+    method.classify(method.adapt(batches[0][0, :5], LABELS), batches[0][0, 5:])
+    np.testing.assert_array_equal(norm.mean, before)
