@@ -34,6 +34,7 @@ class EmbeddingBasedClassifier(FewShotClassifier):
 
     default_batch_norm_momentum = 0.05
     features_rank = 2
+    body_of = staticmethod(embedding)  # what of a learner is the network
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class EmbeddingBasedClassifier(FewShotClassifier):
         """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
         n_way = flags["train_n_way"] or flags["n_way"]
         learner = LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"])
-        return cls(embedding(learner), n_way, **arguments)
+        return cls(cls.body_of(learner), n_way, **arguments)
 
     @property
     def most_classes(self) -> None:

@@ -4,13 +4,10 @@ A small convolutional network looks at the feature maps of a class and of a quer
 they relate, from 0 to 1. Scores are trained towards 1 for the query's class and 0 for the others.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import keras
 import tensorflow as tf
 
-from ml_lstm.learners import LEARNERS, EpisodicBatchNormalization, feature_maps
+from ml_lstm.learners import EpisodicBatchNormalization, feature_maps
 from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
 from ml_lstm.methods.inner_loop import class_mask, mask_logits
 
@@ -36,6 +33,7 @@ class RelationNetwork(EmbeddingBasedClassifier):
     """
 
     features_rank = 4
+    body_of = staticmethod(feature_maps)
 
     def __init__(self, learner: keras.Model, n_way: int, hidden_units: int = 8, **settings):
         super().__init__(learner, n_way, **settings)
@@ -43,13 +41,6 @@ class RelationNetwork(EmbeddingBasedClassifier):
         self.relation = RelationModule(hidden_units, dtype=self.dtype_policy)
         self.relation.build(learner.output_shape)
         self.built = True
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **arguments):
-        """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
-        n_way = flags["train_n_way"] or flags["n_way"]
-        learner = LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"])
-        return cls(feature_maps(learner), n_way, **arguments)
 
     def summarize(self, features, labels, n_classes):
         """Feature maps summed over shots, [K, h, w, F]; see `EmbeddingBasedClassifier.summarize`."""
