@@ -33,6 +33,16 @@ class ServingModule:
     def __init__(self, method: FewShotClassifier, image_shape: tuple[int, int, int]):
         self._method = method
         self.image_shape = tuple(image_shape)
+        # Traced once and called by all signatures: an unrolled inner loop takes seconds to trace.
+        images, labels = tf.TensorSpec([None, *self.image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
+        self._adapt_once = tf.function(method.adapt, autograph=False).get_concrete_function(images, labels)
+        self._adaptation_specs = {
+            name: tf.TensorSpec(value.shape, value.dtype, name=name)
+            for name, value in self._adapt_once.structured_outputs.items()
+        }
+        self._classify_once = tf.function(
+            method.classify, autograph=False, input_signature=[self._adaptation_specs, images]
+        )
         raw, encoded = tf.TensorSpec([None] * 4, tf.uint8), tf.TensorSpec([None], tf.string)
         self.functions = self._traced("", raw, self._resize) | self._traced("_encoded", encoded, self._decode)
         self.functions["serving_default"] = self.functions["adapt_and_predict"]
@@ -64,18 +74,12 @@ class ServingModule:
             "support_labels": tf.TensorSpec([None], tf.string, name="support_labels"),
         }
         queries = {"query_images": tf.TensorSpec(images.shape, images.dtype, name="query_images")}
-        inputs = {adapt: support, predict: self._adaptation_specs() | queries, adapt_and_predict: support | queries}
+        kept = {"classes": tf.TensorSpec([None], tf.string, name="classes")} | self._adaptation_specs
+        inputs = {adapt: support, predict: kept | queries, adapt_and_predict: support | queries}
         return {
             function.__name__ + suffix: tf.function(function, autograph=False).get_concrete_function(**specs)
             for function, specs in inputs.items()
         }
-
-    def _adaptation_specs(self):
-        # Traced, as some sizes depend on the support set: with its examples kept, or with a head for any classes.
-        support = tf.TensorSpec([None, *self.image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
-        adaptation = tf.function(self._method.adapt, autograph=False).get_concrete_function(*support).structured_outputs
-        specs = {name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in adaptation.items()}
-        return {"classes": tf.TensorSpec([None], tf.string, name="classes")} | specs
 
     def _adapt(self, images, names):
         sizes = tf.shape(images)[0], tf.size(names)
@@ -91,10 +95,10 @@ class ServingModule:
             tf.size(classes),
         )
         with tf.control_dependencies([few_enough]):
-            return {"classes": tf.identity(classes), **self._method.adapt(images, labels)}
+            return {"classes": tf.identity(classes), **self._adapt_once(images, labels)}
 
     def _predict(self, classes, adaptation, images):
-        logits = self._method.classify(adaptation, images)
+        logits = self._classify_once(adaptation, images)
         probabilities = tf.nn.softmax(tf.cast(logits[:, : tf.size(classes)], tf.float32))
         return {"probabilities": probabilities, "predictions": tf.gather(classes, tf.argmax(probabilities, axis=-1))}
 

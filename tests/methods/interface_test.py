@@ -41,7 +41,7 @@ FLAGS = {
     "memory_rows": 7,
     "memory_width": 4,
     "read_heads": 2,
-    "task_examples": 2,
+    "task_examples": 1,
 }
 VARIANTS = {name: {"method": name} for name in METHODS if name != "meta_lstm"}
 VARIANTS |= {
