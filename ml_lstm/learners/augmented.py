@@ -4,18 +4,10 @@ An augmented layer transforms its input once by its slow weights and once by eac
 each result, and adds up what comes out; a last, linear layer just adds up.
 """
 
-import math
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
-
-Shapes = list[tuple[int, ...]]
-
-
-def num_parameters(shapes: Shapes) -> int:
-    """How many numbers weights of these shapes hold."""
-    return sum(math.prod(shape) for shape in shapes)
 
 
 def flatten(tensors: Sequence[tf.Tensor], leading: int = 0) -> tf.Tensor:
