@@ -200,6 +200,11 @@ def define_method_flags():
     ):
         _run_flag(flags.DEFINE_integer, name, default, help_text, lower_bound=1)
     flags.register_multi_flags_validator(
+        ["memory_rows", "read_heads"],
+        lambda values: values["read_heads"] <= values["memory_rows"],
+        "--read_heads must not be more than --memory_rows",
+    )
+    flags.register_multi_flags_validator(
         ["method", "cell"],
         lambda values: values["method"] == "meta_lstm" or values["cell"] == "meta_lstm",
         "only --method=meta_lstm has update rules to choose from: leave out --cell",

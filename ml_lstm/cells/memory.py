@@ -40,12 +40,17 @@ class MemoryCell(keras.layers.Layer):
         width: M, of a row.
         heads: n.
         decay: :math:`\gamma`.
+
+    Raises:
+        ValueError: for more heads than rows.
     """
 
     def __init__(
         self, units: int = 200, rows: int = 128, width: int = 40, heads: int = 4, decay: float = 0.95, **kwargs
     ):
         super().__init__(**kwargs)
+        if heads > rows:
+            raise ValueError(f"There must be as many rows as heads; got {rows} rows and {heads} heads.")
         self.units, self.rows, self.width, self.heads, self.decay = units, rows, width, heads, decay
         self.controller = keras.layers.LSTMCell(units, dtype=self.dtype_policy)
         self.keys = keras.layers.Dense(heads * width, activation="tanh", name="keys", dtype=self.dtype_policy)

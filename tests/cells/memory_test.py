@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from ml_lstm.cells.memory import MemoryCell, least_used
@@ -69,3 +70,8 @@ def test_as_many_rows_are_least_used_as_there_are_heads():
     usage = tf.constant([[0.3, 0.1, 0.2, 0.1], [0.0, 0.0, 0.0, 0.0]])
     np.testing.assert_array_equal(least_used(usage, 2), [[0, 1, 0, 1], [1, 1, 0, 0]])
     np.testing.assert_array_equal(least_used(usage, 3), [[0, 1, 1, 1], [1, 1, 1, 0]])
+
+
+def test_more_heads_than_rows_are_refused():
+    with pytest.raises(ValueError, match="got 3 rows and 4 heads"):
+        MemoryCell(UNITS, rows=3, width=2, heads=4)
