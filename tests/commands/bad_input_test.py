@@ -88,6 +88,7 @@ _WRONG_FLAGS = {
     "--inner_learning_rate=0": r"--inner_learning_rate=0.*positive",
     "--method=reptile --second_order": r"first order: leave out --second_order",
     "--method=maml --cell=gru": r"only --method=meta_lstm has update rules",
+    "--method=mann --memory_rows=8 --read_heads=9": r"--read_heads must not be more than --memory_rows",
     "--method=fomaml --second_order": r"first order: leave out --second_order",
 }
 _WRONG_COMMANDS = {
