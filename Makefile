@@ -20,7 +20,8 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	# A file's tests share what is slow to make, so they stay in one process.
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

@@ -13,8 +13,6 @@ import math
 import resource
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
+from benchmarks.timing import seconds
 from ml_lstm import command, devices, learners, methods, runs
 from ml_lstm.cells.preprocessing import NUM_FEATURES
 from ml_lstm.episode import Episode
@@ -92,7 +91,7 @@ def multiply_adds_per_second(repeats: int = 5) -> float:
     rates = []
     for size in (1024, 2048):
         matrix = tf.random.normal([size, size])
-        rates.append(size**3 / min(_seconds(lambda x=matrix: tf.matmul(x, x)[0, 0].numpy(), repeats)))
+        rates.append(size**3 / min(seconds(lambda x=matrix: tf.matmul(x, x)[0, 0].numpy(), repeats)))
     return max(rates)
 
 
@@ -103,8 +102,8 @@ def copy_bytes_per_second(repeats: int = 5) -> float:
     """
     tensor = tf.random.normal([2**26])
     variable = tf.Variable(tensor + 1.0)
-    seconds = _seconds(lambda: variable.assign_add(tensor)[0].numpy(), repeats)
-    return 3 * 4 * 2**26 / min(seconds)
+    durations = seconds(lambda: variable.assign_add(tensor)[0].numpy(), repeats)
+    return 3 * 4 * 2**26 / min(durations)
 
 
 def measure(setting: Setting, repeats: int, meta_batch_size: int = 1, second_order: bool = False) -> dict[str, Any]:
@@ -132,8 +131,8 @@ def measure(setting: Setting, repeats: int, meta_batch_size: int = 1, second_ord
     method.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors(_random_episodes(setting, meta_batch_size)).repeat())
     # The first calls trace, allocate and choose kernels.
-    steps = _seconds(lambda: float(method.train_function(batches)["loss"]), 3 + repeats)[3:]
-    seconds = [step / meta_batch_size for step in steps]
+    steps = seconds(lambda: float(method.train_function(batches)["loss"]), 3 + repeats)[3:]
+    per_episode = [step / meta_batch_size for step in steps]
     peak_memory = _peak_resident_bytes()
 
     coordinates = sum(math.prod(variable.shape) for variable in learner.trainable_variables)
@@ -141,11 +140,11 @@ def measure(setting: Setting, repeats: int, meta_batch_size: int = 1, second_ord
     multiply_adds, traffic = learner_multiply_adds(setting, learner), lstm_traffic_bytes(*lstm)
     multiply_add_rate, copy_rate = multiply_adds_per_second(), copy_bytes_per_second()
     floor_learner, floor_lstm = multiply_adds / multiply_add_rate, traffic / copy_rate
-    median = statistics.median(seconds)
+    median = statistics.median(per_episode)
     return {
         "seconds_per_episode": median,
-        "seconds_per_episode_min": min(seconds),
-        "seconds_per_episode_max": max(seconds),
+        "seconds_per_episode_min": min(per_episode),
+        "seconds_per_episode_max": max(per_episode),
         "episodes_per_second": 1.0 / median,
         "floor_seconds": floor_learner + floor_lstm,
         "floor_learner_seconds": floor_learner,
@@ -169,15 +168,6 @@ def _random_episodes(setting, size):
         labels = np.tile(np.repeat(np.arange(setting.n_way, dtype=np.int32), per_class), (size, 1))
         parts += [generator.integers(256, size=labels.shape + setting.image_shape, dtype=np.uint8), labels]
     return Episode(*parts)
-
-
-def _seconds(call: Callable[[], Any], repeats: int) -> list[float]:
-    durations = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        call()
-        durations.append(time.perf_counter() - begin)
-    return durations
 
 
 def _peak_resident_bytes() -> int:

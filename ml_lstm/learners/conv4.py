@@ -11,6 +11,7 @@ def conv4(
     filters: int = 32,
     batch_norm_momentum: float = 0.9,
     pools: int = 4,
+    centred: bool = False,
 ) -> keras.Model:
     """Four blocks of (3x3 convolution, batch norm, ReLU, 2x2 max-pool), then a dense head.
 
@@ -23,6 +24,9 @@ def conv4(
         filters: of each convolution.
         batch_norm_momentum: weight of the newest batch in the running averages.
         pools: how many blocks, from the first on, end in max-pooling; 2 in Relation Networks.
+        centred: whether the last block is (convolution, max-pool, batch norm) instead, so that a support set's
+            features are around zero: a gradient step, which adds pictures' features to the output weights,
+            then adds nothing that all pictures share.
 
     Returns:
         A built model from [n, height, width, channels] to logits [n, n_way].
@@ -36,9 +40,9 @@ def conv4(
     x = inputs = keras.Input(image_shape)
     for block in range(4):
         x = keras.layers.Conv2D(filters, 3, padding="same")(x)
-        x = EpisodicBatchNormalization(batch_norm_momentum)(x)
-        x = keras.layers.ReLU()(x)
-        if block < pools:
-            x = keras.layers.MaxPool2D(2)(x)
+        normalize = EpisodicBatchNormalization(batch_norm_momentum)
+        pool = [keras.layers.MaxPool2D(2)] if block < pools else []
+        for layer in [*pool, normalize] if centred and block == 3 else [normalize, keras.layers.ReLU(), *pool]:
+            x = layer(x)
     logits = keras.layers.Dense(n_way, name="head")(keras.layers.Flatten()(x))
     return keras.Model(inputs, logits, name="conv4")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ml_lstm.learners import FunctionalLearner, conv4
+from ml_lstm.learners import FunctionalLearner, conv4, embedding
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,17 @@ def test_a_model_that_cannot_be_adapted_is_refused():
         FunctionalLearner(keras.Sequential([keras.layers.Dense(2)]))
     with pytest.raises(ValueError, match="no trainable variable"):
         FunctionalLearner(keras.Sequential([keras.Input((2,)), keras.layers.ReLU()]))
+
+
+def test_a_centred_conv4_has_support_features_of_mean_zero():
+    """That of a plain one is far from it, and no fewer parameters are learned."""
+    images = tf.random.stateless_uniform([6, 32, 32, 1], [1, 2])
+    learners = [conv4((32, 32, 1), n_way=3, filters=4, centred=centred) for centred in (True, False)]
+    centred, plain = (embedding(learner)(images, training=True).numpy() for learner in learners)
+    np.testing.assert_allclose(centred.reshape(-1, 4).mean(0), 0, atol=1e-5)  # over images and places
+    assert plain.reshape(-1, 4).mean(0).min() > 0.1
+    assert centred.shape == plain.shape
+    assert learners[0].count_params() == learners[1].count_params()
 
 
 def test_conv4_refuses_images_that_vanish():

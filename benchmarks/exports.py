@@ -1,0 +1,125 @@
+"""What an export costs to serve: python -m benchmarks.exports --configs=configs/a.flags,configs/b.flags
+
+For each configuration, the times of its signatures `adapt` and `predict`, its size and the size of an adaptation.
+None of them depends on what the weights are, so nothing is trained.
+"""
+
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import flags, logging
+from absl.testing import flagsaver
+
+from benchmarks.timing import seconds
+from ml_lstm import command, devices, methods, runs, serving
+from ml_lstm.flags import define_data_flags, define_device_flags, define_method_flags, define_training_flags, run_flags
+
+FLAGS = flags.FLAGS
+
+
+def measure(
+    method: methods.FewShotClassifier,
+    image_shape: tuple[int, int, int],
+    n_way: int,
+    k_shot: int,
+    n_query: int,
+    repeats: int,
+) -> dict[str, Any]:
+    """Exports a method and times what a server would run.
+
+    Args:
+        method: trained or not.
+        image_shape: `(height, width, channels)`.
+        n_way: classes of the support set.
+        k_shot: its pictures of each.
+        n_query: pictures of each class in a request to `predict`.
+        repeats: calls to time, after three that are not.
+
+    Returns:
+        Medians in seconds; bytes; numbers learned; the most classes, None for any number.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        version = serving.export_version(method, image_shape, directory, "{}")
+        export_bytes = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
+        signatures = tf.saved_model.load(str(version)).signatures
+    generator = np.random.default_rng(0)
+
+    def pictures(count):
+        return tf.constant(generator.integers(256, size=(count, *image_shape), dtype=np.uint8))
+
+    labels = tf.constant([f"class {number}" for number in range(n_way) for _ in range(k_shot)])
+    support, queries = pictures(n_way * k_shot), pictures(n_way * n_query)
+    adaptation = signatures["adapt"](support_images=support, support_labels=labels)
+
+    def median(call):
+        return statistics.median(seconds(call, 3 + repeats)[3:])
+
+    def predict(images):
+        return signatures["predict"](**adaptation, query_images=images)["probabilities"].numpy()
+
+    return {
+        "adapt_seconds": median(
+            lambda: signatures["adapt"](support_images=support, support_labels=labels)["classes"].numpy()
+        ),
+        "predict_one_seconds": median(lambda: predict(queries[:1])),
+        "predict_all_seconds": median(lambda: predict(queries)),
+        "export_bytes": export_bytes,
+        "adaptation_bytes": sum(len(tf.io.serialize_tensor(value).numpy()) for value in adaptation.values()),
+        "numbers": method.count_params(),
+        "most_classes": method.most_classes,
+    }
+
+
+def measure_config(path: str, channels: int, repeats: int) -> dict[str, Any]:
+    """`measure` for a file of flags, in the setting that it names, on images of so many channels."""
+    with flagsaver.flagsaver():
+        FLAGS(["", f"--flagfile={path}", "--run_dir=none"])
+        settings = run_flags()
+    shape = (settings["image_size"], settings["image_size"], channels)
+    # Normalisation is as for any other images; the classes are the meta-train classes of Omniglot.
+    images = {"image_shape": shape, "image_mean": [0.9], "image_std": [0.3], "train_classes": 4112}
+    method = runs.build_method(settings, images)
+    results = measure(method, shape, settings["n_way"], settings["k_shot"], settings["n_query"], repeats)
+    return {"method": settings["method"], "cell": settings["cell"], **results}
+
+
+_ROW = "{:44} {:>8.2f} {:>8.2f} {:>8.2f} {:>9.0f} {:>10.1f} {:>9,} {:>8}"
+_HEAD = "{:44} {:>8} {:>8} {:>8} {:>9} {:>10} {:>9} {:>8}".format(
+    "", "adapt", "predict", "predict", "export", "adaptation", "numbers", "classes"
+) + "\n{:44} {:>8} {:>8} {:>8} {:>9} {:>10}".format("configuration", "ms", "1, ms", "all, ms", "KB", "KB")
+
+
+def main() -> None:
+    """Measures each of `--configs`, prints a table and writes the same to `--json`."""
+    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
+    print(_HEAD)
+    results = {}
+    for path in FLAGS.configs:
+        name = Path(path).stem
+        result = results[name] = measure_config(path, FLAGS.channels, FLAGS.repeats)
+        milliseconds = [1e3 * result[f"{what}_seconds"] for what in ("adapt", "predict_one", "predict_all")]
+        kilobytes = [result[f"{what}_bytes"] / 1e3 for what in ("export", "adaptation")]
+        print(_ROW.format(name, *milliseconds, *kilobytes, result["numbers"], result["most_classes"] or "any"))
+    if FLAGS.json:
+        names = ("channels", "repeats", "intra_op_threads", "inter_op_threads")
+        about = {"tensorflow": tf.__version__, "device": devices.describe(), "commit": runs.commit()}
+        about |= {name: FLAGS[name].value for name in names}
+        runs.write_json(Path(FLAGS.json), about | {"configurations": results})
+
+
+if __name__ == "__main__":
+    flags.DEFINE_list("configs", None, "Files of flags, configs/*.flags.")
+    flags.DEFINE_integer("channels", 1, "Of the images: 1 or 3.", lower_bound=1)
+    flags.DEFINE_integer("repeats", 50, "Calls to time.", lower_bound=1)
+    flags.DEFINE_string("json", None, "File to write the results to.")
+    flags.mark_flag_as_required("configs")
+    define_data_flags()
+    define_method_flags()
+    define_training_flags()
+    define_device_flags()
+    logging.set_verbosity(logging.WARNING)
+    command.run(main)
