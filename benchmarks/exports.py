@@ -77,7 +77,7 @@ def measure(
 def measure_config(path: str, channels: int, repeats: int) -> dict[str, Any]:
     """`measure` for a file of flags, in the setting that it names, on images of so many channels."""
     with flagsaver.flagsaver():
-        FLAGS(["", f"--flagfile={path}", "--run_dir=none"])
+        FLAGS(["", f"--flagfile={path}"])
         settings = run_flags()
     shape = (settings["image_size"], settings["image_size"], channels)
     # Normalisation is as for any other images; the classes are the meta-train classes of Omniglot.
@@ -121,5 +121,6 @@ if __name__ == "__main__":
     define_method_flags()
     define_training_flags()
     define_device_flags()
+    FLAGS.set_default("run_dir", "none")  # asked for by training, which there is none of here
     logging.set_verbosity(logging.WARNING)
     command.run(main)
