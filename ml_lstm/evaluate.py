@@ -8,7 +8,6 @@ from absl import logging
 from ml_lstm import command, devices, evaluation, flags, runs
 from ml_lstm.data import SOURCES, SPLITS
 from ml_lstm.errors import UserError
-from ml_lstm.methods import MemoryAugmentedNetwork
 
 FLAGS = flags.FLAGS
 
@@ -60,7 +59,7 @@ def main() -> None:
             f"on images of {channels}: choose another --dataset."
         )
     method.transductive = FLAGS.transductive_batch_norm
-    if FLAGS.by_instance and not isinstance(method, MemoryAugmentedNetwork):
+    if FLAGS.by_instance and not method.reads_sequences:
         raise UserError(
             f"--by_instance is for --method=mann, and {run.path} has {trained_flags['method']}: leave it out."
         )

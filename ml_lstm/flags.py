@@ -9,7 +9,7 @@ from ml_lstm.cells.meta_lstm import GATE_FEEDBACKS
 from ml_lstm.data import AUGMENTATIONS, SOURCES
 from ml_lstm.data.omniglot import PROTOCOLS
 from ml_lstm.learners import LEARNERS
-from ml_lstm.methods import METHODS
+from ml_lstm.methods import METHODS, mann
 from ml_lstm.methods.gradient_based import QUERY_STATISTICS
 from ml_lstm.methods.meta_lstm import CELLS
 from ml_lstm.methods.prototypical import DISTANCES
@@ -190,6 +190,23 @@ def define_method_flags():
         5,
         "How often a query's LSTM reads from the support set, with --method=matching_fce.",
         lower_bound=1,
+    )
+    _run_flag(
+        flags.DEFINE_integer,
+        "label_characters",
+        0,
+        f"Length of the strings of {mann.LETTERS} letters that stand for classes in --method=mann; 0: one-hot labels, "
+        "no more classes than in meta-training.",
+        lower_bound=0,
+        upper_bound=13,
+    )
+    flags.register_multi_flags_validator(
+        ["label_characters", "n_way", "train_n_way"],
+        lambda values: (
+            not values["label_characters"]
+            or mann.LETTERS ** values["label_characters"] >= max(values["n_way"], values["train_n_way"])
+        ),
+        "--label_characters is too small to tell the classes apart",
     )
     for name, default, help_text in (
         ("controller_units", 200, "Of the controller of --method=mann."),

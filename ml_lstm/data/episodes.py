@@ -35,13 +35,16 @@ class EpisodeSampler(Sampler):
         augment: str = "none",
     ):
         if n_way > pool.num_classes:
-            raise DataError(f"{name} has {pool.num_classes} classes, too few for {n_way}-way episodes: lower --n_way.")
+            raise DataError(
+                f"{name} has {pool.num_classes} classes, too few for {n_way}-way episodes: "
+                "lower --n_way, or --train_n_way in meta-training."
+            )
         fewest = int(pool.counts.min())
         if k_shot + n_query > fewest:
             smallest = pool.names[int(pool.counts.argmin())]
             raise DataError(
                 f"{name} needs {k_shot} support + {n_query} query images a class, but {smallest!r} has {fewest}: "
-                "lower --k_shot or --n_query."
+                "lower --k_shot or --n_query, or --train_k_shot or --train_n_query in meta-training."
             )
         super().__init__(pool, seed, augment)
         self.n_way, self.k_shot, self.n_query = n_way, k_shot, n_query

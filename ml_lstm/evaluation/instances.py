@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from ml_lstm.methods.inner_loop import correct
 from ml_lstm.methods.mann import MemoryAugmentedNetwork, instances
 
 
@@ -34,8 +35,7 @@ def instance_accuracies(
             first + tf.range(count),
         )
         images, labels = (tf.gather(tensor, orders, batch_dims=1) for tensor in (images, labels))
-        answers = tf.argmax(method.sequence_logits(images, labels), axis=-1, output_type=labels.dtype)
-        right = tf.cast(tf.equal(answers, labels), tf.float32)
+        right = correct(labels, method.sequence_logits(images, labels))
         seen = tf.one_hot(instances(labels), length)
         counts = tf.reduce_sum(seen, axis=1)
         return tf.math.divide_no_nan(tf.reduce_sum(seen * right[..., None], axis=1), counts), counts

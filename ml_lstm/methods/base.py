@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.episode import Episode
+from ml_lstm.methods.inner_loop import correct
 
 Adaptation = dict[str, tf.Tensor]
 """All that a method keeps of a support set, by name: classifying a query needs nothing else."""
@@ -55,6 +56,9 @@ class FewShotClassifier(keras.Model):
     # What a training step takes: "episodes"; "classes", batches of images from all meta-train classes, each an
     # `Episode` without a support set (`FewShotData.train_batches`); or None where there is nothing to train.
     trains_on: str | None = "episodes"
+
+    # Whether it has `sequence_logits`, answers to pictures of a sequence as they come (`MemoryAugmentedNetwork`).
+    reads_sequences = False
 
     # Weight of the newest batch in the averages of batch norm, where no flag gives another.
     default_batch_norm_momentum = 0.9
@@ -186,8 +190,7 @@ class FewShotClassifier(keras.Model):
 
         def result(episode):
             loss, logits = self.episode_loss(episode, training)
-            correct = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), episode.query_labels)
-            return tf.cast(loss, tf.float32), tf.reduce_mean(tf.cast(correct, tf.float32))
+            return tf.cast(loss, tf.float32), tf.reduce_mean(correct(episode.query_labels, logits))
 
         return self.map_episodes(result, episodes)
 

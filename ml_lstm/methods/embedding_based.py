@@ -13,7 +13,7 @@ import tensorflow as tf
 from ml_lstm.episode import Episode
 from ml_lstm.learners import LEARNERS, embedding
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
-from ml_lstm.methods.inner_loop import mean_cross_entropy
+from ml_lstm.methods.inner_loop import correct, mean_cross_entropy
 
 
 class EmbeddingBasedClassifier(FewShotClassifier):
@@ -140,8 +140,7 @@ class EmbeddingBasedClassifier(FewShotClassifier):
 
         def results(episode):
             (loss, logits), moved = self.collecting(lambda: self.episode_loss(episode, training=True))
-            right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), episode.query_labels)
-            return tf.cast(loss, tf.float32), tf.reduce_mean(tf.cast(right, tf.float32)), *moved
+            return tf.cast(loss, tf.float32), tf.reduce_mean(correct(episode.query_labels, logits)), *moved
 
         return self.map_episodes(results, episodes)
 

@@ -3,8 +3,11 @@
 A recurrent network with an external memory sees the pictures of an episode one by one, each together with the label
 of the one before, and names the class of each as it comes: it has to keep a picture until its label
 arrives, bind the two, and find them again. Nothing but its state changes within an episode.
+
+A class is told by a one-hot vector or, for any number of classes, by a random string of letters, as in the paper.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +17,10 @@ import tensorflow as tf
 from ml_lstm.cells.memory import MemoryCell
 from ml_lstm.learners import LEARNERS, embedding
 from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
-from ml_lstm.methods.inner_loop import canonical_order, class_mask, mask_logits
+from ml_lstm.methods.inner_loop import canonical_order, class_mask, correct, mask_logits
+
+LETTERS = 5
+"""That a string may have at each place."""
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
@@ -28,22 +34,39 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
 
     Args:
         learner: see `EmbeddingBasedClassifier`; what the controller sees of a picture.
-        n_way: labels that there are; an episode may have fewer classes.
+        n_way: classes in a meta-training episode.
         cell: the recurrent network; None for a `MemoryCell()`.
+        label_characters: length of the strings that stand for classes, 5 in the paper; every episode of meta-training
+            has others, and the answer is a softmax for each character. None for one-hot labels: no more classes
+            than `n_way` then.
         image_mean: see `FewShotClassifier`.
         image_std: see `FewShotClassifier`.
 
     Raises:
-        ValueError: for a learner that does not fit.
+        ValueError: for a learner that does not fit, or strings too short to tell `n_way` classes apart.
     """
 
-    def __init__(self, learner: keras.Model, n_way: int, cell: MemoryCell | None = None, **settings):
+    reads_sequences = True
+
+    def __init__(
+        self,
+        learner: keras.Model,
+        n_way: int,
+        cell: MemoryCell | None = None,
+        label_characters: int | None = None,
+        **settings,
+    ):
         super().__init__(learner, n_way, **settings)
+        self.label_characters = label_characters
+        self._code_shape = (1, n_way) if label_characters is None else (label_characters, LETTERS)
+        if self.most_classes < n_way:
+            raise ValueError(f"{label_characters} characters tell {self.most_classes} classes apart, not {n_way}.")
         self.memory = keras.layers.RNN(
             cell or MemoryCell(), return_sequences=True, return_state=True, dtype=self.dtype_policy
         )
-        self.head = keras.layers.Dense(n_way, name="head", dtype=self.dtype_policy)
-        self.memory.build((None, None, learner.output_shape[-1] + n_way))
+        code_size = math.prod(self._code_shape)
+        self.head = keras.layers.Dense(code_size, name="head", dtype=self.dtype_policy)
+        self.memory.build((None, None, learner.output_shape[-1] + code_size))
         self.head.build((None, self.memory.cell.output_size))
         self.built = True
 
@@ -53,21 +76,45 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         n_way = max(flags["n_way"], flags["train_n_way"])
         learner = LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"])
         cell = MemoryCell(flags["controller_units"], flags["memory_rows"], flags["memory_width"], flags["read_heads"])
-        return cls(embedding(learner), n_way, cell, **arguments)
+        return cls(embedding(learner), n_way, cell, flags["label_characters"] or None, **arguments)
 
     @property
     def most_classes(self) -> int:
-        """See `FewShotClassifier.most_classes`."""
-        return self.n_way
+        """As many as there are labels; see `FewShotClassifier.most_classes`."""
+        characters, letters = self._code_shape
+        return letters**characters
+
+    def codes(self, n_classes: int | tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """What stands for each class: one-hot letters.
+
+        Args:
+            n_classes: K.
+            seeds: int32 [B], which strings; one-hot labels do not depend on it.
+
+        Returns:
+            [B, K, characters, letters].
+        """
+        characters, letters = self._code_shape
+        numbers = tf.repeat(tf.range(n_classes)[None], tf.size(seeds), axis=0)
+        if self.label_characters is not None:  # as many strings, no two the same
+            numbers = tf.map_fn(
+                lambda seed: tf.random.experimental.index_shuffle(
+                    tf.range(n_classes), [seed, 0], self.most_classes - 1
+                ),
+                seeds,
+            )
+        digits = numbers[..., None] // letters ** tf.range(characters) % letters
+        return tf.one_hot(digits, letters, dtype=self.compute_dtype)
 
     def adapt(self, support_images, support_labels, training: bool = False):
         """The state after the support set, and its last label, still to be told; see `FewShotClassifier.adapt`."""
         features, labels = self.embed(support_images), tf.cast(support_labels, tf.int32)
         order = canonical_order(features, labels)
         features, labels = tf.gather(features, order), tf.gather(labels, order)
-        _, *state = self._read(features[None], labels[None])
+        n_classes = self._n_classes(labels)
+        _, *state = self._read(features[None], labels[None], self._served_codes(n_classes))
         named = {f"state_{index}": tensor[0] for index, tensor in enumerate(state)}
-        return named | {"last_label": labels[-1], "class_mask": class_mask(labels, self.n_way)}
+        return named | {"last_label": labels[-1], "class_mask": class_mask(labels, n_classes)}
 
     def classify(self, adaptation, query_images, training: bool = False):
         """One step for each query, from where the support set ended; see `FewShotClassifier.classify`."""
@@ -78,33 +125,49 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
             tf.repeat(adaptation[f"state_{index}"][None], count, axis=0)
             for index in range(len(self.memory.cell.state_size))
         ]
-        told = tf.repeat(tf.one_hot(adaptation["last_label"], self.n_way, dtype=features.dtype)[None], count, axis=0)
+        codes = self._served_codes(tf.size(adaptation["class_mask"]))
+        told = tf.repeat(_flat(codes[0, adaptation["last_label"]][None]), count, axis=0)
         outputs, _ = self.memory.cell(tf.concat([features, told], axis=-1), state)
-        return mask_logits(self.head(outputs), adaptation["class_mask"])
+        return mask_logits(self._log_probabilities(outputs[None], codes)[0], adaptation["class_mask"])
 
-    def sequence_logits(self, images, labels, training: bool = False) -> tf.Tensor:
+    def sequence_logits(self, images, labels, training: bool = False, seeds: tf.Tensor | None = None) -> tf.Tensor:
         """What is answered to each picture of a sequence as it comes.
 
         Args:
             images: [B, T, H, W, C], uint8 or float in [0, 1].
-            labels: int [B, T], in [0, n_way); that of time t is told at t + 1.
+            labels: int [B, T], in [0, `most_classes`); that of time t is told at t + 1.
             training: whether the pictures are normalised by one another.
+            seeds: int32 [B], see `codes`; None for those of `adapt`.
 
         Returns:
-            Logits [B, T, n_way].
+            Log-probabilities of the labels of K classes, [B, T, K].
         """
         shape = tf.shape(labels)
         flat = tf.reshape(images, tf.concat([[-1], tf.shape(images)[2:]], axis=0))
         flat = tf.ensure_shape(flat, [None, *images.shape[2:]])
         features = tf.reshape(self.embed(flat, training), [shape[0], shape[1], self.learner.output_shape[-1]])
-        outputs, *_ = self._read(features, tf.cast(labels, tf.int32))
-        return self.head(outputs)
+        n_classes = self.n_way if training else self._n_classes(labels)
+        codes = self.codes(n_classes, tf.zeros(shape[:1], tf.int32) if seeds is None else seeds)
+        outputs, *_ = self._read(features, tf.cast(labels, tf.int32), codes)
+        return self._log_probabilities(outputs, codes)
 
-    def _read(self, features, labels):
-        told = tf.one_hot(labels, self.n_way, dtype=features.dtype)
+    def _n_classes(self, labels):
+        return self.n_way if self.label_characters is None else tf.reduce_max(labels) + 1
+
+    def _served_codes(self, n_classes):
+        return self.codes(n_classes, tf.zeros([1], tf.int32))
+
+    def _read(self, features, labels, codes):
+        told = _flat(tf.gather(codes, labels, batch_dims=1))
         late = tf.pad(told[:, :-1], [[0, 0], [1, 0], [0, 0]])
         inputs = tf.concat([features, late], axis=-1)
         return self.memory(inputs, initial_state=self.memory.cell.get_initial_state(tf.shape(inputs)[0]))
+
+    def _log_probabilities(self, outputs, codes):
+        """Of the classes' labels: [B, T, K]; a label's is the sum of its characters'."""
+        logits = self.head(outputs)
+        by_character = tf.reshape(logits, tf.concat([tf.shape(logits)[:-1], self._code_shape], axis=0))
+        return tf.einsum("btcl,bkcl->btk", tf.nn.log_softmax(by_character), codes)
 
     def training_results(self, episodes):
         """Of all episodes at once; see `EmbeddingBasedClassifier.training_results`."""
@@ -113,23 +176,31 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
             for name in ("images", "labels")
         )
         labels = tf.cast(labels, tf.int32)
-        # An order that depends on nothing but the episode itself.
-        seed = tf.reduce_sum(tf.cast(images, tf.int32) if images.dtype.is_integer else tf.cast(images * 255, tf.int32))
-        order = tf.argsort(tf.random.stateless_uniform(tf.shape(labels), [seed, 0]), axis=1)
+        # Orders and strings that depend on nothing but the episodes themselves.
+        pixels = tf.cast(images if images.dtype.is_integer else images * 255, tf.int32)
+        seeds = tf.reduce_sum(pixels, axis=list(range(1, pixels.shape.rank)))
+        order = tf.argsort(tf.random.stateless_uniform(tf.shape(labels), [tf.reduce_sum(seeds), 0]), axis=1)
         images, labels = (tf.gather(tensor, order, batch_dims=1) for tensor in (images, labels))
-        logits, moved = self.collecting(lambda: self.sequence_logits(images, labels, training=True))
-        losses = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), axis=1)
-        right = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels), tf.float32)
+        logits, moved = self.collecting(lambda: self.sequence_logits(images, labels, training=True, seeds=seeds))
+        # Of the label among all that there are, not only those of this episode.
+        losses = -tf.reduce_mean(tf.gather(logits, labels, axis=-1, batch_dims=2), axis=1)
+        right = correct(labels, logits)
         later = tf.cast(instances(labels) > 0, tf.float32)
         accuracies = tf.math.divide_no_nan(tf.reduce_sum(right * later, axis=1), tf.reduce_sum(later, axis=1))
         return tf.cast(losses, tf.float32), accuracies, *(tensor[None] for tensor in moved)
 
     def get_config(self):
-        return super().get_config() | {"cell": keras.saving.serialize_keras_object(self.memory.cell)}
+        cell = keras.saving.serialize_keras_object(self.memory.cell)
+        return super().get_config() | {"cell": cell, "label_characters": self.label_characters}
 
     @classmethod
     def from_config(cls, config):
         return super().from_config(config | {"cell": keras.saving.deserialize_keras_object(config["cell"])})
+
+
+def _flat(codes):
+    """[..., characters, letters] as one vector each: [..., characters * letters]."""
+    return tf.reshape(codes, tf.concat([tf.shape(codes)[:-2], [math.prod(codes.shape[-2:])]], axis=0))
 
 
 def instances(labels: tf.Tensor) -> tf.Tensor:

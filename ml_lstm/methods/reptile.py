@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from ml_lstm.episode import Episode
 from ml_lstm.methods.gradient_descent import GradientDescentClassifier
+from ml_lstm.methods.inner_loop import correct
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
@@ -49,9 +50,8 @@ class Reptile(GradientDescentClassifier):
             labels = tf.concat([episode.support_labels, episode.query_labels], axis=0)
             *_, last = self.steps(images, labels, training=True)
             logits, _ = self.network(last.learner, images, training=True)
-            right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.cast(labels, tf.int32))
             moved = self.network.initial_state(self.n_way).parameters - last.learner.parameters
-            return last.loss, tf.reduce_mean(tf.cast(right, tf.float32)), moved
+            return last.loss, tf.reduce_mean(correct(labels, logits)), moved
 
         losses, accuracies, moved = self.map_episodes(results, Episode(*episodes))
         # A shared head moves as one: all outputs by the mean of what each was moved.

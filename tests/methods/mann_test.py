@@ -9,7 +9,7 @@ from ml_lstm.cells.memory import MemoryCell
 from ml_lstm.episode import Episode
 from ml_lstm.evaluation import instance_accuracies
 from ml_lstm.methods import MemoryAugmentedNetwork
-from ml_lstm.methods.mann import instances
+from ml_lstm.methods.mann import LETTERS, instances
 
 FEATURES, WAY = 3, 4
 RANDOM = np.random.default_rng(0)
@@ -33,8 +33,45 @@ def test_the_label_of_a_picture_is_told_with_the_next_one(method):
         late = np.eye(WAY)[labels[:, t - 1]] if t else np.zeros((2, WAY))
         inputs = np.concatenate([images[:, t].reshape(2, FEATURES), late], axis=1).astype("float32")
         output, state = method.memory.cell(tf.constant(inputs), state)
-        expected.append(method.head(output))
+        expected.append(tf.nn.log_softmax(method.head(output)))
     np.testing.assert_allclose(method.sequence_logits(images, labels), np.stack(expected, axis=1), rtol=1e-4, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def spelling(method):
+    """With strings of three letters for classes."""
+    keras.utils.set_random_seed(0)
+    return MemoryAugmentedNetwork(method.learner, WAY, MemoryCell(5, 6, 4, 2), label_characters=3)
+
+
+def test_strings_differ_between_classes_and_between_episodes(spelling):
+    codes = spelling.codes(125, tf.constant([1, 2])).numpy()  # all that there are
+    assert codes.shape == (2, 125, 3, LETTERS)
+    np.testing.assert_array_equal(codes.sum(axis=-1), 1)
+    for episode in codes:
+        assert len(np.unique(episode.reshape(125, -1), axis=0)) == 125
+    assert (codes[0, :WAY] != codes[1, :WAY]).any()
+    np.testing.assert_array_equal(spelling.codes(WAY, tf.constant([2]))[0], codes[1, :WAY])
+    assert spelling.most_classes == 125
+
+
+def test_a_string_is_told_letter_by_letter_and_answered_so(spelling):
+    images, labels, seeds = pictures(2, 5), np.array([[0, 1, 2, 1, 3], [3, 3, 0, 1, 2]]), tf.constant([7, 8])
+    codes = spelling.codes(WAY, seeds).numpy()
+    state, expected = spelling.memory.cell.get_initial_state(2), []
+    for t in range(5):
+        late = np.stack([codes[n, labels[n, t - 1]].ravel() if t else np.zeros(3 * LETTERS) for n in range(2)])
+        inputs = np.concatenate([images[:, t].reshape(2, FEATURES), late], axis=1).astype("float32")
+        output, state = spelling.memory.cell(tf.constant(inputs), state)
+        by_letter = np.log(tf.nn.softmax(tf.reshape(spelling.head(output), [2, 3, LETTERS])))
+        expected.append([[by_letter[n][codes[n, k] == 1].sum() for k in range(WAY)] for n in range(2)])
+    found = spelling.sequence_logits(images, labels, training=True, seeds=seeds)
+    np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=1e-4, atol=1e-5)
+
+
+def test_strings_too_short_for_the_classes_are_refused(method):
+    with pytest.raises(ValueError, match="1 characters tell 5 classes apart, not 6"):
+        MemoryAugmentedNetwork(method.learner, 6, label_characters=1)
 
 
 def test_a_query_is_one_more_step_after_the_support_set(method):
