@@ -252,7 +252,7 @@ class _CoordinateMLP(keras.layers.Layer):
         super().__init__(**kwargs)
         self.first = keras.layers.Dense(units, activation="relu", dtype=self.dtype_policy)
         self.second = keras.layers.Dense(units, activation="relu", dtype=self.dtype_policy)
-        self.last = keras.layers.Dense(1, dtype=self.dtype_policy)
+        self.last = _nearly_nothing(self.dtype_policy)
         for layer, width in ((self.first, 2), (self.second, units), (self.last, units)):
             layer.build((None, width))
         self.built = True
@@ -268,7 +268,7 @@ class _CoordinateLSTM(keras.layers.Layer):
         super().__init__(**kwargs)
         self.units = units
         self.lstm = keras.layers.LSTMCell(units, dtype=self.dtype_policy)
-        self.last = keras.layers.Dense(1, dtype=self.dtype_policy)
+        self.last = _nearly_nothing(self.dtype_policy)
         self.lstm.build((None, 2))
         self.last.build((None, units))
         self.built = True
@@ -278,6 +278,11 @@ class _CoordinateLSTM(keras.layers.Layer):
         for gradient in gradients:
             hidden, (_, cell) = self.lstm(preprocess(gradient), [hidden, cell])
         return tf.squeeze(self.last(hidden), axis=-1)
+
+
+def _nearly_nothing(dtype):
+    """The last layer of d and of m: fast weights that start far smaller than slow ones, and drown nothing."""
+    return keras.layers.Dense(1, kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3), dtype=dtype)
 
 
 def _same(labels):
