@@ -51,13 +51,12 @@ def main() -> None:
             "was trained for: lower it, or train with more, or with --shared_head."
         )
     data = runs.load_data(setting, FLAGS.data_dir, FLAGS.cache_dir, test_episodes=FLAGS.episodes)
-    episodes = data.sampler(FLAGS.split).dataset(count=FLAGS.episodes)
     channels = run.images()["image_shape"][-1]
     if data.image_shape[-1] != channels:
-        raise UserError(
-            f"{setting['dataset']} has images of {data.image_shape[-1]} channels, but {run.path} was trained "
-            f"on images of {channels}: choose another --dataset."
-        )
+        turned = "in grey" if channels == 1 else "in three equal channels"
+        print(f"{run.path} was trained on images of {channels} channel(s): {setting['dataset']} is shown {turned}.")
+        data.require_channels(channels)
+    episodes = data.sampler(FLAGS.split).dataset(count=FLAGS.episodes)
     method.transductive = FLAGS.transductive_batch_norm
     if FLAGS.by_instance and not method.reads_sequences:
         raise UserError(

@@ -43,6 +43,7 @@ def define_data_flags():
     """Where episodes come from and what they look like."""
     _run_flag(flags.DEFINE_enum, "dataset", "glyphs", sorted(SOURCES), "Source of classes and images.")
     _run_flag(flags.DEFINE_enum, "omniglot_protocol", "vinyals", PROTOCOLS, "Split of Omniglot's characters.")
+    _run_flag(flags.DEFINE_boolean, "cub_bounding_box", False, "Cut the photographs of --dataset=cub to the bird.")
     _run_flag(flags.DEFINE_integer, "image_size", 28, "Height and width of images, pixels.", lower_bound=16)
     _run_flag(flags.DEFINE_integer, "n_way", 5, "Classes in an episode.", lower_bound=2)
     _run_flag(

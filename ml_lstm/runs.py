@@ -112,6 +112,7 @@ def load_data(flags: dict[str, Any], data_dir: str | None, cache_dir: str | None
     names = (
         "dataset",
         "omniglot_protocol",
+        "cub_bounding_box",
         "image_size",
         "n_way",
         "k_shot",

@@ -29,13 +29,13 @@ class BatchSampler(Sampler):
             An episode without a support set; `query_labels` [batch_size] are in [0, pool.num_classes).
         """
         seed = tf.random.fold_in(tf.constant([self.seed, 1], tf.int64), tf.cast(index, tf.int64))
-        image_seed, turn_seed, augment_seed = tf.unstack(tf.random.split(seed, 3))
+        image_seed, view_seed, augment_seed = tf.unstack(tf.random.split(seed, 3))
         chosen = self._integers(image_seed, len(self.pool.images))
-        turns = self._integers(turn_seed, self.pool.rotations)
+        views = self._integers(view_seed, self.pool.num_views)
         classes = len(self.pool.counts)
         class_of_image = tf.constant(np.repeat(np.arange(classes, dtype=np.int32), self.pool.counts))
-        labels = turns * classes + tf.gather(class_of_image, chosen)
-        images = self._pictures(chosen[:, None], turns, augment_seed)
+        labels = views * classes + tf.gather(class_of_image, chosen)
+        images = self._pictures(chosen[:, None], views, augment_seed)
         images = tf.reshape(images, (self.batch_size, *self.pool.image_shape))
         return Episode(images[:0], labels[:0], images, labels)
 

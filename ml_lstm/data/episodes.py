@@ -54,11 +54,11 @@ class EpisodeSampler(Sampler):
         seed = tf.random.fold_in(tf.constant([self.seed, 0], tf.int64), tf.cast(index, tf.int64))
         class_seed, image_seed = tf.unstack(tf.random.split(seed, 2))
         classes = _choose(class_seed, tf.fill([1], self.pool.num_classes), self.n_way)[0]
-        sources, turns = classes % len(self.pool.counts), classes // len(self.pool.counts)
+        sources, views = classes % len(self.pool.counts), classes // len(self.pool.counts)
         counts = tf.gather(tf.constant(self.pool.counts), sources)
         chosen = _choose(image_seed, counts, self.k_shot + self.n_query)
         chosen += tf.gather(tf.constant(self.pool.offsets), sources)[:, None]
-        images = self._pictures(chosen, turns, tf.random.fold_in(image_seed, 1))
+        images = self._pictures(chosen, views, tf.random.fold_in(image_seed, 1))
         labels = tf.repeat(tf.range(self.n_way), self.k_shot), tf.repeat(tf.range(self.n_way), self.n_query)
         shape = (-1, *self.pool.image_shape)
         return Episode(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from ml_lstm.data import folder, glyphs, omniglot
+from ml_lstm.data import cifar_fs, cub, folder, glyphs, mnist, omniglot
 from ml_lstm.data.batches import BatchSampler
 from ml_lstm.data.episodes import EpisodeSampler
 from ml_lstm.data.errors import DataError
@@ -18,7 +18,7 @@ def _glyphs(*, image_size, **_) -> dict[str, ClassPool]:
     return glyphs.load(image_size)
 
 
-def _omniglot(*, data_dir, cache_dir, image_size, omniglot_protocol) -> dict[str, ClassPool]:
+def _omniglot(*, data_dir, cache_dir, image_size, omniglot_protocol, **_) -> dict[str, ClassPool]:
     return omniglot.load(data_dir, image_size, omniglot_protocol, cache_dir)
 
 
@@ -26,9 +26,24 @@ def _folder(*, data_dir, image_size, **_) -> dict[str, ClassPool]:
     return folder.load(data_dir, image_size)
 
 
+def _mnist(*, data_dir, cache_dir, image_size, **_) -> dict[str, ClassPool]:
+    return mnist.load(data_dir, image_size, cache_dir)
+
+
+def _cifar_fs(*, data_dir, cache_dir, image_size, **_) -> dict[str, ClassPool]:
+    return cifar_fs.load(data_dir, image_size, cache_dir)
+
+
+def _cub(*, data_dir, cache_dir, image_size, cub_bounding_box, **_) -> dict[str, ClassPool]:
+    return cub.load(data_dir, image_size, cache_dir, cub_bounding_box)
+
+
 SOURCES: dict[str, Callable[..., dict[str, ClassPool]]] = {
+    "cifar_fs": _cifar_fs,
+    "cub": _cub,
     "folder": _folder,
     "glyphs": _glyphs,
+    "mnist": _mnist,
     "omniglot": _omniglot,
 }
 
@@ -140,6 +155,11 @@ class FewShotData:
         """`(height, width, channels)`."""
         return self.pools["train"].image_shape
 
+    def require_channels(self, channels: int) -> None:
+        """Turns coloured pictures to grey, or repeats grey ones in three channels; see `ClassPool.with_channels`."""
+        self.pools = {split: pool.with_channels(channels) for split, pool in self.pools.items()}
+        self._samplers = {}
+
     def image_statistics(self) -> dict[str, list[float]]:
         """`image_mean` and `image_std` of meta-training pixels in [0, 1], one a channel, for a method."""
         images = self.pools["train"].images
@@ -161,6 +181,7 @@ def load(
     data_dir: str | None = None,
     cache_dir: str | None = None,
     omniglot_protocol: str = "vinyals",
+    cub_bounding_box: bool = False,
     seed: int = 0,
     validation_episodes: int = 100,
     test_episodes: int = 600,
@@ -181,6 +202,7 @@ def load(
         data_dir: TensorFlow Datasets directory, None for its default, with download; or the folder.
         cache_dir: where decoded images are kept; None for `~/.cache/ml_lstm`.
         omniglot_protocol: see `ml_lstm.data.omniglot`.
+        cub_bounding_box: see `ml_lstm.data.cub`.
         seed: of the meta-training episodes.
         validation_episodes: length of the validation set.
         test_episodes: length of the test set.
@@ -196,7 +218,11 @@ def load(
     if dataset not in SOURCES:
         raise DataError(f"dataset {dataset!r} is unknown: use one of {', '.join(sorted(SOURCES))}.")
     pools = SOURCES[dataset](
-        data_dir=data_dir, cache_dir=cache_dir, image_size=image_size, omniglot_protocol=omniglot_protocol
+        data_dir=data_dir,
+        cache_dir=cache_dir,
+        image_size=image_size,
+        omniglot_protocol=omniglot_protocol,
+        cub_bounding_box=cub_bounding_box,
     )
     return FewShotData(
         pools,

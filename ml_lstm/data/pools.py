@@ -8,37 +8,79 @@ import numpy as np
 class ClassPool(NamedTuple):
     """The classes of one split and all their images.
 
-    Class `k` owns `images[offsets[k] : offsets[k] + counts[k]]`. With `rotations=4` every class also
-    counts as three more, its pictures turned by 90, 180 and 270 degrees (Vinyals et al. 2016 do so with
-    Omniglot); the turned pictures are made when an episode is sampled and take no memory.
+    Class `k` owns `images[offsets[k] : offsets[k] + counts[k]]`. With `views` every class counts several times, its
+    pixels in another order each time: turned by quarters (Vinyals et al. 2016 do so with Omniglot), or shuffled.
+    Such pictures are made when an episode is sampled and take no memory.
 
     Attributes:
         images: uint8 [N, H, W, C].
         offsets: int32 [K], where each class starts in `images`.
         counts: int32 [K], how many images each class has.
         names: K class names.
-        rotations: 1 or 4, classes made of each class by quarter turns.
+        views: int32 [V, H * W]; view `v` shows at pixel `p` what the picture has at `views[v, p]`. None for pictures
+            as they are.
     """
 
     images: np.ndarray
     offsets: np.ndarray
     counts: np.ndarray
     names: tuple[str, ...]
-    rotations: int = 1
+    views: np.ndarray | None = None
 
     @classmethod
-    def from_classes(cls, classes: dict[str, np.ndarray], rotations: int = 1) -> "ClassPool":
+    def from_classes(cls, classes: dict[str, np.ndarray], views: np.ndarray | None = None) -> "ClassPool":
         """Joins `{class name: uint8 [n, H, W, C]}`, in the order of the dictionary."""
         counts = np.array([len(images) for images in classes.values()], np.int32)
         offsets = np.cumsum(counts, dtype=np.int32) - counts
-        return cls(np.concatenate(list(classes.values())), offsets, counts, tuple(classes), rotations)
+        return cls(np.concatenate(list(classes.values())), offsets, counts, tuple(classes), views)
+
+    @property
+    def num_views(self) -> int:
+        """How many classes are made of each."""
+        return 1 if self.views is None else len(self.views)
 
     @property
     def num_classes(self) -> int:
-        """Classes that an episode can draw from, turned ones counted."""
-        return len(self.counts) * self.rotations
+        """Classes that an episode can draw from, every view counted."""
+        return len(self.counts) * self.num_views
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """`(height, width, channels)` of every image."""
         return tuple(self.images.shape[1:])
+
+    def with_channels(self, channels: int) -> "ClassPool":
+        """The same pictures, grey ones repeated in three channels, or coloured ones turned to grey.
+
+        Grey is luma, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
+
+        Args:
+            channels: 1 or 3.
+
+        Raises:
+            ValueError: for another number.
+        """
+        if {channels, self.image_shape[-1]} - {1, 3}:
+            raise ValueError(f"Images have 1 or 3 channels; asked to make {channels} of {self.image_shape[-1]}.")
+        if channels == self.image_shape[-1]:
+            return self
+        if channels == 3:
+            return self._replace(images=np.repeat(self.images, 3, axis=-1))
+        grey = np.empty((*self.images.shape[:-1], 1), np.uint8)
+        for start in range(0, len(grey), 1024):  # whole data sets as floats are large
+            part = slice(start, start + 1024)
+            grey[part, ..., 0] = np.rint(self.images[part] @ np.array([0.299, 0.587, 0.114], np.float32))
+        return self._replace(images=grey)
+
+
+def quarter_turns(size: int) -> np.ndarray:
+    """The views of square pictures as they are, and turned by 90, 180 and 270 degrees, counter-clockwise.
+
+    Args:
+        size: height and width.
+
+    Returns:
+        int32 [4, size * size], see `ClassPool.views`.
+    """
+    pixels = np.arange(size * size, dtype=np.int32).reshape(size, size)
+    return np.stack([np.rot90(pixels, turns).ravel() for turns in range(4)])

@@ -1,6 +1,5 @@
 """What samplers share: pictures taken from a pool, each item a function of seed and index."""
 
-import numpy as np
 import tensorflow as tf
 
 from ml_lstm.data.augmentation import AUGMENTATIONS
@@ -32,11 +31,14 @@ class Sampler:
         indices = tf.data.Dataset.range(start, stop)
         return indices.map(self.sample, num_parallel_calls=2, deterministic=True)
 
-    def _pictures(self, chosen: tf.Tensor, turns: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Images [N, n, H, W, C] number `chosen` [N, n], those of row k turned by `turns[k]` quarters, augmented."""
+    def _pictures(self, chosen: tf.Tensor, views: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Images [N, n, H, W, C] number `chosen` [N, n], those of row k in the pool's view `views[k]`, augmented."""
         images = tf.gather(self._images(), chosen)
-        if self.pool.rotations > 1:
-            images = _turn(images, turns)
+        if self.pool.views is not None:
+            height, width, channels = self.pool.image_shape
+            flat = tf.reshape(images, [tf.shape(images)[0], -1, height * width, channels])
+            seen = tf.gather(flat, tf.gather(tf.constant(self.pool.views), views), axis=2, batch_dims=1)
+            images = tf.reshape(seen, tf.shape(images))
         if self._augment:
             flat = self._augment(tf.reshape(images, (-1, *self.pool.image_shape)), seed)
             images = tf.reshape(flat, tf.shape(images))
@@ -48,13 +50,3 @@ class Sampler:
             with tf.init_scope():
                 self._images_tensor = tf.constant(self.pool.images)
         return self._images_tensor
-
-
-def _turn(images: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
-    """Turns row k of square `images` [N, n, S, S, C] by `turns[k]` quarters, counter-clockwise."""
-    size, channels = images.shape[2], images.shape[4]
-    pixels = np.arange(size * size).reshape(size, size)
-    source = tf.constant(np.stack([np.rot90(pixels, turn).ravel() for turn in range(4)]))
-    flat = tf.reshape(images, [tf.shape(images)[0], -1, size * size, channels])
-    turned = tf.gather(flat, tf.gather(source, turns), axis=2, batch_dims=1)
-    return tf.reshape(turned, tf.shape(images))

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from ml_lstm.data import BatchSampler, ClassPool, FewShotData
+from ml_lstm.data.pools import quarter_turns
 
 COUNTS = [4, 9, 6]
 
 
-def pool(rotations=1):
+def pool(turned=False):
     """Every picture is 2x2 and tells by its top-left pixel the class, and by the next one its number in it."""
     classes = {}
     for index, count in enumerate(COUNTS):
@@ -16,7 +17,7 @@ def pool(rotations=1):
         images[:, 0, 0, 0] = index + 100
         images[:, 0, 1, 0] = np.arange(count)
         classes[f"class {index}"] = images
-    return ClassPool.from_classes(classes, rotations)
+    return ClassPool.from_classes(classes, quarter_turns(2) if turned else None)
 
 
 def arrays(batch):
@@ -44,9 +45,9 @@ def test_a_batch_is_an_episode_without_a_support_set():
     assert [tuple(tensor.shape) for tensor in batch] == [(0, 2, 2, 1), (0,), (16, 2, 2, 1), (16,)]
 
 
-@pytest.mark.parametrize("rotations", [1, 4])
-def test_every_image_is_drawn_about_as_often_with_its_class_and_turn_as_label(rotations):
-    sampler = BatchSampler(pool(rotations), 50)
+@pytest.mark.parametrize("turned", [False, True])
+def test_every_image_is_drawn_about_as_often_with_its_class_and_turn_as_label(turned):
+    sampler = BatchSampler(pool(turned), 50)
     drawn = {}
     for _, _, images, labels in map(arrays, sampler.dataset(count=200)):
         for image, label in zip(images, labels, strict=True):
@@ -55,16 +56,16 @@ def test_every_image_is_drawn_about_as_often_with_its_class_and_turn_as_label(ro
             assert upright[0, 0, 0] == 100 + index
             key = label, upright[0, 1, 0]
             drawn[key] = drawn.get(key, 0) + 1
-    expected = 10_000 / (sum(COUNTS) * rotations)
-    assert len(drawn) == sum(COUNTS) * rotations
+    expected = 10_000 / (sum(COUNTS) * (4 if turned else 1))
+    assert len(drawn) == sum(COUNTS) * (4 if turned else 1)
     assert max(abs(count - expected) for count in drawn.values()) < 5 * expected**0.5
 
 
 def test_few_shot_data_have_batches_of_all_meta_train_classes():
-    data = FewShotData({"train": pool(4), "val": pool(), "test": pool()}, 2, 1, 1, seed=3, batch_size=8)
+    data = FewShotData({"train": pool(True), "val": pool(), "test": pool()}, 2, 1, 1, seed=3, batch_size=8)
     assert data.train_classes == 12
     (batch,) = data.train_batches.take(1)
-    np.testing.assert_array_equal(batch.query_images, BatchSampler(pool(4), 8, seed=3).sample(0).query_images)
+    np.testing.assert_array_equal(batch.query_images, BatchSampler(pool(True), 8, seed=3).sample(0).query_images)
     assert data.training_sampler("episodes") is data.sampler("train")
 
 

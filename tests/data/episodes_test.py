@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from ml_lstm.data import ClassPool, DataError, EpisodeSampler, FewShotData, load
+from ml_lstm.data.pools import quarter_turns
 
 
-def numbered_pool(counts, rotations=1):
+def numbered_pool(counts, turned=False):
     """Every picture is 2x2 and tells by its top-left pixel the class, and by the next one its number in it."""
     classes = {}
     for index, count in enumerate(counts):
@@ -17,7 +18,7 @@ def numbered_pool(counts, rotations=1):
         images[:, 0, 0, 0] = index + 100
         images[:, 0, 1, 0] = np.arange(count)
         classes[f"class {index}"] = images
-    return ClassPool.from_classes(classes, rotations)
+    return ClassPool.from_classes(classes, quarter_turns(2) if turned else None)
 
 
 def arrays(episode):
@@ -71,8 +72,8 @@ def test_every_class_and_image_is_drawn_about_as_often():
     assert min(of_class_1) > 85 and max(of_class_1) < 185
 
 
-def test_rotations_make_four_classes_of_one_turned_by_quarters():
-    pool = numbered_pool([2] * 3, rotations=4)
+def test_quarter_turns_make_four_classes_of_one_turned_by_quarters():
+    pool = numbered_pool([2] * 3, turned=True)
     assert pool.num_classes == 12
     sampler = EpisodeSampler(pool, n_way=12, k_shot=1, n_query=1)
     support, _, query, _ = arrays(sampler.sample(0))
@@ -94,7 +95,7 @@ def test_a_setting_that_the_classes_cannot_fill_is_refused_in_words():
 
 
 def test_an_unknown_source_is_refused_with_the_known_ones():
-    with pytest.raises(DataError, match=r"'omniglott'.*folder, glyphs, omniglot"):
+    with pytest.raises(DataError, match=r"'omniglott'.*cub, folder, glyphs, mnist, omniglot"):
         load("omniglott", 5, 1)
 
 

@@ -20,7 +20,7 @@ def _fingerprint(pools):
 def test_there_are_1100_classes_of_20_drawings_without_rotations(pools):
     assert {part: pool.num_classes for part, pool in pools.items()} == {"train": 800, "val": 100, "test": 200}
     for pool in pools.values():
-        assert pool.rotations == 1
+        assert pool.views is None
         assert pool.images.dtype == np.uint8
         assert pool.image_shape == (28, 28, 1)
         np.testing.assert_array_equal(pool.counts, 20)

@@ -1,6 +1,5 @@
 """Tests of Omniglot: published splits, the decoded cache, and what a broken data directory says."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -13,8 +12,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from ml_lstm.data import omniglot
+from ml_lstm.data import cache, omniglot
 from ml_lstm.data.errors import DataError
+from ml_lstm.data.resizing import area_resize
 
 _REPOSITORY = Path(__file__).parents[2]
 _TFDS = Path(os.environ.get("ML_LSTM_DATA_DIR") or _REPOSITORY.parent / "shared/data/tfds")
@@ -61,6 +61,11 @@ def no_decoding(monkeypatch):
     monkeypatch.setattr(omniglot, "_decode", refuse)
 
 
+def cached_characters(path):
+    with np.load(path) as arrays:
+        return omniglot._Characters(**arrays)
+
+
 def _error_line(data_dir, tmp_path):
     with pytest.raises(DataError) as caught:
         omniglot.load(data_dir, cache_dir=str(tmp_path / "cache"))
@@ -76,29 +81,6 @@ def _keep_records(shard, count):
     for _ in range(count):
         end += 16 + struct.unpack_from("<Q", data, end)[0]
     shard.write_bytes(data[:end])
-
-
-def test_vinyals_split_file_is_the_published_one():
-    fingerprints = {
-        part: (len(names), hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest())
-        for part, names in omniglot.vinyals_split().items()
-    }
-    assert fingerprints == {
-        "train": (1028, "c350ea5778649d32e0ac6ec889c2307081c3925cf690fc8933ebdf3d800b69b2"),
-        "val": (172, "d3f56052fbd17195c86774f0ac0189eb7e3e9a0656d5ff71b234479d512fecb2"),
-        "test": (423, "bbbdc01c73fd2d347b6d10079314fb3df275938be403cbe915c1c09a38b1ba37"),
-    }
-
-
-def test_area_resize_is_the_mean_over_each_new_pixel():
-    image = np.random.default_rng(0).integers(0, 256, (1, 105, 105)).astype(np.uint8)
-    blocks = image.reshape(1, 35, 3, 35, 3).mean(axis=(2, 4))
-    np.testing.assert_array_equal(omniglot._area_resize(image, 35), np.rint(blocks))
-    np.testing.assert_array_equal(omniglot._area_resize(image, 105), image)
-    # 105 / 28 = 3.75: the first new pixel covers three old ones and three quarters of a fourth.
-    cover = np.array([1, 1, 1, 0.75])
-    corner = cover @ image[0, :4, :4] @ cover / 3.75**2
-    assert omniglot._area_resize(image, 28)[0, 0, 0] == round(corner)
 
 
 @needs_data
@@ -130,7 +112,7 @@ def test_lake_alphabets_are_in_one_split_each(lake):
 @needs_data
 def test_only_training_classes_count_four_times_by_rotation(vinyals, lake):
     for pools in (vinyals, lake):
-        assert {part: pool.rotations for part, pool in pools.items()} == {"train": 4, "val": 1, "test": 1}
+        assert {part: pool.num_views for part, pool in pools.items()} == {"train": 4, "val": 1, "test": 1}
     assert vinyals["train"].num_classes == 4112
 
 
@@ -151,7 +133,7 @@ def test_a_class_holds_the_drawings_that_tfds_gives_that_label(vinyals):
         alphabet, _, number = labels[example["label"]].rpartition("_")
         name = f"{alphabet}/character{int(number) + 1:02d}"
         part, k = part_of[name], pool[name]
-        expected = omniglot._area_resize(example["image"][np.newaxis, ..., 0], 28)[0]
+        expected = area_resize(example["image"][np.newaxis, ..., :1], 28)[0, ..., 0]
         drawings = part.images[part.offsets[k] : part.offsets[k] + part.counts[k], ..., 0]
         assert (drawings == expected).all(axis=(1, 2)).any()
 
@@ -187,7 +169,7 @@ def test_damaged_cache_is_decoded_anew(damage, vinyals, cache_dir, tmp_path, mon
         content = b"" if damage == "empty" else b"no archive"
     damaged = tmp_path / good.name
     damaged.write_bytes(content)
-    characters = omniglot._read_cache(good, 28)
+    characters = cached_characters(good)
     decoded = []
 
     def decode(directory, image_size):
@@ -205,7 +187,7 @@ def test_damaged_cache_is_decoded_anew(damage, vinyals, cache_dir, tmp_path, mon
 
 @needs_data
 def test_unwritable_cache_directory_is_no_failure(cache_dir, tmp_path, monkeypatch):
-    characters = omniglot._read_cache(next(cache_dir.glob("*.npz")), 28)
+    characters = cached_characters(next(cache_dir.glob("*.npz")))
     monkeypatch.setattr(omniglot, "_decode", lambda directory, image_size: characters)
     (tmp_path / "file").touch()  # a directory cannot be made in a file, not even by root
     assert len(omniglot.load(str(_TFDS), cache_dir=str(tmp_path / "file" / "cache"))["test"].names) == 423
@@ -213,12 +195,13 @@ def test_unwritable_cache_directory_is_no_failure(cache_dir, tmp_path, monkeypat
 
 @needs_data
 def test_cache_depends_on_image_size_and_on_the_data_files(copied_data, tmp_path):
-    before = omniglot._cache_file(copied_data, 28, str(tmp_path))
-    assert before == omniglot._cache_file(copied_data, 28, str(tmp_path))
-    assert before != omniglot._cache_file(copied_data, 32, str(tmp_path))
+    before = cache.file(copied_data, 28, str(tmp_path), 1)
+    assert before == cache.file(copied_data, 28, str(tmp_path), 1)
+    assert before != cache.file(copied_data, 32, str(tmp_path), 1)
+    assert before != cache.file(copied_data, 28, str(tmp_path), 2)
     shard = next(copied_data.glob("*-test.tfrecord*"))
     os.utime(shard, ns=(0, 0))
-    assert before != omniglot._cache_file(copied_data, 28, str(tmp_path))
+    assert before != cache.file(copied_data, 28, str(tmp_path), 1)
 
 
 @pytest.mark.parametrize("content", [None, "omniglot/incomplete.ABC_3.0.0", "omniglot/3.0.0"])

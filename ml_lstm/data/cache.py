@@ -1,0 +1,73 @@
+"""Decoded images, kept so that the next start need not decode them again."""
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from ml_lstm.data.prepared import one_line
+
+Arrays = dict[str, np.ndarray]
+
+
+def file(directory: Path, image_size: int, cache_dir: str | None, made_by: object) -> Path:
+    """A file name that changes with all that the decoded images depend on.
+
+    Args:
+        directory: `<name>/<version>/`, of which all files count.
+        image_size: of the images.
+        cache_dir: where the file is to be; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        made_by: what else decides them, as JSON can hold it: the decoder's settings, and a number that counts up
+            whenever the same files would give other arrays.
+    """
+    if cache_dir is None:
+        cache_dir = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "ml_lstm")
+    sources = [(path.name, path.stat()) for path in sorted(directory.iterdir())]
+    identity = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in sources]
+    digest = hashlib.sha256(json.dumps([made_by, identity]).encode()).hexdigest()[:16]
+    name = directory.parent.name
+    return Path(cache_dir).expanduser() / f"{name}-{directory.name}-{image_size}px-{digest}.npz"
+
+
+def load(path: Path, names: tuple[str, ...], title: str, fits: Callable[[Arrays], bool]) -> Arrays | None:
+    """The cached arrays; None if there are none, or the file is damaged (its CRCs tell).
+
+    Args:
+        path: from `file`.
+        names: of the arrays.
+        title: of the data set, for warnings.
+        fits: whether the arrays are what they should be.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in names}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        logging.warning("Decoding %s anew: cache %s cannot be read (%s).", title, path, one_line(error))
+        return None
+    if not fits(arrays):
+        logging.warning("Decoding %s anew: cache %s holds other images.", title, path)
+        return None
+    return arrays
+
+
+def save(path: Path, arrays: Arrays, title: str) -> None:
+    """Writes beside `path` and renames, so that no reader ever sees half a file; a failure is only a warning."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as written:
+            temporary = written.name
+            np.savez(written, **arrays)
+        os.replace(temporary, path)
+    except OSError as error:
+        logging.warning("%s is not cached, the next start decodes it again: %s.", title, one_line(error))
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,45 @@
+"""MNIST, whose ten digits become 500 classes by shuffled pixels.
+
+Munkhdalai & Yu, Meta Networks, ICML 2017, section 4.2.3.
+"""
+
+import numpy as np
+
+from ml_lstm.data import labelled
+from ml_lstm.data.pools import ClassPool
+
+PERMUTATIONS = {"train": 50, "val": 10}
+
+
+def load(data_dir: str | None, image_size: int = 28, cache_dir: str | None = None) -> dict[str, ClassPool]:
+    """Loads the ten digits, white strokes (255) on black (0).
+
+    Meta-training has them under 50 shuffles of the pixels, each a class of its own, and meta-validation under 10
+    others; meta-test has the digits as they are. So the three share no class, and what was trained elsewhere is tested
+    on real digits. Meta-training takes the training images of the data set, the others its test images.
+
+    Args:
+        data_dir: TensorFlow Datasets directory that holds `mnist/<version>/`; None: see `prepared.find`.
+        image_size: S, pixels a side; the originals have 28.
+        cache_dir: where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+
+    Returns:
+        The pools `"train"`, `"val"` and `"test"`: 500, 100 and 10 classes, images uint8 [N, S, S, 1].
+
+    Raises:
+        DataError: if the data are missing, incomplete or cannot be downloaded.
+        ValueError: if `image_size` is not positive.
+    """
+    digits = tuple("0123456789")
+    source = labelled.Source("mnist", "MNIST", digits, {"train": 60_000, "test": 10_000}, channels=1)
+    parts = labelled.load(source, data_dir, image_size, cache_dir)
+    generator = np.random.default_rng(0)
+    shuffles = {
+        split: np.stack([generator.permutation(image_size**2) for _ in range(number)]).astype(np.int32)
+        for split, number in PERMUTATIONS.items()
+    }
+    return {
+        "train": ClassPool.from_classes(parts["train"], shuffles["train"]),
+        "val": ClassPool.from_classes(parts["test"], shuffles["val"]),
+        "test": ClassPool.from_classes(parts["test"]),
+    }

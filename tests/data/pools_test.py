@@ -1,0 +1,44 @@
+"""Pools of classes: views and channels."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ml_lstm.data import ClassPool
+from ml_lstm.data.pools import quarter_turns
+
+RANDOM = np.random.default_rng(0)
+
+
+def pool(channels, count=1100):
+    images = RANDOM.integers(0, 256, (count, 3, 3, channels)).astype(np.uint8)
+    return ClassPool.from_classes({"a": images[:1], "b": images[1:]})
+
+
+def test_colours_become_grey_as_pillow_has_it():
+    coloured = pool(3)
+    grey = coloured.with_channels(1)
+    assert grey.images.shape == (1100, 3, 3, 1)
+    for number in (0, 1, 1023, 1024, 1099):
+        expected = np.asarray(Image.fromarray(coloured.images[number]).convert("L"), int)
+        assert np.abs(grey.images[number, ..., 0].astype(int) - expected).max() <= 1  # it has whole-number weights
+    np.testing.assert_array_equal(grey.counts, coloured.counts)
+
+
+def test_grey_is_repeated_and_comes_back_the_same():
+    grey = pool(1, 7)
+    coloured = grey.with_channels(3)
+    np.testing.assert_array_equal(coloured.images, np.concatenate([grey.images] * 3, axis=-1))
+    np.testing.assert_array_equal(coloured.with_channels(1).images, grey.images)
+    assert grey.with_channels(1) is grey
+
+
+def test_other_channels_are_refused():
+    with pytest.raises(ValueError, match="asked to make 4 of 3"):
+        pool(3, 7).with_channels(4)
+
+
+def test_quarter_turns_are_those_of_numpy():
+    picture = np.arange(9).reshape(3, 3)
+    for turns, view in enumerate(quarter_turns(3)):
+        np.testing.assert_array_equal(picture.ravel()[view].reshape(3, 3), np.rot90(picture, turns))
