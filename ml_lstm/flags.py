@@ -7,6 +7,7 @@ from absl import flags
 
 from ml_lstm.cells.meta_lstm import GATE_FEEDBACKS
 from ml_lstm.data import AUGMENTATIONS, SOURCES
+from ml_lstm.data.folder import SPLIT_FRACTIONS
 from ml_lstm.data.omniglot import PROTOCOLS
 from ml_lstm.learners import LEARNERS
 from ml_lstm.methods import METHODS, mann
@@ -39,11 +40,27 @@ def _range_flag(name: str, default: str, help_text: str):
     flags.register_validator(name, is_range, "must be two numbers, low,high")
 
 
+def _are_shares(values) -> bool:
+    try:
+        shares = [float(value) for value in values]
+    except ValueError:
+        return False
+    return len(shares) == 3 and min(shares) > 0 and math.isclose(sum(shares), 1, abs_tol=1e-6)
+
+
 def define_data_flags():
     """Where episodes come from and what they look like."""
     _run_flag(flags.DEFINE_enum, "dataset", "glyphs", sorted(SOURCES), "Source of classes and images.")
     _run_flag(flags.DEFINE_enum, "omniglot_protocol", "vinyals", PROTOCOLS, "Split of Omniglot's characters.")
     _run_flag(flags.DEFINE_boolean, "cub_bounding_box", False, "Cut the photographs of --dataset=cub to the bird.")
+    _run_flag(
+        flags.DEFINE_list,
+        "split_fractions",
+        ",".join(map(str, SPLIT_FRACTIONS)),
+        "Shares of the classes for training, validation and test, for --dataset=folder without such folders.",
+    )
+    flags.register_validator("split_fractions", _are_shares, "must be three positive numbers that add up to 1")
+    _run_flag(flags.DEFINE_integer, "split_seed", 0, "Decides which classes those are.", lower_bound=0)
     _run_flag(flags.DEFINE_integer, "image_size", 28, "Height and width of images, pixels.", lower_bound=16)
     _run_flag(flags.DEFINE_integer, "n_way", 5, "Classes in an episode.", lower_bound=2)
     _run_flag(
@@ -86,8 +103,9 @@ def define_location_flags():
         "data_dir",
         None,
         "TensorFlow Datasets directory; unset: its default, with download. "
-        "For --dataset=folder, the directory with train, val and test.",
+        "For --dataset=folder, the directory with class folders, or with train, val and test.",
     )
+    flags.DEFINE_boolean("strict", False, "Stop at pictures that cannot be read, rather than go on without them.")
     flags.DEFINE_string("cache_dir", None, "Where decoded images are kept; unset: ~/.cache/ml_lstm.")
 
 
@@ -291,7 +309,7 @@ def define_training_flags():
 def run_flags() -> dict[str, Any]:
     """The values of the flags that a run directory is bound to, as JSON can hold them."""
     values = {name: FLAGS[name].value for name in _RUN_FLAGS}
-    for name in ("input_gate_bias", "forget_gate_bias"):
+    for name in ("input_gate_bias", "forget_gate_bias", "split_fractions"):
         values[name] = [float(number) for number in values[name]]
     if values["hidden_units"] is None:
         values["hidden_units"] = CELLS[values["cell"]].default_hidden_units

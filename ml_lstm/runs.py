@@ -113,6 +113,8 @@ def load_data(flags: dict[str, Any], data_dir: str | None, cache_dir: str | None
         "dataset",
         "omniglot_protocol",
         "cub_bounding_box",
+        "split_fractions",
+        "split_seed",
         "image_size",
         "n_way",
         "k_shot",

@@ -20,6 +20,7 @@ def main() -> None:
         values,
         FLAGS.data_dir,
         FLAGS.cache_dir,
+        strict=FLAGS.strict,
         seed=values["seed"],
         validation_episodes=values["validation_episodes"],
         batch_size=values["batch_size"],

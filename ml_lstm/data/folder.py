@@ -1,64 +1,154 @@
-"""Pictures in folders, `DIR/train|val|test/<class>/*`: a user's own, or mini-ImageNet laid out so."""
+"""Pictures in folders: a user's own, `DIR/<class>/*`, or split by hand, `DIR/train|val|test/<class>/*`."""
 
+import unicodedata
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from absl import logging
+from PIL import Image, ImageOps
 
 from ml_lstm.data.errors import DataError
 from ml_lstm.data.pools import ClassPool
 
+SPLITS = ("train", "val", "test")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF")
+SPLIT_FRACTIONS = (0.64, 0.16, 0.2)
+"""Of the classes of mini-ImageNet."""
 
-def load(data_dir: str | None, image_size: int) -> dict[str, ClassPool]:
-    """Loads every picture below `DIR/<split>/<class>/`, as RGB, in the order of the names.
+
+def load(
+    data_dir: str | None,
+    image_size: int,
+    split_fractions: Sequence[float] = SPLIT_FRACTIONS,
+    split_seed: int = 0,
+    strict: bool = False,
+) -> dict[str, ClassPool]:
+    """Loads every picture, as RGB, in the order of the names.
+
+    A picture is turned as its EXIF data say; what is transparent becomes white; of an animation the first frame is
+    taken; 16 bits become 8. Files that are no JPEG, PNG, BMP or GIF, or damaged, are left out and named in one warning.
+    Names that begin with a dot are passed over.
 
     Args:
         data_dir: DIR.
-        image_size: S, height and width that pictures are resized to, pixels.
+        image_size: S, height and width that pictures are resized to, pixels, whatever their proportions.
+        split_fractions: shares of the classes for training, validation and test where DIR has no such folders.
+        split_seed: decides which classes those are; they depend on nothing else but the names.
+        strict: whether a file that cannot be read is an error.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, images uint8 [N, S, S, 3].
 
     Raises:
-        DataError: if the directory, a split or a class's pictures are missing, a file is no picture, or two
-            splits share a class.
+        DataError: if the directory, a split or a class's pictures are missing or cannot be read, two classes have one
+            name, there are fewer classes than splits, or with `strict`.
     """
     if data_dir is None:
         raise DataError("--dataset=folder reads pictures from --data_dir=DIR: give it.")
-    pools = {split: _load_split(Path(data_dir) / split, image_size) for split in ("train", "val", "test")}
-    for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
-        shared = sorted(set(pools[first].names) & set(pools[second].names))
-        if shared:
-            raise DataError(
-                f"{data_dir}: class {shared[0]!r} is in {first} and in {second}; the splits must not share classes."
-            )
-    return pools
-
-
-def _load_split(directory: Path, image_size: int) -> ClassPool:
-    if not directory.is_dir():
-        raise DataError(f"{directory} is no directory; --data_dir must hold train, val and test.")
-    files = {
-        entry.name: sorted(path for path in entry.iterdir() if path.is_file())
-        for entry in sorted(directory.iterdir())
-        if entry.is_dir()
-    }
-    if not files:
-        raise DataError(f"{directory} has no class folder; put pictures in {directory}/<class>/.")
-    for name, paths in files.items():
-        if not paths:
-            raise DataError(f"{directory / name} has no picture; remove the folder, or fill it.")
+    root = Path(data_dir)
+    if not root.is_dir():
+        raise DataError(f"{root} is no directory; check --data_dir.")
+    there = [split for split in SPLITS if (root / split).is_dir()]
+    if there and len(there) < len(SPLITS):
+        missing = " and ".join(split for split in SPLITS if split not in there)
+        raise DataError(f"{root} has {' and '.join(there)}, but no {missing}: make {missing}, or have classes only.")
+    if there:
+        folders = {split: _class_folders(root / split) for split in SPLITS}
+    else:
+        folders = _split(root, _class_folders(root), split_fractions, split_seed)
+    _require_names_of_their_own(root, [folder for classes in folders.values() for folder in classes])
+    files = {folder: _files(folder) for classes in folders.values() for folder in classes}
     with ThreadPoolExecutor() as pool:
-        classes = {
-            name: np.stack(list(pool.map(lambda path: _read(path, image_size), paths))) for name, paths in files.items()
-        }
-    return ClassPool.from_classes(classes)
+        read = pool.map(lambda path: _read(path, image_size), [path for paths in files.values() for path in paths])
+        pictures = {folder: [next(read) for _ in paths] for folder, paths in files.items()}
+    _report(root, [found for of_class in pictures.values() for found in of_class if isinstance(found, str)], strict)
+    return {
+        split: ClassPool.from_classes({folder.name: _images(folder, pictures[folder]) for folder in classes})
+        for split, classes in folders.items()
+    }
 
 
-def _read(path: Path, image_size: int) -> np.ndarray:
+def _class_folders(directory: Path) -> list[Path]:
+    entries = [entry for entry in _entries(directory) if not entry.name.startswith(".")]
+    for entry in entries:
+        if entry.is_symlink() and not entry.exists():
+            raise DataError(f"{entry} is a link that leads nowhere, or in a circle: remove it.")
+    folders = [entry for entry in entries if entry.is_dir()]
+    if not folders:
+        raise DataError(f"{directory} has no class folder; put pictures in {directory}/<class>/.")
+    return folders
+
+
+def _entries(directory: Path) -> list[Path]:
     try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB").resize((image_size, image_size), Image.Resampling.BILINEAR))
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a picture ({error}); remove or replace it.") from None
+        return sorted(directory.iterdir())
+    except OSError as error:
+        raise DataError(f"{directory} cannot be read ({error.strerror}); restore it, or its permissions.") from None
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in _entries(folder) if not path.name.startswith(".") and not path.is_dir()]
+
+
+def _split(root: Path, folders: list[Path], fractions: Sequence[float], seed: int) -> dict[str, list[Path]]:
+    """A random share of the classes for each split, at least one."""
+    if len(folders) < len(SPLITS):
+        raise DataError(f"{root} has {len(folders)} class(es); training, validation and test need some of their own.")
+    ends = np.rint(np.cumsum(fractions) * len(folders)).astype(int)
+    ends = np.clip(ends, [1, 2, 3], [len(folders) - 2, len(folders) - 1, len(folders)])
+    ends[1] = max(ends[1], ends[0] + 1)
+    order = np.random.default_rng(seed).permutation(len(folders))
+    return {
+        split: [folders[index] for index in sorted(part)]
+        for split, part in zip(SPLITS, np.split(order, ends[:2]), strict=True)
+    }
+
+
+def _require_names_of_their_own(root: Path, folders: list[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for folder in folders:
+        name = unicodedata.normalize("NFC", folder.name)  # "ü" may be one character, or u with two dots
+        if name in seen:
+            both = " and ".join(str(path.relative_to(root)) for path in (seen[name], folder))
+            raise DataError(f"{root}: {both} are two classes with one name; rename one, or join them.")
+        seen[name] = folder
+
+
+def _read(path: Path, image_size: int) -> np.ndarray | str:
+    """The picture, or what is wrong with it."""
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            rgb = _as_rgb(ImageOps.exif_transpose(picture))
+            return np.asarray(rgb.resize((image_size, image_size), Image.Resampling.BILINEAR))
+    # Pillow passes on whatever its decoders meet: OSError, SyntaxError, ValueError, struct.error, too many pixels.
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error).replace(str(path), "it").replace(repr(str(path)), "it")
+        return f"{path} ({reason})"
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+        return Image.fromarray((np.asarray(picture) // 256).astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _report(root: Path, problems: list[str], strict: bool) -> None:
+    if not problems:
+        return
+    count = f"{len(problems)} file(s) in {root} cannot be read as JPEG, PNG, BMP or GIF"
+    if strict:
+        raise DataError(f"{count}; remove or replace them, or leave out --strict: {'; '.join(problems)}")
+    logging.warning("%s and are left out (--strict stops instead):\n  %s", count, "\n  ".join(problems))
+
+
+def _images(folder: Path, pictures: list[np.ndarray | str]) -> np.ndarray:
+    images = [picture for picture in pictures if not isinstance(picture, str)]
+    if not images:
+        raise DataError(f"{folder} has no picture that can be read; remove the folder, or fill it.")
+    return np.stack(images)

@@ -1,6 +1,6 @@
 """One call from a data set's name to its episodes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -22,8 +22,8 @@ def _omniglot(*, data_dir, cache_dir, image_size, omniglot_protocol, **_) -> dic
     return omniglot.load(data_dir, image_size, omniglot_protocol, cache_dir)
 
 
-def _folder(*, data_dir, image_size, **_) -> dict[str, ClassPool]:
-    return folder.load(data_dir, image_size)
+def _folder(*, data_dir, image_size, split_fractions, split_seed, strict, **_) -> dict[str, ClassPool]:
+    return folder.load(data_dir, image_size, split_fractions, split_seed, strict)
 
 
 def _mnist(*, data_dir, cache_dir, image_size, **_) -> dict[str, ClassPool]:
@@ -182,6 +182,9 @@ def load(
     cache_dir: str | None = None,
     omniglot_protocol: str = "vinyals",
     cub_bounding_box: bool = False,
+    split_fractions: Sequence[float] = folder.SPLIT_FRACTIONS,
+    split_seed: int = 0,
+    strict: bool = False,
     seed: int = 0,
     validation_episodes: int = 100,
     test_episodes: int = 600,
@@ -203,6 +206,9 @@ def load(
         cache_dir: where decoded images are kept; None for `~/.cache/ml_lstm`.
         omniglot_protocol: see `ml_lstm.data.omniglot`.
         cub_bounding_box: see `ml_lstm.data.cub`.
+        split_fractions: see `ml_lstm.data.folder`.
+        split_seed: see `ml_lstm.data.folder`.
+        strict: see `ml_lstm.data.folder`.
         seed: of the meta-training episodes.
         validation_episodes: length of the validation set.
         test_episodes: length of the test set.
@@ -223,6 +229,9 @@ def load(
         image_size=image_size,
         omniglot_protocol=omniglot_protocol,
         cub_bounding_box=cub_bounding_box,
+        split_fractions=split_fractions,
+        split_seed=split_seed,
+        strict=strict,
     )
     return FewShotData(
         pools,

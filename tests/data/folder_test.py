@@ -1,14 +1,23 @@
 """A user's own pictures in folders."""
 
+import itertools
+import os
+import shutil
+import unicodedata
+
 import numpy as np
 import pytest
+from absl import logging
 from PIL import Image
 
 from ml_lstm.data import DataError, folder
 
+SIDE = 16
+
 
 @pytest.fixture
 def pictures(tmp_path):
+    """Split by hand."""
     for split, classes in {"train": "ab", "val": "c", "test": "d"}.items():
         for name in classes:
             directory = tmp_path / split / f"{name} ü"
@@ -19,28 +28,244 @@ def pictures(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def classes(tmp_path):
+    """Thirty classes of two pictures, not split."""
+    for number in range(30):
+        directory = tmp_path / f"класс {number}"
+        directory.mkdir()
+        for shade in (number, 100 + number):
+            Image.new("L", (8, 8), shade).save(directory / f"{shade:03}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    found = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: found.append(text % values))
+    return found
+
+
 def test_pictures_are_resized_rgb_in_the_order_of_their_names(pictures):
-    pools = folder.load(str(pictures), 16)
+    pools = folder.load(str(pictures), SIDE)
     assert pools["train"].names == ("a ü", "b ü")
-    assert pools["train"].images.shape == (6, 16, 16, 3)
+    assert pools["train"].images.shape == (6, SIDE, SIDE, 3)
     np.testing.assert_array_equal(pools["train"].images[:, 0, 0, 0], [0, 77, 100, 0, 50, 100])
+
+
+def test_hidden_files_and_folders_are_passed_over(pictures, warnings):
+    (pictures / "train" / ".cache").mkdir()
+    (pictures / "train" / "a ü" / ".DS_Store").write_text("no picture")
+    assert len(folder.load(str(pictures), SIDE)["train"].images) == 6
+    assert not warnings
+
+
+def test_classes_are_split_by_shares_that_their_names_and_the_seed_decide(classes):
+    pools = folder.load(str(classes), SIDE, (0.5, 0.2, 0.3))
+    assert {split: len(pool.names) for split, pool in pools.items()} == {"train": 15, "val": 6, "test": 9}
+    assert len({name for pool in pools.values() for name in pool.names}) == 30
+    for pool in pools.values():
+        assert list(pool.images[pool.offsets, 0, 0, 0]) == [int(name.split()[1]) for name in pool.names]
+    again, other = (folder.load(str(classes), SIDE, (0.5, 0.2, 0.3), split_seed=seed) for seed in (0, 1))
+    assert again["test"].names == pools["test"].names != other["test"].names
+    for path in classes.glob("*/1??.png"):
+        path.unlink()
+    assert folder.load(str(classes), SIDE, (0.5, 0.2, 0.3))["test"].names == pools["test"].names
+
+
+@pytest.mark.parametrize("number", [3, 4, 5])
+@pytest.mark.parametrize("fractions", [(0.64, 0.16, 0.2), (0.98, 0.01, 0.01), (0.01, 0.01, 0.98), (0.01, 0.98, 0.01)])
+def test_every_split_has_a_class(number, fractions, classes):
+    for index in range(number, 30):
+        shutil.rmtree(classes / f"класс {index}")
+    pools = folder.load(str(classes), SIDE, fractions)
+    assert min(len(pool.names) for pool in pools.values()) >= 1
+    assert sum(len(pool.names) for pool in pools.values()) == number
+
+
+# A picture that is red on the left and blue on the right, in each of the forms that files come in.
+RED_AND_BLUE = np.zeros((SIDE, SIDE, 3), np.uint8)
+RED_AND_BLUE[:, : SIDE // 2, 0] = RED_AND_BLUE[:, SIDE // 2 :, 2] = 255
+
+
+def _rotated(picture, path, orientation):
+    """Stored as EXIF orientation says that it must be turned back."""
+    stored = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.transpose(stored).save(path, exif=exif, quality=100, subsampling=0)
+
+
+def _animated(picture, path):
+    picture.save(path, save_all=True, append_images=[picture.transpose(Image.Transpose.ROTATE_180)], duration=100)
+
+
+def _transparent(picture, path):
+    """Blue is what shows through: white then."""
+    picture = picture.convert("RGBA")
+    picture.putalpha(Image.fromarray(np.where(RED_AND_BLUE[..., 0] > 0, 255, 0).astype(np.uint8)))
+    picture.save(path)
+
+
+FORMS = {
+    "rgb.png": lambda picture, path: picture.save(path),
+    "rgb.bmp": lambda picture, path: picture.save(path),
+    "rgb.jpg": lambda picture, path: picture.save(path, quality=100, subsampling=0),
+    "palette.png": lambda picture, path: picture.quantize(4).save(path),
+    "palette.gif": lambda picture, path: picture.save(path),
+    "animated.gif": _animated,
+    "cmyk.jpg": lambda picture, path: picture.convert("CMYK").save(path, quality=100, subsampling=0),
+    "turned 3.jpg": lambda picture, path: _rotated(picture, path, 3),
+    "turned 6.jpg": lambda picture, path: _rotated(picture, path, 6),
+    "turned 8.png": lambda picture, path: _rotated(picture, path, 8),
+    "no ending": lambda picture, path: picture.save(path, "png"),
+    "wrong ending.txt": lambda picture, path: picture.save(path, "jpeg", quality=100, subsampling=0),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_of_a_picture_comes_out_right(name, pictures, warnings):
+    for path in (pictures / "val" / "c ü").iterdir():
+        path.unlink()
+    FORMS[name](Image.fromarray(RED_AND_BLUE), pictures / "val" / "c ü" / name)
+    (image,) = folder.load(str(pictures), SIDE)["val"].images
+    assert np.abs(image.astype(int) - RED_AND_BLUE).max() <= 3  # JPEG leaves some freedom
+    assert not warnings
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_white(mode, pictures):
+    path = pictures / "val" / "c ü" / "0.png"
+    transparent = Image.fromarray(RED_AND_BLUE).convert("RGBA")
+    transparent.putalpha(Image.fromarray(np.where(RED_AND_BLUE[..., 0] > 0, 255, 0).astype(np.uint8)))
+    transparent.convert(mode).save(path)
+    image = folder.load(str(pictures), SIDE)["val"].images[0]
+    assert (image[:, SIDE // 2 :] == 255).all()
+    assert (image[:, : SIDE // 2, 1:] < 100).all()
+
+
+def test_sixteen_bits_become_eight(pictures):
+    shades = np.tile(np.arange(SIDE, dtype=np.uint16) * 4096, (SIDE, 1))
+    Image.fromarray(shades).save(pictures / "val" / "c ü" / "0.png")
+    image = folder.load(str(pictures), SIDE)["val"].images[0]
+    np.testing.assert_array_equal(image[0], np.repeat(np.arange(0, 256, 16)[:, None], 3, axis=1))
+
+
+@pytest.fixture
+def corrupt(tmp_path):
+    """A thousand pictures, 10 of them cut short and 5 no pictures at all; and the names of the 15."""
+    random = np.random.default_rng(0)
+    for number in range(1000):
+        directory = tmp_path / f"class {number % 20}"
+        directory.mkdir(exist_ok=True)
+        kind = ("jpg", "png")[number % 2]
+        Image.fromarray(random.integers(0, 256, (20, 20, 3)).astype(np.uint8)).save(directory / f"{number}.{kind}")
+    paths = sorted(tmp_path.glob("*/*"))
+    bad = [paths[index] for index in random.choice(1000, 15, replace=False)]
+    for path in bad[:10]:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for path, contents in zip(bad[10:], (b"", b"text", b"\x89PNG\r\n\x1a\n", bytes(1000), b"GIF89a"), strict=True):
+        path.write_bytes(contents)
+    return tmp_path, {str(path) for path in bad}
+
+
+def test_files_that_are_no_whole_picture_are_named_in_one_report_and_left_out(corrupt, warnings):
+    root, bad = corrupt
+    pools = folder.load(str(root), SIDE)
+    assert sum(len(pool.images) for pool in pools.values()) == 985
+    (report,) = warnings
+    first, *lines = report.splitlines()
+    assert first.startswith("15 file(s) in ") and "--strict" in first
+    assert {line.strip().rpartition(" (")[0] for line in lines} == bad
+
+
+def test_strict_stops_at_them_with_one_line_that_names_all(corrupt):
+    root, bad = corrupt
+    with pytest.raises(DataError) as caught:
+        folder.load(str(root), SIDE, strict=True)
+    message = str(caught.value)
+    assert "\n" not in message and "leave out --strict" in message
+    assert all(path in message for path in bad)
+
+
+def _vanishes(root):
+    """As if between the listing and the reading."""
+    (root / "train" / "b ü" / "0.png").unlink()
+    os.symlink("gone", root / "train" / "b ü" / "0.png")
+    for number in (1, 2):
+        (root / "train" / "b ü" / f"{number}.png").unlink()
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda root: (root / "val").rename(root / "valid"), r"val is no directory"),
-        (lambda root: (root / "train" / "empty").mkdir(), r"train/empty has no picture"),
-        (lambda root: (root / "test" / "d ü" / "1.png").write_text("no"), r"d ü/1\.png cannot be read"),
-        (lambda root: (root / "test" / "d ü").rename(root / "test" / "c ü"), r"'c ü' is in val and in test"),
+        (lambda root: (root / "val").rename(root / "valid"), r"has train and test, but no val: make val"),
+        (lambda root: shutil.rmtree(root / "val" / "c ü"), r"val has no class folder"),
+        (lambda root: (root / "train" / "empty").mkdir(), r"train/empty has no picture that can be read"),
+        (lambda root: (root / "test" / "d ü").rename(root / "test" / "c ü"), r"val/c ü and test/c ü are two classes"),
+        (lambda root: os.symlink("self", root / "train" / "self"), r"train/self is a link that leads nowhere"),
+        (lambda root: os.symlink("gone", root / "train" / "other"), r"train/other is a link that leads nowhere"),
+        (lambda root: os.symlink("..", root / "train" / "up"), r"train/up has no picture that can be read"),
+        (_vanishes, r"train/b ü has no picture that can be read"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(pictures, damage, message):
+def test_what_is_wrong_is_said_in_one_line_with_its_place(pictures, damage, message, warnings):
     damage(pictures)
+    with pytest.raises(DataError, match=message) as caught:
+        folder.load(str(pictures), SIDE)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_written_in_two_ways_is_one_name(pictures):
+    (pictures / "train" / unicodedata.normalize("NFD", "a ü")).mkdir()
+    with pytest.raises(DataError, match="are two classes with one name"):
+        folder.load(str(pictures), SIDE)
+
+
+@pytest.mark.parametrize("what", ["a file", "a folder"])
+def test_what_may_not_be_read_is_said_so(what, pictures, monkeypatch, warnings):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    if what == "a file":
+        monkeypatch.setattr(Image, "open", refuse)
+        with pytest.raises(DataError, match="has no picture that can be read"):
+            folder.load(str(pictures), SIDE)
+        assert all("(Permission denied)" in line for line in warnings[0].splitlines()[1:])
+    else:
+        listed = type(pictures).iterdir
+        monkeypatch.setattr(type(pictures), "iterdir", lambda path: refuse() if path.name == "b ü" else listed(path))
+        with pytest.raises(DataError, match=r"train/b ü cannot be read \(Permission denied\)"):
+            folder.load(str(pictures), SIDE)
+
+
+def test_a_picture_of_too_many_pixels_is_left_out(pictures, monkeypatch, warnings):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    Image.new("L", (8, 8)).save(pictures / "val" / "c ü" / "0.png")
+    Image.new("L", (8, 8)).save(pictures / "test" / "d ü" / "0.png")
+    for part in ("a ü", "b ü"):
+        Image.new("L", (8, 8)).save(pictures / "train" / part / "0.png")
+    assert [len(pool.images) for pool in folder.load(str(pictures), SIDE).values()] == [3, 1, 1]
+    assert "exceeds limit" in warnings[0]
+
+
+def test_too_few_classes_to_split_are_refused(classes):
+    for index in range(2, 30):
+        shutil.rmtree(classes / f"класс {index}")
+    with pytest.raises(DataError, match="has 2 class"):
+        folder.load(str(classes), SIDE)
+
+
+@pytest.mark.parametrize(("directory", "message"), [(None, "--data_dir=DIR: give it"), ("nowhere", "is no directory")])
+def test_the_directory_must_be_given_and_be_there(directory, message):
     with pytest.raises(DataError, match=message):
-        folder.load(str(pictures), 16)
+        folder.load(directory, SIDE)
 
 
-def test_the_directory_must_be_given():
-    with pytest.raises(DataError, match="--data_dir"):
-        folder.load(None, 16)
+def test_images_do_not_depend_on_the_order_that_the_file_system_lists(pictures, monkeypatch):
+    expected = folder.load(str(pictures), SIDE)
+    listed = type(pictures).iterdir
+    monkeypatch.setattr(type(pictures), "iterdir", lambda path: reversed(list(listed(path))))
+    for first, second in itertools.zip_longest(folder.load(str(pictures), SIDE).values(), expected.values()):
+        assert first.names == second.names
+        np.testing.assert_array_equal(first.images, second.images)
