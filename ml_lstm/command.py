@@ -77,5 +77,6 @@ def _with_remedy(problem):
 def _fail(problem, status):
     line = " ".join(str(problem).split())
     module = sys.modules["__main__"].__spec__  # None for a script, python FILE
-    print(f"{module.name if module else os.path.basename(sys.argv[0])}: {line}", file=sys.stderr)
+    name = module.name.removesuffix(".__main__") if module else os.path.basename(sys.argv[0])
+    print(f"{name}: {line}", file=sys.stderr)
     sys.exit(status)

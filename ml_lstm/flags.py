@@ -306,11 +306,15 @@ def define_training_flags():
     )
 
 
+def value(name: str) -> Any:
+    """The value of a flag, as JSON can hold it: the lists that there are are of numbers."""
+    given = FLAGS[name].value
+    return [float(number) for number in given] if isinstance(given, list) else given
+
+
 def run_flags() -> dict[str, Any]:
     """The values of the flags that a run directory is bound to, as JSON can hold them."""
-    values = {name: FLAGS[name].value for name in _RUN_FLAGS}
-    for name in ("input_gate_bias", "forget_gate_bias", "split_fractions"):
-        values[name] = [float(number) for number in values[name]]
+    values = {name: value(name) for name in _RUN_FLAGS}
     if values["hidden_units"] is None:
         values["hidden_units"] = CELLS[values["cell"]].default_hidden_units
     if values["batch_norm_momentum"] is None:

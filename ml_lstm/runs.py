@@ -12,6 +12,23 @@ from ml_lstm import data, methods
 from ml_lstm.errors import UserError
 from ml_lstm.training import CheckpointStore, Progress
 
+DATA_FLAGS = (
+    "dataset",
+    "omniglot_protocol",
+    "cub_bounding_box",
+    "split_fractions",
+    "split_seed",
+    "image_size",
+    "n_way",
+    "k_shot",
+    "n_query",
+    "train_n_way",
+    "train_k_shot",
+    "train_n_query",
+    "augment",
+)
+"""What `load_data` needs to know."""
+
 
 class _Flags(dict):
     """Flags read from a run, which may be older than a flag."""
@@ -109,22 +126,7 @@ class RunDirectory:
 
 def load_data(flags: dict[str, Any], data_dir: str | None, cache_dir: str | None, **other) -> data.FewShotData:
     """The data that `flags` describe; see `ml_lstm.data.load`."""
-    names = (
-        "dataset",
-        "omniglot_protocol",
-        "cub_bounding_box",
-        "split_fractions",
-        "split_seed",
-        "image_size",
-        "n_way",
-        "k_shot",
-        "n_query",
-        "train_n_way",
-        "train_k_shot",
-        "train_n_query",
-        "augment",
-    )
-    return data.load(**{name: flags[name] for name in names}, data_dir=data_dir, cache_dir=cache_dir, **other)
+    return data.load(**{name: flags[name] for name in DATA_FLAGS}, data_dir=data_dir, cache_dir=cache_dir, **other)
 
 
 def build_method(flags: dict[str, Any], images: dict[str, Any]) -> methods.FewShotClassifier:

@@ -1,6 +1,7 @@
 """One call from a data set's name to its episodes."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -38,13 +39,25 @@ def _cub(*, data_dir, cache_dir, image_size, cub_bounding_box, **_) -> dict[str,
     return cub.load(data_dir, image_size, cache_dir, cub_bounding_box)
 
 
-SOURCES: dict[str, Callable[..., dict[str, ClassPool]]] = {
-    "cifar_fs": _cifar_fs,
-    "cub": _cub,
-    "folder": _folder,
-    "glyphs": _glyphs,
-    "mnist": _mnist,
-    "omniglot": _omniglot,
+class Source(NamedTuple):
+    """Where images can come from.
+
+    Attributes:
+        load: takes what `load` below takes on sources, by name.
+        description: what it is, in a line.
+    """
+
+    load: Callable[..., dict[str, ClassPool]]
+    description: str
+
+
+SOURCES = {
+    "cifar_fs": Source(_cifar_fs, "CIFAR-100, 64/16/20 classes of 600 colour images of 32x32 (Bertinetto et al. 2019)"),
+    "cub": Source(_cub, "CUB-200-2011, birds, 100/50/50 species, about 60 photographs each (Chen et al. 2019)"),
+    "folder": Source(_folder, "your pictures: DIR/<class>/*, or DIR/train|val|test/<class>/*"),
+    "glyphs": Source(_glyphs, "characters drawn by the program: no file, no network; the default"),
+    "mnist": Source(_mnist, "MNIST; 500/100 classes by shuffled pixels to train on, the ten digits to test on"),
+    "omniglot": Source(_omniglot, "Omniglot, 1028/172/423 characters, 20 drawings each (Vinyals et al. 2016)"),
 }
 
 
@@ -93,6 +106,10 @@ class FewShotData:
         self._validation_episodes = validation_episodes
         self._test_episodes = test_episodes
 
+    def setting(self, split: str) -> tuple[int, int, int]:
+        """Classes, support images and query images a class, of an episode of one of `SPLITS`."""
+        return self._ways[split], self._shots[split], self._queries[split]
+
     def sampler(self, split: str) -> EpisodeSampler:
         """Episodes of one of `SPLITS` by their index.
 
@@ -103,9 +120,7 @@ class FewShotData:
             training = split == "train"
             self._samplers[split] = EpisodeSampler(
                 self.pools[split],
-                self._ways[split],
-                self._shots[split],
-                self._queries[split],
+                *self.setting(split),
                 seed=self._seed if training else 0,
                 name=f"The {split} split",
                 augment=self._augment if training else "none",
@@ -223,7 +238,7 @@ def load(
     """
     if dataset not in SOURCES:
         raise DataError(f"dataset {dataset!r} is unknown: use one of {', '.join(sorted(SOURCES))}.")
-    pools = SOURCES[dataset](
+    pools = SOURCES[dataset].load(
         data_dir=data_dir,
         cache_dir=cache_dir,
         image_size=image_size,

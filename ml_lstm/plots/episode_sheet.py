@@ -3,35 +3,25 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
-BACKGROUND, INK, FAINT = (255, 255, 255), (40, 40, 40), (200, 200, 200)
+from ml_lstm.plots.drawing import (
+    BACKGROUND,
+    FAINT,
+    FONT,
+    GUTTER,
+    INK,
+    MARGIN,
+    SMALL_FONT,
+    TITLE_FONT,
+    elide,
+    thumbnail,
+)
+
 RIGHT, WRONG = (0, 120, 50), (205, 20, 30)
 MAX_SUPPORTS = 5
 MAX_NAME_WIDTH, CAPTION_HEIGHT = 170, 28
-MARGIN, GUTTER, SECTION_GAP, MORE_WIDTH, WRONG_FRAME = 12, 10, 24, 32, 3
-TITLE_FONT, FONT, SMALL_FONT = (ImageFont.load_default(size) for size in (17, 13, 12))
-
-
-def _elide(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """Cuts the middle out of a text that is too wide: `alphabet/character07` and `…08` differ at the end."""
-    if font.getlength(text) <= width:
-        return text
-    # A letter takes 2 pixels or more, so a name of hundreds of letters need not be tried at every length.
-    kept, shortened = min(len(text), int(width / 2)), text
-    while kept and font.getlength(shortened) > width:
-        kept -= 1
-        shortened = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
-    return shortened
-
-
-def _thumbnail(image: np.ndarray, cell: int) -> Image.Image:
-    """Fits uint8 [h, w, 1 or 3] into a square of `cell` pixels, keeping its proportions."""
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB")
-    scale = cell / max(picture.size)
-    size = tuple(max(1, round(side * scale)) for side in picture.size)
-    # Nearest shows the pixels the learner saw, but would drop strokes where a picture has to shrink.
-    return picture.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS)
+SECTION_GAP, MORE_WIDTH, WRONG_FRAME = 24, 32, 3
 
 
 def _check(kind: str, images: np.ndarray, labels: np.ndarray, n_way: int) -> None:
@@ -96,7 +86,7 @@ def episode_sheet(
     # A caption needs some width even below a tiny picture.
     column = max(cell, 48)
     pitch = column + GUTTER
-    captions = [_elide(name, SMALL_FONT, pitch - 4) for name in names]
+    captions = [elide(name, SMALL_FONT, pitch - 4) for name in names]
 
     def section_width(count: int, limit: int) -> int:
         return pitch * min(count, limit) - GUTTER + (GUTTER + MORE_WIDTH) * (count > limit)
@@ -117,14 +107,14 @@ def episode_sheet(
 
     def paste(image: np.ndarray, x: int, y: int, color: tuple[int, int, int], frame: int) -> None:
         # The frame lies outside the picture, so it hides none of it.
-        framed = ImageOps.expand(_thumbnail(image, cell), border=frame, fill=color)
+        framed = ImageOps.expand(thumbnail(image, cell), border=frame, fill=color)
         sheet.paste(framed, (x + (column - framed.width) // 2, y + (cell - framed.height) // 2))
 
     for k in range(n_way):
         y = first_row + k * row_height + GUTTER
         middle = y + cell // 2
         draw.line((MARGIN, y - GUTTER, size[0] - MARGIN, y - GUTTER), FAINT)
-        draw.text((MARGIN, middle), _elide(names[k], FONT, MAX_NAME_WIDTH), INK, FONT, anchor="ls")
+        draw.text((MARGIN, middle), elide(names[k], FONT, MAX_NAME_WIDTH), INK, FONT, anchor="ls")
         draw.text((MARGIN, middle + 6), tallies[k], INK, SMALL_FONT, anchor="la")
         if shots[k] > MAX_SUPPORTS:
             more = f"+{shots[k] - MAX_SUPPORTS}"

@@ -1,0 +1,62 @@
+"""Lists the sources of images, or looks at one: python -m ml_lstm.data [--dataset=NAME --data_dir=DIR]"""
+
+import sys
+import time
+
+from absl import logging
+from PIL import Image
+
+from ml_lstm import command, flags, runs
+from ml_lstm.data import SOURCES, SPLITS
+from ml_lstm.data.check import Setting, problems
+from ml_lstm.plots.contact_sheet import contact_sheet
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """What `data` takes."""
+    flags.define_data_flags()
+    flags.flags.DEFINE_string("contact_sheet", None, "PNG to draw some pictures of each split to.")
+
+
+def main() -> None:
+    """Lists the sources; or says what one holds, checks it and draws some of it."""
+    if not FLAGS["dataset"].present:
+        _list()
+        return
+    values = {name: flags.value(name) for name in runs.DATA_FLAGS}
+    start = time.monotonic()
+    data = runs.load_data(values, FLAGS.data_dir, FLAGS.cache_dir, strict=FLAGS.strict)
+    print(f"{values['dataset']}, loaded in {time.monotonic() - start:.1f} s:")
+    for split, pool in data.pools.items():
+        counts = " to ".join(f"{count:,}" for count in sorted({pool.counts.min(), pool.counts.max()}))
+        views = f" ({len(pool.counts):,} in {pool.num_views} views each)" if pool.views is not None else ""
+        shape = "x".join(map(str, pool.image_shape))
+        print(
+            f"  {split:5} {pool.num_classes:>6,} classes{views}, {len(pool.images):>7,} images, {counts} a class, "
+            f"{shape}, {pool.images.nbytes / 1e6:,.0f} MB"
+        )
+    found = list(problems(data.pools, {split: Setting(*data.setting(split)) for split in SPLITS}))
+    for problem in found:
+        print(f"Problem: {problem}")
+    if not found:
+        print("No picture is in two splits, and every class is large enough for the setting.")
+    if FLAGS.contact_sheet:
+        Image.fromarray(contact_sheet(data.pools)).save(FLAGS.contact_sheet, format="PNG")
+        print(f"Some pictures of each split: {FLAGS.contact_sheet}")
+    if found:
+        sys.exit(1)
+
+
+def _list():
+    width = max(map(len, SOURCES))
+    for name, source in sorted(SOURCES.items()):
+        print(f"{name:{width}}  {source.description}")
+    print("\nLook at one: python -m ml_lstm.data --dataset=NAME [--data_dir=DIR --contact_sheet=FILE.png]")
+
+
+if __name__ == "__main__":
+    define_flags()
+    logging.set_verbosity(logging.WARNING)
+    command.run(main)

@@ -1,0 +1,62 @@
+"""What is said of a data set before anyone trains on it."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from ml_lstm.data.pools import ClassPool
+
+
+class Setting(NamedTuple):
+    """The episodes of a split."""
+
+    n_way: int
+    k_shot: int
+    n_query: int
+
+
+def problems(pools: Mapping[str, ClassPool], settings: Mapping[str, Setting]) -> Iterator[str]:
+    """What would spoil training or its result, a sentence each: pictures in two splits, classes that are too small.
+
+    Args:
+        pools: by split.
+        settings: of each.
+    """
+    yield from _too_small(pools, settings)
+    yield from _in_two_splits(pools)
+
+
+def _too_small(pools, settings):
+    for split, pool in pools.items():
+        setting = settings[split]
+        if pool.num_classes < setting.n_way:
+            yield f"{split} has {pool.num_classes} classes, too few for {setting.n_way}-way episodes."
+        needed = setting.k_shot + setting.n_query
+        small = [name for name, count in zip(pool.names, pool.counts, strict=True) if count < needed]
+        if small:
+            yield (
+                f"{split} has {len(small)} class(es) of fewer than the {setting.k_shot} support + {setting.n_query} "
+                f"query pictures of an episode: {_some(small)}."
+            )
+
+
+def _in_two_splits(pools):
+    seen: dict[bytes, tuple[str, str]] = {}
+    shared: dict[tuple[str, str], list[str]] = {}
+    for split, pool in pools.items():
+        for name, start, count in zip(pool.names, pool.offsets, pool.counts, strict=True):
+            for image in pool.images[start : start + count]:
+                if pool.views is not None:  # the first one stands for all
+                    image = image.reshape(-1, image.shape[-1])[pool.views[0]]
+                digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+                first_split, first_name = seen.setdefault(digest, (split, name))
+                if first_split != split:
+                    shared.setdefault((first_split, split), []).append(f"{first_name!r} and {name!r}")
+    for (first, second), pairs in shared.items():
+        where = _some(list(dict.fromkeys(pairs)))
+        yield f"{len(pairs)} picture(s) of {second} are in {first} too, pixel by pixel: in {where}."
+
+
+def _some(names, most=5):
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more

@@ -1,0 +1,29 @@
+"""What sheets of pictures share."""
+
+import numpy as np
+from PIL import Image, ImageFont
+
+BACKGROUND, INK, FAINT = (255, 255, 255), (40, 40, 40), (200, 200, 200)
+MARGIN, GUTTER = 12, 10
+TITLE_FONT, FONT, SMALL_FONT = (ImageFont.load_default(size) for size in (17, 13, 12))
+
+
+def elide(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+    """Cuts the middle out of a text that is too wide: `alphabet/character07` and `…08` differ at the end."""
+    if font.getlength(text) <= width:
+        return text
+    # A letter takes 2 pixels or more, so a name of hundreds of letters need not be tried at every length.
+    kept, shortened = min(len(text), int(width / 2)), text
+    while kept and font.getlength(shortened) > width:
+        kept -= 1
+        shortened = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+    return shortened
+
+
+def thumbnail(image: np.ndarray, cell: int) -> Image.Image:
+    """Fits uint8 [h, w, 1 or 3] into a square of `cell` pixels, keeping its proportions."""
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB")
+    scale = cell / max(picture.size)
+    size = tuple(max(1, round(side * scale)) for side in picture.size)
+    # Nearest shows the pixels the learner saw, but would drop strokes where a picture has to shrink.
+    return picture.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS)
