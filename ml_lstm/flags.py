@@ -92,7 +92,8 @@ def define_data_flags():
         "augment",
         "none",
         sorted(AUGMENTATIONS),
-        "What is done to meta-training images; affine: small turns, stretches, shears and shifts.",
+        "What is done to meta-training images; affine: small turns, stretches, shears and shifts, for drawings; photo: "
+        "cuts, mirror images and other colours.",
     )
     define_location_flags()
 
