@@ -52,7 +52,7 @@ def random_affine(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def random_photo(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Cuts, mirrors and colours every picture its own way, as another photograph of the same thing would be.
 
-    A part of 50 to 100 % of the area, of a shape that is stretched by up to 4/3 either way as far as it fits, is brought to
+    A part of 50 to 100 % of the area, stretched by up to 4/3 either way as far as it fits, is brought to
     the whole size (after Szegedy et al., Going Deeper with Convolutions, 2015, who cut out down to 8 %); half of the
     pictures are mirrored; brightness, contrast and saturation change by up to 40 %. Grey pictures have no saturation.
 
