@@ -14,7 +14,7 @@ from absl import flags, logging
 from ml_lstm import command, runs
 from ml_lstm.errors import UserError
 from ml_lstm.evaluation import Accuracy
-from ml_lstm.flags import define_location_flags
+from ml_lstm.flags import define_location_flags, locations
 from ml_lstm_client import RestClient, ServingError
 
 FLAGS = flags.FLAGS
@@ -44,7 +44,7 @@ def main() -> None:
         raise UserError(
             f"{run.path} was not evaluated on its own problem: python -m ml_lstm.evaluate --run_dir={run.path}"
         )
-    data = runs.load_data(setting, FLAGS.data_dir, FLAGS.cache_dir, test_episodes=FLAGS.episodes)
+    data = runs.load_data(setting, **locations(), test_episodes=FLAGS.episodes)
     started = time.monotonic()
     with RestClient(FLAGS.url, FLAGS.model) as client:
         try:

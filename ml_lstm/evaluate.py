@@ -50,7 +50,7 @@ def main() -> None:
             f"--n_way={setting['n_way']} is more than the {method.most_classes} classes that {run.path} "
             "was trained for: lower it, or train with more, or with --shared_head."
         )
-    data = runs.load_data(setting, FLAGS.data_dir, FLAGS.cache_dir, strict=FLAGS.strict, test_episodes=FLAGS.episodes)
+    data = runs.load_data(setting, **flags.locations(), test_episodes=FLAGS.episodes)
     channels = run.images()["image_shape"][-1]
     if data.image_shape[-1] != channels:
         turned = "in grey" if channels == 1 else "in three equal channels"

@@ -106,6 +106,11 @@ def define_location_flags():
         "TensorFlow Datasets directory; unset: its default, with download. "
         "For --dataset=folder, the directory with class folders, or with train, val and test.",
     )
+    flags.DEFINE_string(
+        "manual_dir",
+        None,
+        "For --dataset=mini_imagenet not yet in --data_dir: directory of ImageNet's training archive or class folders.",
+    )
     flags.DEFINE_boolean("strict", False, "Stop at pictures that cannot be read, rather than go on without them.")
     flags.DEFINE_string("cache_dir", None, "Where decoded images are kept; unset: ~/.cache/ml_lstm.")
 
@@ -305,6 +310,11 @@ def define_training_flags():
         "Stop after so many meta-validations without a better one; 0: never.",
         lower_bound=0,
     )
+
+
+def locations() -> dict[str, Any]:
+    """What `define_location_flags` defined."""
+    return {name: FLAGS[name].value for name in ("data_dir", "manual_dir", "cache_dir", "strict")}
 
 
 def value(name: str) -> Any:

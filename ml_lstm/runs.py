@@ -124,9 +124,9 @@ class RunDirectory:
         return CheckpointStore(self.path / "checkpoints", **objects)
 
 
-def load_data(flags: dict[str, Any], data_dir: str | None, cache_dir: str | None, **other) -> data.FewShotData:
-    """The data that `flags` describe; see `ml_lstm.data.load`."""
-    return data.load(**{name: flags[name] for name in DATA_FLAGS}, data_dir=data_dir, cache_dir=cache_dir, **other)
+def load_data(flags: dict[str, Any], **other) -> data.FewShotData:
+    """The data that `flags` describe; `other` arguments as for `ml_lstm.data.load`."""
+    return data.load(**{name: flags[name] for name in DATA_FLAGS}, **other)
 
 
 def build_method(flags: dict[str, Any], images: dict[str, Any]) -> methods.FewShotClassifier:

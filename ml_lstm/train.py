@@ -18,9 +18,7 @@ def main() -> None:
     known = run.exists(values)
     data = runs.load_data(
         values,
-        FLAGS.data_dir,
-        FLAGS.cache_dir,
-        strict=FLAGS.strict,
+        **flags.locations(),
         seed=values["seed"],
         validation_episodes=values["validation_episodes"],
         batch_size=values["batch_size"],

@@ -27,7 +27,7 @@ def main() -> None:
         return
     values = {name: flags.value(name) for name in runs.DATA_FLAGS}
     start = time.monotonic()
-    data = runs.load_data(values, FLAGS.data_dir, FLAGS.cache_dir, strict=FLAGS.strict)
+    data = runs.load_data(values, **flags.locations())
     print(f"{values['dataset']}, loaded in {time.monotonic() - start:.1f} s:")
     for split, pool in data.pools.items():
         counts = " to ".join(f"{count:,}" for count in sorted({pool.counts.min(), pool.counts.max()}))

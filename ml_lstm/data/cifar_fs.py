@@ -8,6 +8,8 @@ import itertools
 from ml_lstm.data import labelled, splits
 from ml_lstm.data.pools import ClassPool
 
+TOTALS = {"train": 50_000, "test": 10_000}
+
 
 def load(data_dir: str | None, image_size: int = 32, cache_dir: str | None = None) -> dict[str, ClassPool]:
     """Loads the 100 classes of CIFAR-100, 600 images each, its training and test images together.
@@ -25,7 +27,7 @@ def load(data_dir: str | None, image_size: int = 32, cache_dir: str | None = Non
         ValueError: if `image_size` is not positive.
     """
     split = splits.published("cifar_fs")
-    names = tuple(sorted(itertools.chain(*split.values())))
-    source = labelled.Source("cifar100", "CIFAR-100", names, {"train": 50_000, "test": 10_000}, channels=3)
+    names = sorted(itertools.chain(*split.values()))
+    source = labelled.Source("cifar100", "CIFAR-100", dict.fromkeys(TOTALS, names), TOTALS, channels=3)
     parts = labelled.load(source, data_dir, image_size, cache_dir)
     return {part: ClassPool.from_classes(labelled.joined(parts, classes)) for part, classes in split.items()}

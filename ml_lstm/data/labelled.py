@@ -1,6 +1,6 @@
 """Data sets of TensorFlow Datasets that have one picture and one label an example, brought into memory."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,14 +22,14 @@ class Source(NamedTuple):
     Attributes:
         builder: its name in TFDS.
         title: its name in messages.
-        classes: their names, each of which has images in each part.
-        totals: images in each part, by name (`"train"`, `"test"`).
+        classes: the names of those in each part (`"train"`, `"test"`).
+        totals: images in each part.
         channels: of an image.
     """
 
     builder: str
     title: str
-    classes: tuple[str, ...]
+    classes: Mapping[str, Sequence[str]]
     totals: Mapping[str, int]
     channels: int
 
@@ -73,7 +73,7 @@ def load(
     def fits(arrays):
         return all(
             arrays[part].shape == (total, image_size, image_size, source.channels)
-            and arrays[_counts(part)].shape == (len(source.classes),)
+            and arrays[_counts(part)].shape == (len(source.classes[part]),)
             and arrays[_counts(part)].sum() == total
             for part, total in source.totals.items()
         )
@@ -83,10 +83,8 @@ def load(
     if arrays is None:
         arrays = _decode(source, directory, image_size, crop)
         cache.save(path, arrays, source.title)
-    return {
-        part: dict(zip(source.classes, np.split(arrays[part], np.cumsum(arrays[_counts(part)])[:-1]), strict=True))
-        for part in source.totals
-    }
+    by_class = {part: np.split(arrays[part], np.cumsum(arrays[_counts(part)])[:-1]) for part in source.totals}
+    return {part: dict(zip(source.classes[part], images, strict=True)) for part, images in by_class.items()}
 
 
 def joined(parts: dict[str, Classes], names: Iterable[str]) -> Classes:
@@ -109,10 +107,11 @@ def _decode(source, directory: Path, image_size, crop) -> cache.Arrays:
     try:
         builder = tfds.builder_from_directory(directory)
         names = builder.info.features["label"].names
-        if sorted(names or ()) != sorted(source.classes):
-            raise ValueError(f"label.labels.txt does not hold the names of the {len(source.classes)} classes")
+        expected = set().union(*source.classes.values())
+        if set(names or ()) != expected:
+            raise ValueError(f"label.labels.txt does not hold the names of the {len(expected)} classes")
         for part, total in source.totals.items():
-            images = {name: [] for name in source.classes}
+            images = {name: [] for name in source.classes[part]}
             examples = builder.as_dataset(part, batch_size=None if crop else _BATCH, read_config=read_config)
             for example in examples.as_numpy_iterator():
                 taken = crop.function(example)[np.newaxis] if crop else example["image"]

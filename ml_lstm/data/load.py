@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ml_lstm.data import cifar_fs, cub, folder, glyphs, mnist, omniglot
+from ml_lstm.data import cifar_fs, cub, folder, glyphs, mini_imagenet, mnist, omniglot
 from ml_lstm.data.batches import BatchSampler
 from ml_lstm.data.episodes import EpisodeSampler
 from ml_lstm.data.errors import DataError
@@ -35,6 +35,10 @@ def _cifar_fs(*, data_dir, cache_dir, image_size, **_) -> dict[str, ClassPool]:
     return cifar_fs.load(data_dir, image_size, cache_dir)
 
 
+def _mini_imagenet(*, data_dir, cache_dir, image_size, manual_dir, **_) -> dict[str, ClassPool]:
+    return mini_imagenet.load(data_dir, image_size, cache_dir, manual_dir)
+
+
 def _cub(*, data_dir, cache_dir, image_size, cub_bounding_box, **_) -> dict[str, ClassPool]:
     return cub.load(data_dir, image_size, cache_dir, cub_bounding_box)
 
@@ -56,6 +60,7 @@ SOURCES = {
     "cub": Source(_cub, "CUB-200-2011, birds, 100/50/50 species, about 60 photographs each (Chen et al. 2019)"),
     "folder": Source(_folder, "your pictures: DIR/<class>/*, or DIR/train|val|test/<class>/*"),
     "glyphs": Source(_glyphs, "characters drawn by the program: no file, no network; the default"),
+    "mini_imagenet": Source(_mini_imagenet, "mini-ImageNet, 64/16/20 classes of ImageNet, 600 photographs each, 84x84"),
     "mnist": Source(_mnist, "MNIST; 500/100 classes by shuffled pixels to train on, the ten digits to test on"),
     "omniglot": Source(_omniglot, "Omniglot, 1028/172/423 characters, 20 drawings each (Vinyals et al. 2016)"),
 }
@@ -200,6 +205,7 @@ def load(
     split_fractions: Sequence[float] = folder.SPLIT_FRACTIONS,
     split_seed: int = 0,
     strict: bool = False,
+    manual_dir: str | None = None,
     seed: int = 0,
     validation_episodes: int = 100,
     test_episodes: int = 600,
@@ -224,6 +230,7 @@ def load(
         split_fractions: see `ml_lstm.data.folder`.
         split_seed: see `ml_lstm.data.folder`.
         strict: see `ml_lstm.data.folder`.
+        manual_dir: see `ml_lstm.data.mini_imagenet`.
         seed: of the meta-training episodes.
         validation_episodes: length of the validation set.
         test_episodes: length of the test set.
@@ -247,6 +254,7 @@ def load(
         split_fractions=split_fractions,
         split_seed=split_seed,
         strict=strict,
+        manual_dir=manual_dir,
     )
     return FewShotData(
         pools,

@@ -9,39 +9,48 @@ from absl import logging
 from ml_lstm.data.errors import DataError
 
 
+def root(data_dir: str | None) -> Path:
+    """The TFDS directory that is meant: None for TFDS's own, `$TFDS_DATA_DIR` or `~/tensorflow_datasets`."""
+    return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def newest(name: str, data_dir: str | None) -> Path | None:
+    """The newest `<name>/<version>/` in a TFDS directory that TFDS finished writing; None if there is none."""
+    prepared = [info.parent for info in root(data_dir).glob(f"{name}/*/dataset_info.json")]
+    versions = [path for path in prepared if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
+    return max(versions, key=lambda path: [int(number) for number in path.name.split(".")], default=None)
+
+
 def find(name: str, title: str, data_dir: str | None) -> Path:
-    """The newest `<name>/<version>/` that TFDS finished writing, downloaded if the user named no place.
+    """The newest `<name>/<version>/`, downloaded if the user named no place.
 
     Args:
         name: of the TFDS builder.
         title: of the data set, for messages.
-        data_dir: TFDS directory. None: TFDS's own default, `$TFDS_DATA_DIR` or `~/tensorflow_datasets`, and a
-            download to there where it has no such data set.
+        data_dir: TFDS directory. None: see `root`, and a download to there where it has no such data set.
 
     Raises:
         DataError: if it is not there, or cannot be downloaded.
     """
-    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
-    prepared = [info.parent for info in root.glob(f"{name}/*/dataset_info.json")]
-    versions = [path for path in prepared if re.fullmatch(r"\d+\.\d+\.\d+", path.name)]
-    if versions:
-        return max(versions, key=lambda path: [int(number) for number in path.name.split(".")])
+    found, place = newest(name, data_dir), root(data_dir)
+    if found:
+        return found
     if data_dir is not None:
         raise DataError(
-            f"No prepared {title} in {str(root)!r} (no {name}/<version>/dataset_info.json there); correct "
-            f"--data_dir, or write it there by `tfds build {name} --data_dir={root}`."
+            f"No prepared {title} in {str(place)!r} (no {name}/<version>/dataset_info.json there); correct "
+            f"--data_dir, or write it there by `tfds build {name} --data_dir={place}`."
         )
     # Imported only here and where images are decoded: a cached load needs no TFDS, whose import takes seconds.
     import tensorflow_datasets as tfds
 
     # Ten retries with growing pauses, which TFDS does not let us shorten: say so before the silence.
-    logging.warning("Downloading %s to %s; without a network that takes minutes to fail.", title, root)
+    logging.warning("Downloading %s to %s; without a network that takes minutes to fail.", title, place)
     try:
-        builder = tfds.builder(name, data_dir=root)
+        builder = tfds.builder(name, data_dir=place)
         builder.download_and_prepare()
     except Exception as error:  # TFDS passes on whatever requests, urllib3, zipfile and the file system raise.
         raise DataError(
-            f"{title} is not in {str(root)!r} and could not be downloaded ({one_line(error)}); connect to "
+            f"{title} is not in {str(place)!r} and could not be downloaded ({one_line(error)}); connect to "
             f"the network, or name a directory that holds {name}/<version>/ by --data_dir."
         ) from error
     return Path(builder.data_dir)
@@ -49,10 +58,10 @@ def find(name: str, title: str, data_dir: str | None) -> Path:
 
 def broken(directory: Path, title: str, reason: str) -> DataError:
     """What is raised for a directory `<name>/<version>/` that cannot be read, or holds something else."""
-    name, root = directory.parent.name, directory.parents[1]
+    name, place = directory.parent.name, directory.parents[1]
     return DataError(
         f"{title} in {str(directory)!r} is damaged or incomplete ({reason}); delete that directory and write it "
-        f"again by `tfds build {name} --data_dir={root}`, or name another by --data_dir."
+        f"again by `tfds build {name} --data_dir={place}`, or name another by --data_dir."
     )
 
 

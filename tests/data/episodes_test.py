@@ -95,7 +95,7 @@ def test_a_setting_that_the_classes_cannot_fill_is_refused_in_words():
 
 
 def test_an_unknown_source_is_refused_with_the_known_ones():
-    with pytest.raises(DataError, match=r"'omniglott'.*cub, folder, glyphs, mnist, omniglot"):
+    with pytest.raises(DataError, match=r"'omniglott'.*cub, folder, glyphs, mini_imagenet, mnist, omniglot"):
         load("omniglott", 5, 1)
 
 

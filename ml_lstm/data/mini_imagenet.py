@@ -1,0 +1,173 @@
+"""mini-ImageNet (Vinyals et al. 2016), the classes and pictures of Ravi & Larochelle (2017), from a user's ImageNet."""
+
+import csv
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from ml_lstm.data import labelled, prepared, splits
+from ml_lstm.data.errors import DataError
+from ml_lstm.data.pools import ClassPool
+
+NAME, VERSION, TITLE = "mini_imagenet", "1.0.0", "mini-ImageNet"
+SIDE = 84
+PER_CLASS = 600
+PARTS = ("train", "val", "test")
+ARCHIVE = "ILSVRC2012_img_train.tar"
+LISTS = "https://raw.githubusercontent.com/twitter-research/meta-learning-lstm/master/data/miniImagenet/{}.csv"
+
+Wanted = dict[str, list[str]]
+"""Names of pictures by class, as a list of Ravi & Larochelle has them."""
+
+
+def load(
+    data_dir: str | None, image_size: int = SIDE, cache_dir: str | None = None, manual_dir: str | None = None
+) -> dict[str, ClassPool]:
+    """Loads 100 classes of ImageNet, 600 pictures each, cut to their middle square and brought to 84x84.
+
+    The first call makes a TensorFlow Datasets builder write them to `data_dir`, out of ImageNet 2012.
+
+    Args:
+        data_dir: TFDS directory; None: see `prepared.root`.
+        image_size: S, pixels a side.
+        cache_dir: where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        manual_dir: directory of the training archive of ImageNet, ILSVRC2012_img_train.tar, or of its class folders
+            `n01532829/*`; and of the lists train.csv, val.csv and test.csv, downloaded if they are not there. None:
+            TFDS's own, `downloads/manual` in its directory.
+
+    Returns:
+        The pools `"train"`, `"val"` and `"test"`, 64, 16 and 20 classes, images uint8 [N, S, S, 3].
+
+    Raises:
+        DataError: if ImageNet, a class or a picture is missing, or a list is not the published one.
+        ValueError: if `image_size` is not positive.
+    """
+    if not prepared.newest(NAME, data_dir):
+        _build(data_dir, manual_dir)
+    split = splits.published(NAME)
+    totals = {part: PER_CLASS * len(names) for part, names in split.items()}
+    source = labelled.Source(NAME, TITLE, split, totals, channels=3)
+    parts = labelled.load(source, data_dir, image_size, cache_dir)
+    return {part: ClassPool.from_classes(parts[part]) for part in PARTS}
+
+
+def _build(data_dir, manual_dir):
+    root = prepared.root(data_dir)
+    manual = Path(manual_dir).expanduser() if manual_dir else root / "downloads" / "manual"
+    if not ((manual / ARCHIVE).is_file() or any((manual / name).is_dir() for name in splits.published(NAME)["train"])):
+        raise DataError(
+            f"No prepared {TITLE} in {str(root)!r}, and no ImageNet in {str(manual)!r} to make it of: put {ARCHIVE} "
+            "(image-net.org), or its class folders n01532829/* and so on, in a directory, and name it by --manual_dir."
+        )
+    import tensorflow_datasets as tfds
+
+    from ml_lstm.data.mini_imagenet_builder import MiniImagenet
+
+    try:
+        MiniImagenet(data_dir=root).download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=manual)
+        )
+    except Exception as error:  # TFDS wraps what the builder raises, and passes on what its own parts do
+        cause = error
+        while cause and not isinstance(cause, DataError):
+            cause = cause.__cause__ or cause.__context__
+        raise cause or DataError(f"{TITLE} could not be made of {manual} ({prepared.one_line(error)}).") from error
+
+
+def read_list(path: Path, part: str) -> Wanted:
+    """The pictures of a split, from its list: a heading, then `picture,class` lines.
+
+    Raises:
+        DataError: if it is no such list, or not that of 600 pictures of each published class.
+    """
+    wanted: Wanted = {}
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            for picture, name in list(csv.reader(file))[1:]:
+                wanted.setdefault(name, []).append(picture)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as a list of pictures, picture,class a line ({error}).") from None
+    published = splits.published(NAME)[part]
+    for name in sorted({*published, *wanted}):
+        found = len(set(wanted.get(name, ())))
+        expected = PER_CLASS if name in published else 0
+        if found != expected:
+            raise DataError(f"{path} names {found} pictures of class {name}, not the {expected} of the published list.")
+    return wanted
+
+
+def pictures(manual_dir: Path, wanted: Wanted) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Class, name and pixels, uint8 [84, 84, 3], of each picture of a list.
+
+    Args:
+        manual_dir: of ImageNet's training archive, or its class folders.
+        wanted: which. `n0153282900000005.jpg` is the fifth picture of class n01532829 by the number in its name, as
+            the published lists count; `n01532829_31.JPEG` is that file.
+
+    Raises:
+        DataError: if a class or a picture is not there, or cannot be read.
+    """
+    archive = manual_dir / ARCHIVE
+    classes = _in_archive(archive, wanted) if archive.is_file() else _in_folders(manual_dir, wanted)
+    left = dict(wanted)
+    for name, where, files in classes:
+        for picture, (file_name, file) in _chosen(name, left.pop(name), where, files):
+            yield name, picture, _square(f"{where}/{file_name}", file)
+    for name in left:
+        place = archive if archive.is_file() else manual_dir
+        raise DataError(f"Class {name} is not in {place}: is ImageNet all there?")
+
+
+def _in_folders(root: Path, wanted: Wanted):
+    for name in wanted:
+        if (root / name).is_dir():
+            files = {path.name: path for path in (root / name).iterdir() if path.is_file()}
+            yield name, root / name, files
+
+
+def _in_archive(archive: Path, wanted: Wanted):
+    """An archive of archives, one a class."""
+    try:
+        with tarfile.open(archive, "r:") as outer:
+            for member in outer:
+                name = Path(member.name).stem
+                if name not in wanted:
+                    continue
+                with tarfile.open(fileobj=outer.extractfile(member), mode="r:") as inner:
+                    files = {Path(entry.name).name: (inner, entry) for entry in inner if entry.isfile()}
+                    yield name, f"{archive}/{member.name}", files
+    except tarfile.TarError as error:
+        raise DataError(f"{archive} is damaged or cut short ({error}): fetch it again.") from None
+
+
+def _chosen(name, names: Iterable[str], where, files):
+    """The listed pictures, each with the name and the bytes of its file."""
+    numbered = sorted((int(match[1]), file) for file in files if (match := re.search(r"_(\d+)\.\w+$", file)))
+    for picture in names:
+        rank = re.fullmatch(rf"{name}(\d+)\.\w+", picture)
+        if rank and not 1 <= int(rank[1]) <= len(numbered):
+            raise DataError(f"{where} has {len(numbered)} pictures; the list wants {picture}, number {int(rank[1])}.")
+        file = numbered[int(rank[1]) - 1][1] if rank else picture
+        if file not in files:
+            raise DataError(f"{where} has no picture {file}, which the list wants.")
+        yield picture, (file, files[file])
+
+
+def _square(where: str, file: Path | tuple) -> np.ndarray:
+    try:
+        with Image.open(file if isinstance(file, Path) else _extracted(*file)) as picture:
+            side = min(picture.size)
+            left, top = ((length - side) // 2 for length in picture.size)
+            middle = picture.convert("RGB").crop((left, top, left + side, top + side))
+            return np.asarray(middle.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+    except Exception as error:  # whatever Pillow's decoders meet
+        raise DataError(f"{where} cannot be read as a picture ({error}): fetch ImageNet again.") from None
+
+
+def _extracted(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> BinaryIO:
+    return archive.extractfile(entry)
