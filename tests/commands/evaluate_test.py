@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 _KEYS = {
     *("accuracy", "confidence_interval_95", "episodes", "n_way", "k_shot", "n_query", "dataset", "split"),
@@ -28,9 +29,21 @@ def _fallen_back(commands, run, trained):
     return newest, _evaluate(commands, run)
 
 
+def _coloured(commands, run, trained, pictures):
+    """A run trained on grey images, evaluated on colour photographs of three classes."""
+    shutil.copytree(trained, run)
+    for split in ("train", "val", "test"):
+        for number, colour in enumerate([(250, 20, 20), (20, 250, 20), (20, 20, 250)]):
+            directory = pictures / split / f"{split} {number}"
+            directory.mkdir(parents=True)
+            for index in range(3):
+                Image.new("RGB", (30, 20 + index), colour).save(directory / f"{index}.png")
+    return _evaluate(commands, run, "--dataset=folder", f"--data_dir={pictures}", "--n_way=3")
+
+
 @pytest.fixture(scope="module")
 def evaluations(commands, trained, tmp_path_factory):
-    """`(run, how each evaluation ended)`: twice the same, fewer classes, transductive, a damaged checkpoint."""
+    """`(run, how each evaluation ended)`: twice the same, fewer classes, transductive, damaged, other data."""
     directory = tmp_path_factory.mktemp("evaluated")
     run, again = (shutil.copytree(trained, directory / name) for name in ("run", "again"))
     futures = {
@@ -38,6 +51,9 @@ def evaluations(commands, trained, tmp_path_factory):
         "again": commands.background(_evaluate, commands, again),
         "three": commands.background(_evaluate, commands, run, "--n_way=3", "--split=val"),
         "transductive": commands.background(_evaluate, commands, run, "--transductive_batch_norm"),
+        "coloured": commands.background(
+            _coloured, commands, directory / "coloured", trained, tmp_path_factory.mktemp("pictures")
+        ),
         "fallen back": commands.background(_fallen_back, commands, directory / "damaged", trained),
     }
     return directory, {name: future.result() for name, future in futures.items()}
@@ -96,3 +112,11 @@ def test_damaged_best_checkpoint_is_said_and_the_one_before_used(evaluations):
     (line,) = finished.own_lines
     assert f"episode-{newest} is damaged" in line
     assert _result(evaluations, "damaged", _PLAIN)["train_episodes"] == newest - 1
+
+
+def test_a_run_trained_on_grey_images_is_tested_on_coloured_ones_and_it_is_said(evaluations):
+    finished = evaluations[1]["coloured"]
+    assert finished.status == 0, finished.stderr
+    assert "trained on images of 1 channel(s): folder is shown in grey" in finished.stdout
+    result = _result(evaluations, "coloured", "evaluate-folder-test-3way-1shot.json")
+    assert (result["dataset"], result["flags"]["dataset"]) == ("folder", "glyphs")
