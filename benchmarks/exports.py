@@ -16,6 +16,7 @@ from absl.testing import flagsaver
 
 from benchmarks.timing import seconds
 from ml_lstm import command, devices, methods, runs, serving
+from ml_lstm.data import SOURCES
 from ml_lstm.flags import define_data_flags, define_device_flags, define_method_flags, define_training_flags, run_flags
 
 FLAGS = flags.FLAGS
@@ -74,12 +75,12 @@ def measure(
     }
 
 
-def measure_config(path: str, channels: int, repeats: int) -> dict[str, Any]:
-    """`measure` for a file of flags, in the setting that it names, on images of so many channels."""
+def measure_config(path: str, repeats: int) -> dict[str, Any]:
+    """`measure` for a file of flags, in the setting that it names."""
     with flagsaver.flagsaver():
         FLAGS(["", f"--flagfile={path}"])
         settings = run_flags()
-    shape = (settings["image_size"], settings["image_size"], channels)
+    shape = (settings["image_size"], settings["image_size"], SOURCES[settings["dataset"]].channels)
     # Normalisation is as for any other images; the classes are the meta-train classes of Omniglot.
     images = {"image_shape": shape, "image_mean": [0.9], "image_std": [0.3], "train_classes": 4112}
     method = runs.build_method(settings, images)
@@ -100,12 +101,12 @@ def main() -> None:
     results = {}
     for path in FLAGS.configs:
         name = Path(path).stem
-        result = results[name] = measure_config(path, FLAGS.channels, FLAGS.repeats)
+        result = results[name] = measure_config(path, FLAGS.repeats)
         milliseconds = [1e3 * result[f"{what}_seconds"] for what in ("adapt", "predict_one", "predict_all")]
         kilobytes = [result[f"{what}_bytes"] / 1e3 for what in ("export", "adaptation")]
         print(_ROW.format(name, *milliseconds, *kilobytes, result["numbers"], result["most_classes"] or "any"))
     if FLAGS.json:
-        names = ("channels", "repeats", "intra_op_threads", "inter_op_threads")
+        names = ("repeats", "intra_op_threads", "inter_op_threads")
         about = {"tensorflow": tf.__version__, "device": devices.describe(), "commit": runs.commit()}
         about |= {name: FLAGS[name].value for name in names}
         runs.write_json(Path(FLAGS.json), about | {"configurations": results})
@@ -113,7 +114,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_list("configs", None, "Files of flags, configs/*.flags.")
-    flags.DEFINE_integer("channels", 1, "Of the images: 1 or 3.", lower_bound=1)
     flags.DEFINE_integer("repeats", 50, "Calls to time.", lower_bound=1)
     flags.DEFINE_string("json", None, "File to write the results to.")
     flags.mark_flag_as_required("configs")

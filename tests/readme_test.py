@@ -14,6 +14,7 @@ BUILD = """
 import sys
 from absl import flags as absl_flags
 from ml_lstm import flags, runs
+from ml_lstm.data import SOURCES
 flags.define_data_flags(); flags.define_method_flags(); flags.define_training_flags(); flags.define_device_flags()
 for path in sys.argv[1:]:
     absl_flags.FLAGS.unparse_flags()
@@ -21,8 +22,7 @@ for path in sys.argv[1:]:
         absl_flags.FLAGS[name].unparse()
     absl_flags.FLAGS(["test", f"--flagfile={path}", "--run_dir=unused"])
     values = flags.run_flags()
-    channels = 3 if values["dataset"] == "folder" else 1
-    shape = (values["image_size"], values["image_size"], channels)
+    shape = (values["image_size"], values["image_size"], SOURCES[values["dataset"]].channels)
     images = {"image_shape": shape, "image_mean": 0.0, "image_std": 1.0, "train_classes": 10}
     method = runs.build_method(values, images)
     learner = getattr(method, "learner", method)

@@ -48,21 +48,27 @@ class Source(NamedTuple):
 
     Attributes:
         load: takes what `load` below takes on sources, by name.
+        channels: of its images.
         description: what it is, in a line.
     """
 
     load: Callable[..., dict[str, ClassPool]]
+    channels: int
     description: str
 
 
 SOURCES = {
-    "cifar_fs": Source(_cifar_fs, "CIFAR-100, 64/16/20 classes of 600 colour images of 32x32 (Bertinetto et al. 2019)"),
-    "cub": Source(_cub, "CUB-200-2011, birds, 100/50/50 species, about 60 photographs each (Chen et al. 2019)"),
-    "folder": Source(_folder, "your pictures: DIR/<class>/*, or DIR/train|val|test/<class>/*"),
-    "glyphs": Source(_glyphs, "characters drawn by the program: no file, no network; the default"),
-    "mini_imagenet": Source(_mini_imagenet, "mini-ImageNet, 64/16/20 classes of ImageNet, 600 photographs each, 84x84"),
-    "mnist": Source(_mnist, "MNIST; 500/100 classes by shuffled pixels to train on, the ten digits to test on"),
-    "omniglot": Source(_omniglot, "Omniglot, 1028/172/423 characters, 20 drawings each (Vinyals et al. 2016)"),
+    "cifar_fs": Source(
+        _cifar_fs, 3, "CIFAR-100, 64/16/20 classes of 600 colour images of 32x32 (Bertinetto et al. 2019)"
+    ),
+    "cub": Source(_cub, 3, "CUB-200-2011, birds, 100/50/50 species, about 60 photographs each (Chen et al. 2019)"),
+    "folder": Source(_folder, 3, "your pictures: DIR/<class>/*, or DIR/train|val|test/<class>/*"),
+    "glyphs": Source(_glyphs, 1, "characters drawn by the program: no file, no network; the default"),
+    "mini_imagenet": Source(
+        _mini_imagenet, 3, "mini-ImageNet, 64/16/20 classes of ImageNet, 600 photographs each, 84x84"
+    ),
+    "mnist": Source(_mnist, 1, "MNIST; 500/100 classes by shuffled pixels to train on, the ten digits to test on"),
+    "omniglot": Source(_omniglot, 1, "Omniglot, 1028/172/423 characters, 20 drawings each (Vinyals et al. 2016)"),
 }
 
 
