@@ -111,6 +111,13 @@ def define_location_flags():
         None,
         "For --dataset=mini_imagenet not yet in --data_dir: directory of ImageNet's training archive or class folders.",
     )
+    flags.DEFINE_float(
+        "max_pool_memory",
+        2048,
+        "MiB that the pictures of --dataset=folder may take in memory; more are written to --cache_dir once, resized, "
+        "and read from there.",
+        lower_bound=0,
+    )
     flags.DEFINE_boolean("strict", False, "Stop at pictures that cannot be read, rather than go on without them.")
     flags.DEFINE_string("cache_dir", None, "Where decoded images are kept; unset: ~/.cache/ml_lstm.")
 
@@ -314,7 +321,7 @@ def define_training_flags():
 
 def locations() -> dict[str, Any]:
     """What `define_location_flags` defined."""
-    return {name: FLAGS[name].value for name in ("data_dir", "manual_dir", "cache_dir", "strict")}
+    return {name: FLAGS[name].value for name in ("data_dir", "manual_dir", "cache_dir", "max_pool_memory", "strict")}
 
 
 def value(name: str) -> Any:

@@ -12,7 +12,7 @@ class BatchSampler(Sampler):
     """Draws pictures of a `ClassPool` with replacement, each as likely as any other.
 
     Args:
-        pool: the classes; their images stay in memory as uint8.
+        pool: the classes.
         batch_size: pictures in a batch.
         seed: with a batch's index, what decides it.
         augment: one of `AUGMENTATIONS`, what is done to the images.

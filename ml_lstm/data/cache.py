@@ -16,23 +16,30 @@ from ml_lstm.data.prepared import one_line
 Arrays = dict[str, np.ndarray]
 
 
+def place(cache_dir: str | None) -> Path:
+    """Where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`."""
+    return Path(cache_dir or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "ml_lstm")).expanduser()
+
+
+def digest(identity: object) -> str:
+    """Sixteen characters that change with anything in `identity`, which JSON can hold."""
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+
+
 def file(directory: Path, image_size: int, cache_dir: str | None, made_by: object) -> Path:
     """A file name that changes with all that the decoded images depend on.
 
     Args:
         directory: `<name>/<version>/`, of which all files count.
         image_size: of the images.
-        cache_dir: where the file is to be; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        cache_dir: where the file is to be, see `place`.
         made_by: what else decides them, as JSON can hold it: the decoder's settings, and a number that counts up
             whenever the same files would give other arrays.
     """
-    if cache_dir is None:
-        cache_dir = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "ml_lstm")
     sources = [(path.name, path.stat()) for path in sorted(directory.iterdir())]
     identity = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in sources]
-    digest = hashlib.sha256(json.dumps([made_by, identity]).encode()).hexdigest()[:16]
-    name = directory.parent.name
-    return Path(cache_dir).expanduser() / f"{name}-{directory.name}-{image_size}px-{digest}.npz"
+    name = f"{directory.parent.name}-{directory.name}-{image_size}px-{digest([made_by, identity])}.npz"
+    return place(cache_dir) / name
 
 
 def load(path: Path, names: tuple[str, ...], title: str, fits: Callable[[Arrays], bool]) -> Arrays | None:

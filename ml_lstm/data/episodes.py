@@ -12,7 +12,7 @@ class EpisodeSampler(Sampler):
     """Draws N-way K-shot episodes from a `ClassPool`.
 
     Args:
-        pool: the classes; their images stay in memory as uint8.
+        pool: the classes.
         n_way: classes an episode.
         k_shot: support images a class.
         n_query: query images a class.

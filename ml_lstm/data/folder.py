@@ -1,7 +1,8 @@
 """Pictures in folders: a user's own, `DIR/<class>/*`, or split by hand, `DIR/train|val|test/<class>/*`."""
 
+import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,8 +10,12 @@ import numpy as np
 from absl import logging
 from PIL import Image, ImageOps
 
+from ml_lstm.data import cache, stored
 from ml_lstm.data.errors import DataError
 from ml_lstm.data.pools import ClassPool
+
+_AT_ONCE = 256
+_STORE_FORMAT = 1  # counts up whenever the same files would give other images
 
 SPLITS = ("train", "val", "test")
 FORMATS = ("JPEG", "PNG", "BMP", "GIF")
@@ -24,6 +29,8 @@ def load(
     split_fractions: Sequence[float] = SPLIT_FRACTIONS,
     split_seed: int = 0,
     strict: bool = False,
+    max_bytes: int = 2**31,
+    cache_dir: str | None = None,
 ) -> dict[str, ClassPool]:
     """Loads every picture, as RGB, in the order of the names.
 
@@ -37,6 +44,9 @@ def load(
         split_fractions: shares of the classes for training, validation and test where DIR has no such folders.
         split_seed: decides which classes those are; they depend on nothing else but the names.
         strict: whether a file that cannot be read is an error.
+        max_bytes: what resized pictures may take in memory; where they would take more they are written to
+            `cache_dir` and read from there, see `ml_lstm.data.stored`.
+        cache_dir: see `cache.place`.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, images uint8 [N, S, S, 3].
@@ -60,14 +70,53 @@ def load(
         folders = _split(root, _class_folders(root), split_fractions, split_seed)
     _require_names_of_their_own(root, [folder for classes in folders.values() for folder in classes])
     files = {folder: _files(folder) for classes in folders.values() for folder in classes}
+    shape = (image_size, image_size, 3)
+    if sum(map(len, files.values())) * math.prod(shape) > max_bytes:
+        return _on_disk(root, folders, files, shape, strict, cache_dir)
     with ThreadPoolExecutor() as pool:
-        read = pool.map(lambda path: _read(path, image_size), [path for paths in files.values() for path in paths])
-        pictures = {folder: [next(read) for _ in paths] for folder, paths in files.items()}
+        pictures = {folder: list(_read_all(pool, paths, image_size)) for folder, paths in files.items()}
     _report(root, [found for of_class in pictures.values() for found in of_class if isinstance(found, str)], strict)
     return {
         split: ClassPool.from_classes({folder.name: _images(folder, pictures[folder]) for folder in classes})
         for split, classes in folders.items()
     }
+
+
+def _on_disk(root, folders, files, shape, strict, cache_dir) -> dict[str, ClassPool]:
+    """The pools, their images resized and written to the cache once, and read from there."""
+    identity = [
+        (str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else str(path)
+        for paths in files.values()
+        for path in paths
+    ]
+    layout = {split: [folder.name for folder in classes] for split, classes in folders.items()}
+    directory = cache.place(cache_dir) / f"folder-{shape[0]}px-{cache.digest([_STORE_FORMAT, layout, identity])}"
+    problems: list[str] = []
+
+    def examples(classes):
+        with ThreadPoolExecutor() as pool:
+            for label, folder in enumerate(classes):
+                for found in _read_all(pool, files[folder], shape[0]):
+                    if isinstance(found, str):
+                        problems.append(found)
+                    else:
+                        yield label, found
+
+    kept = stored.stored(directory, {split: examples(classes) for split, classes in folders.items()}, shape, problems)
+    _report(root, kept.notes, strict)
+    pools = {}
+    for split, classes in folders.items():
+        numbers = {folder.name: kept.numbers(split, label) for label, folder in enumerate(classes)}
+        for folder in classes:
+            _require_some(folder, numbers[folder.name])
+        pools[split] = ClassPool.from_numbers(kept.store, numbers)
+    return pools
+
+
+def _read_all(pool, paths, image_size) -> Iterator[np.ndarray | str]:
+    """Side by side, but no more at a time than fit in memory."""
+    for start in range(0, len(paths), _AT_ONCE):
+        yield from pool.map(lambda path: _read(path, image_size), paths[start : start + _AT_ONCE])
 
 
 def _class_folders(directory: Path) -> list[Path]:
@@ -149,6 +198,10 @@ def _report(root: Path, problems: list[str], strict: bool) -> None:
 
 def _images(folder: Path, pictures: list[np.ndarray | str]) -> np.ndarray:
     images = [picture for picture in pictures if not isinstance(picture, str)]
-    if not images:
-        raise DataError(f"{folder} has no picture that can be read; remove the folder, or fill it.")
+    _require_some(folder, images)
     return np.stack(images)
+
+
+def _require_some(folder: Path, images: Sequence) -> None:
+    if not len(images):
+        raise DataError(f"{folder} has no picture that can be read; remove the folder, or fill it.")

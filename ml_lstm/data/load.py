@@ -23,8 +23,12 @@ def _omniglot(*, data_dir, cache_dir, image_size, omniglot_protocol, **_) -> dic
     return omniglot.load(data_dir, image_size, omniglot_protocol, cache_dir)
 
 
-def _folder(*, data_dir, image_size, split_fractions, split_seed, strict, **_) -> dict[str, ClassPool]:
-    return folder.load(data_dir, image_size, split_fractions, split_seed, strict)
+def _folder(
+    *, data_dir, cache_dir, image_size, split_fractions, split_seed, strict, max_pool_memory, **_
+) -> dict[str, ClassPool]:
+    return folder.load(
+        data_dir, image_size, split_fractions, split_seed, strict, int(max_pool_memory * 2**20), cache_dir
+    )
 
 
 def _mnist(*, data_dir, cache_dir, image_size, **_) -> dict[str, ClassPool]:
@@ -212,6 +216,7 @@ def load(
     split_seed: int = 0,
     strict: bool = False,
     manual_dir: str | None = None,
+    max_pool_memory: float = 2048,
     seed: int = 0,
     validation_episodes: int = 100,
     test_episodes: int = 600,
@@ -237,6 +242,7 @@ def load(
         split_seed: see `ml_lstm.data.folder`.
         strict: see `ml_lstm.data.folder`.
         manual_dir: see `ml_lstm.data.mini_imagenet`.
+        max_pool_memory: MiB that the images of a folder may take in memory; more are read from disk as needed.
         seed: of the meta-training episodes.
         validation_episodes: length of the validation set.
         test_episodes: length of the test set.
@@ -261,6 +267,7 @@ def load(
         split_seed=split_seed,
         strict=strict,
         manual_dir=manual_dir,
+        max_pool_memory=max_pool_memory,
     )
     return FewShotData(
         pools,

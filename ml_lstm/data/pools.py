@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ml_lstm.data.stored import ImageStore, StoredImages
+
 
 class ClassPool(NamedTuple):
     """The classes of one split and all their images.
@@ -13,7 +15,7 @@ class ClassPool(NamedTuple):
     Such pictures are made when an episode is sampled and take no memory.
 
     Attributes:
-        images: uint8 [N, H, W, C].
+        images: uint8 [N, H, W, C], an array or `stored.StoredImages`.
         offsets: int32 [K], where each class starts in `images`.
         counts: int32 [K], how many images each class has.
         names: K class names.
@@ -21,7 +23,7 @@ class ClassPool(NamedTuple):
             as they are.
     """
 
-    images: np.ndarray
+    images: np.ndarray | StoredImages
     offsets: np.ndarray
     counts: np.ndarray
     names: tuple[str, ...]
@@ -33,6 +35,13 @@ class ClassPool(NamedTuple):
         counts = np.array([len(images) for images in classes.values()], np.int32)
         offsets = np.cumsum(counts, dtype=np.int32) - counts
         return cls(np.concatenate(list(classes.values())), offsets, counts, tuple(classes), views)
+
+    @classmethod
+    def from_numbers(cls, store: ImageStore, classes: dict[str, np.ndarray]) -> "ClassPool":
+        """Images of a store: `{class name: int [n], their numbers}`, in the order of the dictionary."""
+        counts = np.array([len(numbers) for numbers in classes.values()], np.int32)
+        offsets = np.cumsum(counts, dtype=np.int32) - counts
+        return cls(StoredImages(store, np.concatenate(list(classes.values()))), offsets, counts, tuple(classes))
 
     @property
     def num_views(self) -> int:
@@ -64,13 +73,21 @@ class ClassPool(NamedTuple):
             raise ValueError(f"Images have 1 or 3 channels; asked to make {channels} of {self.image_shape[-1]}.")
         if channels == self.image_shape[-1]:
             return self
-        if channels == 3:
-            return self._replace(images=np.repeat(self.images, 3, axis=-1))
-        grey = np.empty((*self.images.shape[:-1], 1), np.uint8)
-        for start in range(0, len(grey), 1024):  # whole data sets as floats are large
-            part = slice(start, start + 1024)
-            grey[part, ..., 0] = np.rint(self.images[part] @ np.array([0.299, 0.587, 0.114], np.float32))
-        return self._replace(images=grey)
+        if isinstance(self.images, StoredImages):
+            return self._replace(
+                images=self.images.converted(lambda images: _with_channels(images, channels), channels)
+            )
+        return self._replace(images=_with_channels(self.images, channels))
+
+
+def _with_channels(images, channels):
+    if channels == 3:
+        return np.repeat(images, 3, axis=-1)
+    grey = np.empty((*images.shape[:-1], 1), np.uint8)
+    for start in range(0, len(grey), 1024):  # whole data sets as floats are large
+        part = slice(start, start + 1024)
+        grey[part, ..., 0] = np.rint(images[part] @ np.array([0.299, 0.587, 0.114], np.float32))
+    return grey
 
 
 def quarter_turns(size: int) -> np.ndarray:

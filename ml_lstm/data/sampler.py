@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from ml_lstm.data.augmentation import AUGMENTATIONS
 from ml_lstm.data.pools import ClassPool
+from ml_lstm.data.stored import StoredImages
 from ml_lstm.episode import Episode
 
 
@@ -11,7 +12,7 @@ class Sampler:
     """Draws from a `ClassPool`, inside the graph.
 
     Args:
-        pool: the classes; their images stay in memory as uint8.
+        pool: the classes.
         seed: with an item's index, what decides it.
         augment: one of `AUGMENTATIONS`, what is done to the images.
     """
@@ -33,7 +34,7 @@ class Sampler:
 
     def _pictures(self, chosen: tf.Tensor, views: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Images [N, n, H, W, C] number `chosen` [N, n], those of row k in the pool's view `views[k]`, augmented."""
-        images = tf.gather(self._images(), chosen)
+        images = self._read(chosen)
         if self.pool.views is not None:
             height, width, channels = self.pool.image_shape
             flat = tf.reshape(images, [tf.shape(images)[0], -1, height * width, channels])
@@ -43,6 +44,12 @@ class Sampler:
             flat = self._augment(tf.reshape(images, (-1, *self.pool.image_shape)), seed)
             images = tf.reshape(flat, tf.shape(images))
         return images
+
+    def _read(self, chosen):
+        if isinstance(self.pool.images, StoredImages):
+            images = tf.numpy_function(self.pool.images.__getitem__, [chosen], tf.uint8, stateful=False)
+            return tf.ensure_shape(images, [*chosen.shape, *self.pool.image_shape])
+        return tf.gather(self._images(), chosen)
 
     def _images(self) -> tf.Tensor:
         # Made once and captured by reference: as a constant of the graph it would be copied into each graph.
