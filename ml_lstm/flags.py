@@ -224,6 +224,13 @@ def define_method_flags():
         lower_bound=1,
     )
     _run_flag(
+        flags.DEFINE_float,
+        "attention_scale",
+        1.0,
+        "Factor on the cosines of Matching Networks before their softmax; the paper has 1, which leaves it soft.",
+    )
+    flags.register_validator("attention_scale", lambda value: 0 < value < math.inf, "must be positive and finite")
+    _run_flag(
         flags.DEFINE_integer,
         "label_characters",
         0,

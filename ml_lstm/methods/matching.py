@@ -19,21 +19,34 @@ class MatchingNetworks(EmbeddingBasedClassifier):
     r"""Classifies by attention to the support set.
 
     .. math:: P(y = c | x) = \sum_{i: y_i = c} a(x, x_i), \qquad
-        a(x, x_i) = \mathrm{softmax}_i(\cos(f(x), g(x_i)))
+        a(x, x_i) = \mathrm{softmax}_i(\beta \cos(f(x), g(x_i)))
 
     Args:
         learner: see `EmbeddingBasedClassifier`; f and g are both it.
         n_way: see `EmbeddingBasedClassifier`.
         full_context: whether f and g see the whole support set, see `FullContext`.
         read_steps: K of the queries' LSTM, with `full_context`.
+        attention_scale: :math:`\beta`, 1 in the paper. A cosine is at most 1, so that with 1 the attention stays soft and
+            so does what is learned.
         **settings: see `EmbeddingBasedClassifier`.
 
     Raises:
-        ValueError: for `read_steps` below 1, or a learner that does not fit.
+        ValueError: for `read_steps` below 1, an `attention_scale` that is not positive, or a learner that does not fit.
     """
 
-    def __init__(self, learner: keras.Model, n_way: int, full_context: bool = False, read_steps: int = 5, **settings):
+    def __init__(
+        self,
+        learner: keras.Model,
+        n_way: int,
+        full_context: bool = False,
+        read_steps: int = 5,
+        attention_scale: float = 1.0,
+        **settings,
+    ):
         super().__init__(learner, n_way, **settings)
+        if not attention_scale > 0:
+            raise ValueError(f"attention_scale must be positive, got {attention_scale}.")
+        self.attention_scale = attention_scale
         self.full_context = full_context
         self.read_steps = read_steps
         self.context = (
@@ -44,8 +57,9 @@ class MatchingNetworks(EmbeddingBasedClassifier):
     @classmethod
     def from_flags(cls, flags, image_shape, **arguments):
         """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
-        full = flags["method"] == "matching_fce"
-        return super().from_flags(flags, image_shape, full_context=full, read_steps=flags["read_steps"], **arguments)
+        own = {"full_context": flags["method"] == "matching_fce"}
+        own |= {name: flags[name] for name in ("read_steps", "attention_scale")}
+        return super().from_flags(flags, image_shape, **own, **arguments)
 
     def summarize(self, features, labels, n_classes):
         """The support set's embeddings [S, F], in context; see `EmbeddingBasedClassifier.summarize`."""
@@ -61,13 +75,14 @@ class MatchingNetworks(EmbeddingBasedClassifier):
         n_classes = self.n_way if training else tf.reduce_max(labels) + 1
         if self.context:
             features = self.context.of_queries(features, support)
-        attention = tf.nn.softmax(cosines(features, support))
+        attention = tf.nn.softmax(self.attention_scale * cosines(features, support))
         probabilities = tf.transpose(tf.math.unsorted_segment_sum(tf.transpose(attention), labels, n_classes))
         tiny = tf.constant(probabilities.dtype.as_numpy_dtype(1e-30))  # of a class without example
         return mask_logits(tf.math.log(probabilities + tiny), class_mask(labels, n_classes))
 
     def get_config(self):
-        return super().get_config() | {"full_context": self.full_context, "read_steps": self.read_steps}
+        names = ("full_context", "read_steps", "attention_scale")
+        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 class FullContext(keras.layers.Layer):

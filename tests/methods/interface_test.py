@@ -37,6 +37,7 @@ FLAGS = {
     "shared_head": False,
     "distance": "squared_euclidean",
     "read_steps": 2,
+    "attention_scale": 1.0,
     "controller_units": 6,
     "memory_rows": 7,
     "memory_width": 4,

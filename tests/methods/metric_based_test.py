@@ -52,11 +52,17 @@ def test_another_distance_is_refused():
         PrototypicalNetworks(pictures_are_features(), WAY, "manhattan")
 
 
-def test_matching_gives_a_class_the_attention_of_its_examples():
-    method = MatchingNetworks(pictures_are_features(), WAY, dtype="float64")
-    attention = softmax(np.array([[cosine(q, s) for s in S] for q in Q]))
+@pytest.mark.parametrize("scale", [1.0, 7.0])
+def test_matching_gives_a_class_the_attention_of_its_examples(scale):
+    method = MatchingNetworks(pictures_are_features(), WAY, attention_scale=scale, dtype="float64")
+    attention = softmax(scale * np.array([[cosine(q, s) for s in S] for q in Q]))
     expected = np.stack([attention[:, c == LABELS].sum(1) for c in range(WAY)], axis=1)
     np.testing.assert_allclose(np.exp(logits_of(method)), expected)
+
+
+def test_an_attention_scale_that_is_not_positive_is_refused():
+    with pytest.raises(ValueError, match="attention_scale must be positive, got 0"):
+        MatchingNetworks(pictures_are_features(), WAY, attention_scale=0)
 
 
 def lstm_step(weights, x, h, c):
