@@ -26,7 +26,7 @@ class MatchingNetworks(EmbeddingBasedClassifier):
         n_way: see `EmbeddingBasedClassifier`.
         full_context: whether f and g see the whole support set, see `FullContext`.
         read_steps: K of the queries' LSTM, with `full_context`.
-        attention_scale: :math:`\beta`, 1 in the paper. A cosine is at most 1, so that with 1 the attention stays soft and
+        attention_scale: :math:`\beta`, 1 in the paper; a cosine is at most 1, so with 1 the attention stays soft and
             so does what is learned.
         **settings: see `EmbeddingBasedClassifier`.
 
