@@ -48,9 +48,12 @@ def main() -> None:
     if method.most_classes is not None and setting["n_way"] > method.most_classes:
         raise UserError(
             f"--n_way={setting['n_way']} is more than the {method.most_classes} classes that {run.path} "
-            "was trained for: lower it, or train with more, or with --shared_head."
+            "was trained for: lower it, or train with more (--train_n_way), or in a way that sets no limit "
+            "(--shared_head for methods by gradients, --label_characters for mann)."
         )
     data = runs.load_data(setting, **flags.locations(), test_episodes=FLAGS.episodes)
+    if FLAGS["dataset"].value is None:
+        run.require_classes(data.class_digest())
     channels = run.images()["image_shape"][-1]
     if data.image_shape[-1] != channels:
         turned = "in grey" if channels == 1 else "in three equal channels"

@@ -245,7 +245,8 @@ def define_method_flags():
             not values["label_characters"]
             or mann.LETTERS ** values["label_characters"] >= max(values["n_way"], values["train_n_way"])
         ),
-        "--label_characters is too small to tell the classes apart",
+        f"strings are too short to tell the classes apart: {mann.LETTERS} to the power of --label_characters must be "
+        "at least --n_way and --train_n_way",
     )
     for name, default, help_text in (
         ("controller_units", 200, "Of the controller of --method=mann."),

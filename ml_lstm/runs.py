@@ -77,10 +77,32 @@ class RunDirectory:
             )
         return True
 
-    def create(self, flags: dict[str, Any], images: dict[str, Any]) -> None:
-        """Binds a new directory to `flags` and to the `images` that `build_method` needs."""
+    def create(self, flags: dict[str, Any], images: dict[str, Any], classes: str) -> None:
+        """Binds a new directory to `flags`, to the `images` that `build_method` needs, and to its classes.
+
+        Args:
+            flags: what decides the weights, by name.
+            images: see `images`.
+            classes: `FewShotData.class_digest` of its data.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self._flags_path, {"flags": flags, "images": images})
+        write_json(self._flags_path, {"flags": flags, "images": images, "classes": classes})
+
+    def require_classes(self, classes: str) -> None:
+        """Refuses data that would be split otherwise than those of the run: it may have trained on the test's classes.
+
+        Args:
+            classes: `FewShotData.class_digest` of data that the run's own flags describe.
+
+        Raises:
+            UserError: if they are others. An older run does not know its own.
+        """
+        known = self._read()["classes"]
+        if known not in (None, classes):
+            raise UserError(
+                f"The classes of the data are not those that {self.path} was begun with, so they are split otherwise: "
+                "restore the data, or start a new run (evaluate --dataset=NAME tests on other data)."
+            )
 
     def flags(self) -> dict[str, Any]:
         """The flags of the run.
@@ -109,7 +131,11 @@ class RunDirectory:
     def _read(self):
         try:
             contents = json.loads(self._flags_path.read_text())
-            return {"flags": _Flags(contents["flags"]), "images": dict(contents["images"])}
+            return {
+                "flags": _Flags(contents["flags"]),
+                "images": dict(contents["images"]),
+                "classes": contents.get("classes"),
+            }
         except FileNotFoundError:
             raise UserError(f"{self.path} is no run directory (no flags.json): check --run_dir.") from None
         except (ValueError, KeyError, TypeError):

@@ -29,7 +29,8 @@ def main() -> None:
         data.training_sampler(trains_on)
     if not known:
         images = {"image_shape": data.image_shape, "train_classes": data.train_classes}
-        run.create(values, images | data.image_statistics())
+        run.create(values, images | data.image_statistics(), data.class_digest())
+    run.require_classes(data.class_digest())
     method = runs.build_method(values, run.images())
     method.compile(optimizer=method.make_optimizer(_learning_rate(values), values["clip_norm"]))
     method.optimizer.build(method.trainable_variables)

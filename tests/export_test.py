@@ -45,7 +45,7 @@ def run_dir(tmp_path_factory):
     """A run that was saved before its first episode."""
     run = runs.RunDirectory(tmp_path_factory.mktemp("runs") / "run")
     images = {"image_shape": [16, 16, 1], "image_mean": [0.5], "image_std": [0.5]}
-    run.create(FLAGS, images)
+    run.create(FLAGS, images, "classes")
     run.backup(model=runs.build_method(FLAGS, images), progress=Progress()).save(0)
     return run.path
 
@@ -98,7 +98,7 @@ def test_inner_steps_are_refused_for_a_method_that_has_none(tmp_path):
     run = runs.RunDirectory(tmp_path / "run")
     flags = FLAGS | {"method": "pixel_nearest_neighbour"}
     images = {"image_shape": [16, 16, 1], "image_mean": [0.5], "image_std": [0.5]}
-    run.create(flags, images)
+    run.create(flags, images, "classes")
     run.backup(model=runs.build_method(flags, images), progress=Progress()).save(0)
     export = start_export(run.path, tmp_path / "m", "--inner_steps=2")
     _, errors = export.communicate(timeout=120)

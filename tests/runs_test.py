@@ -15,3 +15,16 @@ def test_a_run_older_than_a_flag_is_named_when_the_flag_is_asked_for(tmp_path):
     for known in (flags, flags | {"k_shot": 5}):
         with pytest.raises(UserError, match="no flag --train_k_shot: it was made by another version"):
             known["train_k_shot"]
+
+
+def test_a_run_is_bound_to_the_classes_of_its_data(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.create({"n_way": 5}, {}, "its classes")
+    run.require_classes("its classes")
+    with pytest.raises(UserError, match="split otherwise: restore the data"):
+        run.require_classes("other classes")
+
+
+def test_an_older_run_does_not_know_its_classes(tmp_path):
+    (tmp_path / "flags.json").write_text(json.dumps({"flags": {}, "images": {}}))
+    RunDirectory(tmp_path).require_classes("any classes")

@@ -9,6 +9,7 @@ from PIL import Image
 from ml_lstm import command, flags, runs
 from ml_lstm.data import SOURCES, SPLITS
 from ml_lstm.data.check import Setting, problems
+from ml_lstm.errors import UserError
 from ml_lstm.plots.contact_sheet import contact_sheet
 
 FLAGS = flags.FLAGS
@@ -23,6 +24,8 @@ def define_flags() -> None:
 def main() -> None:
     """Lists the sources; or says what one holds, checks it and draws some of it."""
     if not FLAGS["dataset"].present:
+        if FLAGS.contact_sheet:
+            raise UserError("--contact_sheet draws a data set: name it by --dataset.")
         _list()
         return
     values = {name: flags.value(name) for name in runs.DATA_FLAGS}

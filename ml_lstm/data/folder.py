@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from absl import logging
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ml_lstm.data import cache, stored
 from ml_lstm.data.errors import DataError
@@ -173,8 +173,9 @@ def _read(path: Path, image_size: int) -> np.ndarray | str:
             return np.asarray(rgb.resize((image_size, image_size), Image.Resampling.BILINEAR))
     # Pillow passes on whatever its decoders meet: OSError, SyntaxError, ValueError, struct.error, too many pixels.
     except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error).replace(str(path), "it").replace(repr(str(path)), "it")
-        return f"{path} ({reason})"
+        if isinstance(error, UnidentifiedImageError):
+            return f"{path} (no picture of these kinds)"
+        return f"{path} ({getattr(error, 'strerror', None) or error})"
 
 
 def _as_rgb(picture: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ml_lstm.data import cifar_fs, cub, folder, glyphs, mini_imagenet, mnist, omniglot
+from ml_lstm.data import cache, cifar_fs, cub, folder, glyphs, mini_imagenet, mnist, omniglot
 from ml_lstm.data.batches import BatchSampler
 from ml_lstm.data.episodes import EpisodeSampler
 from ml_lstm.data.errors import DataError
@@ -189,6 +189,10 @@ class FewShotData:
         """Turns coloured pictures to grey, or repeats grey ones in three channels; see `ClassPool.with_channels`."""
         self.pools = {split: pool.with_channels(channels) for split, pool in self.pools.items()}
         self._samplers = {}
+
+    def class_digest(self) -> str:
+        """Characters that change with the name of any class, or the split that it is in."""
+        return cache.digest([(split, pool.names) for split, pool in sorted(self.pools.items())])
 
     def image_statistics(self) -> dict[str, list[float]]:
         """`image_mean` and `image_std` of meta-training pixels in [0, 1], one a channel, for a method."""

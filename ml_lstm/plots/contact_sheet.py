@@ -24,7 +24,7 @@ def contact_sheet(pools: Mapping[str, ClassPool], classes: int = 6, pictures: in
         uint8 [H, W, 3].
     """
     pitch = cell + GUTTER
-    chosen = {split: _spread(pool.num_classes, classes) for split, pool in pools.items()}
+    chosen = {split: _classes(pool, classes) for split, pool in pools.items()}
     height = 2 * MARGIN + sum(TITLE_HEIGHT + pitch * len(rows) for rows in chosen.values())
     sheet = Image.new("RGB", (2 * MARGIN + NAME_WIDTH + pitch * pictures, height), BACKGROUND)
     draw, y = ImageDraw.Draw(sheet), MARGIN
@@ -33,8 +33,7 @@ def contact_sheet(pools: Mapping[str, ClassPool], classes: int = 6, pictures: in
         title = f"{split}: {pool.num_classes:,} classes, {len(pool.images):,} pictures of {shape}"
         draw.text((MARGIN, y + 4), title, INK, TITLE_FONT)
         y += TITLE_HEIGHT
-        for number in chosen[split]:
-            view, source = divmod(number, len(pool.counts))
+        for source, view in chosen[split]:
             name = " ".join(pool.names[source].split()) + (f", view {view}" if pool.views is not None else "")
             middle = (MARGIN, y + cell // 2)
             draw.text(middle, elide(name, SMALL_FONT, NAME_WIDTH - GUTTER), INK, SMALL_FONT, anchor="lm")
@@ -48,6 +47,13 @@ def contact_sheet(pools: Mapping[str, ClassPool], classes: int = 6, pictures: in
                 draw.rectangle((at[0] - 1, at[1] - 1, at[0] + small.width, at[1] + small.height), outline=FAINT)
             y += pitch
     return np.array(sheet)
+
+
+def _classes(pool, most):
+    """Index and view of at most `most` classes, from the first of each to the last."""
+    steps = np.linspace(0, 1, min(most, pool.num_classes))
+    sources, views = (((total - 1) * steps).round().astype(int) for total in (len(pool.counts), pool.num_views))
+    return list(dict.fromkeys(zip(sources.tolist(), views.tolist(), strict=True)))
 
 
 def _spread(total, most):

@@ -30,12 +30,13 @@ def decode(contents: tf.Tensor, channels: int, where: list) -> tf.Tensor:
     def jpeg():
         height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(contents, tf.int64))
         with _size_checked(height, width, where):
-            return tf.io.decode_jpeg(contents, channels)
+            # By way of RGB: the decoder makes no grey of CMYK.
+            return _with_channels(tf.io.decode_jpeg(contents, 3), channels)
 
     def png():
         width, height = _integer(header[16:20][::-1]), _integer(header[20:24][::-1])
         with _size_checked(height, width, where):
-            return tf.io.decode_png(contents, channels)
+            return _with_channels(_on_white(tf.io.decode_png(contents, 4)), channels)
 
     def bmp():
         # A negative height means rows from top to bottom.
@@ -95,12 +96,22 @@ def _size_checked(height, width, where):
     return tf.control_dependencies([require(small, *where, "has", height, "x", width, words)])
 
 
+def _on_white(picture):
+    """uint8 [H, W, 4], the last of them opacity, as RGB where nothing shows through."""
+    colour, opacity = tf.cast(picture[..., :3], tf.int32), tf.cast(picture[..., 3:], tf.int32)
+    return tf.cast((colour * opacity + 255 * (255 - opacity) + 127) // 255, tf.uint8)
+
+
 def _with_channels(picture, channels):
     """uint8 [H, W, 1, 3 or 4] as [H, W, channels]."""
     has = tf.shape(picture)[2]
     rgb = tf.cond(tf.equal(has, 1), lambda: tf.tile(picture[:, :, :1], [1, 1, 3]), lambda: picture[:, :, :3])
     rgb = tf.ensure_shape(rgb, [None, None, 3])
-    return rgb if channels == 3 else tf.image.rgb_to_grayscale(rgb)
+    if channels == 3:
+        return rgb
+    # Luma in whole numbers, so that grey stays what it is.
+    luma = tf.reduce_sum(tf.cast(rgb, tf.int32) * [299, 587, 114], axis=2, keepdims=True)
+    return tf.cast((luma + 500) // 1000, tf.uint8)
 
 
 def _first_gif_frame(contents):

@@ -10,7 +10,7 @@ import pytest
 from absl import logging
 from PIL import Image
 
-from ml_lstm.data import DataError, folder
+from ml_lstm.data import DataError, folder, load
 
 SIDE = 16
 
@@ -269,3 +269,13 @@ def test_images_do_not_depend_on_the_order_that_the_file_system_lists(pictures, 
     for first, second in itertools.zip_longest(folder.load(str(pictures), SIDE).values(), expected.values()):
         assert first.names == second.names
         np.testing.assert_array_equal(first.images, second.images)
+
+
+def test_a_class_more_that_moves_others_between_splits_is_noticed(classes):
+    settings = {"n_way": 2, "k_shot": 1, "n_query": 1, "data_dir": str(classes)}
+    before = load("folder", **settings).class_digest()
+    Image.new("L", (8, 8)).save(classes / "класс 0" / "one more.png")
+    assert load("folder", **settings).class_digest() == before
+    shutil.copytree(classes / "класс 0", classes / "one more")
+    assert load("folder", **settings).class_digest() != before
+    assert load("folder", **settings, split_seed=1).class_digest() != before

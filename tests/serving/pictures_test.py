@@ -89,6 +89,29 @@ def test_each_kind_is_decoded_as_pillow_does(decode, kind, image, channels):
     assert np.abs(actual.astype(int) - expected).max() <= 3  # JPEG leaves some freedom, and grey is rounded
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_cmyk_is_decoded_as_pillow_does(decode, channels):
+    file = io.BytesIO()
+    Image.fromarray(RGB).resize((64, 48)).convert("CMYK").save(file, "jpeg", quality=100, subsampling=0)
+    expected = Image.open(file).convert("RGB")
+    expected = np.asarray(expected if channels == 3 else expected.convert("L")).reshape(48, 64, channels)
+    actual = decode[channels](tf.constant(file.getvalue())).numpy()
+    assert np.abs(actual.astype(int) - expected).max() <= 6  # JPEG leaves some freedom
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_is_white(decode, mode):
+    picture = Image.fromarray(RGB).convert("RGBA")
+    opacity = np.tile(np.linspace(0, 255, 9).astype("uint8"), (6, 1))
+    picture.putalpha(Image.fromarray(opacity))
+    contents = file_bytes(np.asarray(picture.convert(mode)), "png")
+    white = Image.new("RGBA", picture.size, "white")
+    expected = np.asarray(Image.alpha_composite(white, picture.convert(mode).convert("RGBA")).convert("RGB"))
+    actual = decode[3](tf.constant(contents)).numpy()
+    assert np.abs(actual.astype(int) - expected).max() <= 1
+    assert (actual[:, 0] == 255).all()
+
+
 def test_of_an_animation_the_first_frame_is_taken(decode):
     frames = [Image.fromarray(np.full((6, 9), value, "uint8")) for value in (50, 100, 150)]
     file = io.BytesIO()
