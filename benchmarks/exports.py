@@ -1,7 +1,9 @@
 """What an export costs to serve: python -m benchmarks.exports --configs=configs/a.flags,configs/b.flags
 
-For each configuration, the times of its signatures `adapt` and `predict`, its size and the size of an adaptation.
-None of them depends on what the weights are, so nothing is trained.
+For each configuration, in its own setting (`--n_way`, `--k_shot`, `--n_query`): milliseconds of the signature `adapt`,
+of `predict` for one query and for all of an episode; kilobytes of the export, and of what `adapt` returns; how many
+numbers it holds; the most classes that a support set may have. None of them depends on what the weights are, so
+nothing is trained.
 """
 
 import statistics
