@@ -98,7 +98,8 @@ def _size_checked(height, width, where):
 
 def _on_white(picture):
     """uint8 [H, W, 4], the last of them opacity, as RGB where nothing shows through."""
-    colour, opacity = tf.cast(picture[..., :3], tf.int32), tf.cast(picture[..., 3:], tf.int32)
+    # In 16 bits, which the sum just fits in: a picture may be large.
+    colour, opacity = tf.cast(picture[..., :3], tf.uint16), tf.cast(picture[..., 3:], tf.uint16)
     return tf.cast((colour * opacity + 255 * (255 - opacity) + 127) // 255, tf.uint8)
 
 
@@ -109,9 +110,9 @@ def _with_channels(picture, channels):
     rgb = tf.ensure_shape(rgb, [None, None, 3])
     if channels == 3:
         return rgb
-    # Luma in whole numbers, so that grey stays what it is.
-    luma = tf.reduce_sum(tf.cast(rgb, tf.int32) * [299, 587, 114], axis=2, keepdims=True)
-    return tf.cast((luma + 500) // 1000, tf.uint8)
+    # Luma in whole numbers, so that grey stays what it is; in 16 bits, as above.
+    red, green, blue = (tf.cast(rgb[..., part : part + 1], tf.uint16) for part in range(3))
+    return tf.cast((77 * red + 150 * green + 29 * blue + 128) // 256, tf.uint8)
 
 
 def _first_gif_frame(contents):
