@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from ml_lstm.data.prepared import one_line
+
 CACHE_BYTES = 2**28
 """Of images that were read and stay in memory."""
 
@@ -133,7 +135,7 @@ def stored(
     shape: tuple[int, int, int],
     notes: list[str] | None = None,
 ) -> Stored:
-    """What a directory holds, written to it first if need be.
+    """What a directory holds, written to it first if need be: if it is new, half written or damaged.
 
     Args:
         directory: its name says all that the images depend on.
@@ -142,16 +144,32 @@ def stored(
         notes: kept with the images when all are written; they may grow meanwhile.
     """
     index = directory / "index.json"  # written last
-    if not index.exists():
-        shutil.rmtree(directory, ignore_errors=True)
-        logging.warning("More than --max_pool_memory: images are written to %s, once, and read from there.", directory)
-        labels = _write(directory, examples, shape)
-        temporary = index.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"labels": labels, "notes": notes or []}))
-        temporary.replace(index)
+    try:
+        if index.exists():
+            return _opened(directory, index)
+    # TFDS and array_record report a damaged directory by nearly any type.
+    except Exception as error:
+        logging.warning("Writing images anew: %s cannot be read (%s).", directory, one_line(error))
+    shutil.rmtree(directory, ignore_errors=True)
+    logging.warning("More than --max_pool_memory: images are written to %s, once, and read from there.", directory)
+    labels = _write(directory, examples, shape)
+    temporary = index.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"labels": labels, "notes": notes or [], "sizes": _sizes(directory)}))
+    temporary.replace(index)
+    return _opened(directory, index)
+
+
+def _opened(directory, index):
     known = json.loads(index.read_text())
     labels = {part: np.array(numbers, np.int32) for part, numbers in known["labels"].items()}
+    if _sizes(directory) != known["sizes"]:
+        raise ValueError("files are missing or cut short")
     return Stored(ImageStore(directory, tuple(labels), CACHE_BYTES), labels, known["notes"])
+
+
+def _sizes(directory):
+    """Of the files that hold images, in bytes; a shard that was cut short is otherwise noticed only when it is read."""
+    return {path.name: path.stat().st_size for path in sorted(directory.glob("*/*/*array_record*"))}
 
 
 def _write(directory, examples, shape):

@@ -110,6 +110,17 @@ def test_what_was_left_half_written_is_written_again(pictures, from_disk, monkey
     np.testing.assert_array_equal(from_disk()["test"].images[:], whole["test"].images)
 
 
+@pytest.mark.parametrize("damaged", ["index.json", "*array_record*"])
+@pytest.mark.parametrize("size", [0, 60])
+def test_what_is_damaged_is_written_again(damaged, size, pictures, from_disk, tmp_path, warnings):
+    from_disk()
+    path = next((tmp_path / "cache").rglob(damaged))
+    path.write_bytes(path.read_bytes()[:size])
+    whole = folder.load(str(pictures), SIDE)
+    np.testing.assert_array_equal(from_disk()["train"].images[:], whole["train"].images)
+    assert any("cannot be read" in warning and "anew" in warning for warning in warnings)
+
+
 def test_files_that_are_no_pictures_are_reported_each_time(from_disk, warnings):
     for _ in range(2):
         from_disk()
