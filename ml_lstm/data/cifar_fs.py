@@ -28,6 +28,6 @@ def load(data_dir: str | None, image_size: int = 32, cache_dir: str | None = Non
     """
     split = splits.published("cifar_fs")
     names = sorted(itertools.chain(*split.values()))
-    source = labelled.Source("cifar100", "CIFAR-100", dict.fromkeys(TOTALS, names), TOTALS, channels=3)
+    source = labelled.DataSet("cifar100", "CIFAR-100", dict.fromkeys(TOTALS, names), TOTALS, channels=3)
     parts = labelled.load(source, data_dir, image_size, cache_dir)
     return {part: ClassPool.from_classes(labelled.joined(parts, classes)) for part, classes in split.items()}

@@ -30,7 +30,7 @@ def load(
     """
     split = splits.published("cub")
     names = sorted(itertools.chain(*split.values()))
-    source = labelled.Source("caltech_birds2011", "CUB-200-2011", dict.fromkeys(TOTALS, names), TOTALS, channels=3)
+    source = labelled.DataSet("caltech_birds2011", "CUB-200-2011", dict.fromkeys(TOTALS, names), TOTALS, channels=3)
     crop = labelled.Crop("bounding box", _inside_box) if bounding_box else labelled.Crop("whole", _whole)
     parts = labelled.load(source, data_dir, image_size, cache_dir, crop)
     return {part: ClassPool.from_classes(labelled.joined(parts, classes)) for part, classes in split.items()}

@@ -16,7 +16,7 @@ _CACHE_FORMAT = 1  # counts up whenever the same source files would give other c
 _BATCH = 512
 
 
-class Source(NamedTuple):
+class DataSet(NamedTuple):
     """A data set, and what it must hold.
 
     Attributes:
@@ -47,7 +47,7 @@ class Crop(NamedTuple):
 
 
 def load(
-    source: Source, data_dir: str | None, image_size: int, cache_dir: str | None, crop: Crop | None = None
+    source: DataSet, data_dir: str | None, image_size: int, cache_dir: str | None, crop: Crop | None = None
 ) -> dict[str, Classes]:
     """Reads all of a data set, or what an earlier call kept of it.
 

@@ -51,7 +51,7 @@ def load(
         _build(data_dir, manual_dir)
     split = splits.published(NAME)
     totals = {part: PER_CLASS * len(names) for part, names in split.items()}
-    source = labelled.Source(NAME, TITLE, split, totals, channels=3)
+    source = labelled.DataSet(NAME, TITLE, split, totals, channels=3)
     parts = labelled.load(source, data_dir, image_size, cache_dir)
     return {part: ClassPool.from_classes(parts[part]) for part in PARTS}
 

@@ -31,7 +31,7 @@ def load(data_dir: str | None, image_size: int = 28, cache_dir: str | None = Non
         ValueError: if `image_size` is not positive.
     """
     totals = {"train": 60_000, "test": 10_000}
-    source = labelled.Source("mnist", "MNIST", dict.fromkeys(totals, "0123456789"), totals, channels=1)
+    source = labelled.DataSet("mnist", "MNIST", dict.fromkeys(totals, "0123456789"), totals, channels=1)
     parts = labelled.load(source, data_dir, image_size, cache_dir)
     generator = np.random.default_rng(0)
     shuffles = {
