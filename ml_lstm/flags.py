@@ -114,8 +114,8 @@ def define_location_flags():
     flags.DEFINE_float(
         "max_pool_memory",
         2048,
-        "MiB that the pictures of --dataset=folder may take in memory; more are written to --cache_dir once, resized, "
-        "and read from there.",
+        "MiB that a data set's pictures may take in memory; more are written to --cache_dir once, resized, and read "
+        "from there.",
         lower_bound=0,
     )
     flags.DEFINE_boolean("strict", False, "Stop at pictures that cannot be read, rather than go on without them.")

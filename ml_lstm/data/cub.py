@@ -11,7 +11,11 @@ TOTALS = {"train": 5_994, "test": 5_794}
 
 
 def load(
-    data_dir: str | None, image_size: int = 84, cache_dir: str | None = None, bounding_box: bool = False
+    data_dir: str | None,
+    image_size: int = 84,
+    cache_dir: str | None = None,
+    max_bytes: int = 2**31,
+    bounding_box: bool = False,
 ) -> dict[str, ClassPool]:
     """Loads 200 species of birds, 11,788 photographs, training and test images together.
 
@@ -19,6 +23,7 @@ def load(
         data_dir: TensorFlow Datasets directory that holds `caltech_birds2011/<version>/`; None: see `prepared.find`.
         image_size: S, pixels a side, whatever an image's proportions.
         cache_dir: where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        max_bytes: what they may take in memory; where they would take more, they are read from `cache_dir`.
         bounding_box: whether images are cut to the box around the bird.
 
     Returns:
@@ -32,7 +37,7 @@ def load(
     names = sorted(itertools.chain(*split.values()))
     source = labelled.DataSet("caltech_birds2011", "CUB-200-2011", dict.fromkeys(TOTALS, names), TOTALS, channels=3)
     crop = labelled.Crop("bounding box", _inside_box) if bounding_box else labelled.Crop("whole", _whole)
-    parts = labelled.load(source, data_dir, image_size, cache_dir, crop)
+    parts = labelled.load(source, data_dir, image_size, cache_dir, max_bytes, crop)
     return {part: ClassPool.from_classes(labelled.joined(parts, classes)) for part, classes in split.items()}
 
 

@@ -106,10 +106,10 @@ def _on_disk(root, folders, files, shape, strict, cache_dir) -> dict[str, ClassP
     _report(root, kept.notes, strict)
     pools = {}
     for split, classes in folders.items():
-        numbers = {folder.name: kept.numbers(split, label) for label, folder in enumerate(classes)}
+        images = {folder.name: kept.images(split, label) for label, folder in enumerate(classes)}
         for folder in classes:
-            _require_some(folder, numbers[folder.name])
-        pools[split] = ClassPool.from_numbers(kept.store, numbers)
+            _require_some(folder, images[folder.name])
+        pools[split] = ClassPool.from_classes(images)
     return pools
 
 

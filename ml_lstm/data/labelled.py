@@ -1,15 +1,17 @@
-"""Data sets of TensorFlow Datasets that have one picture and one label an example, brought into memory."""
+"""Data sets of TensorFlow Datasets that have one picture and one label an example."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ml_lstm.data import cache, prepared
+from ml_lstm.data import cache, prepared, stored
 from ml_lstm.data.resizing import area_resize
 
-Classes = dict[str, np.ndarray]
+Classes = dict[str, np.ndarray | stored.StoredImages]
 """Images uint8 [n, S, S, C] by class name."""
 
 _CACHE_FORMAT = 1  # counts up whenever the same source files would give other cached arrays
@@ -47,7 +49,12 @@ class Crop(NamedTuple):
 
 
 def load(
-    source: DataSet, data_dir: str | None, image_size: int, cache_dir: str | None, crop: Crop | None = None
+    source: DataSet,
+    data_dir: str | None,
+    image_size: int,
+    cache_dir: str | None,
+    max_bytes: int,
+    crop: Crop | None = None,
 ) -> dict[str, Classes]:
     """Reads all of a data set, or what an earlier call kept of it.
 
@@ -56,6 +63,8 @@ def load(
         data_dir: TFDS directory, see `prepared.find`.
         image_size: S, pixels a side; images are averaged over areas.
         cache_dir: where decoded images are kept, see `cache.file`.
+        max_bytes: what they may take in memory; where they would take more they are read from `cache_dir` as they are
+            needed, see `ml_lstm.data.stored`.
         crop: None for data sets whose images all have one size, and are taken whole.
 
     Returns:
@@ -69,10 +78,18 @@ def load(
         raise ValueError(f"image_size must be positive, not {image_size}.")
     directory = prepared.find(source.builder, source.title, data_dir)
     path = cache.file(directory, image_size, cache_dir, [_CACHE_FORMAT, crop.name if crop else None])
+    shape = (image_size, image_size, source.channels)
+    if sum(source.totals.values()) * math.prod(shape) > max_bytes:
+        examples = {part: _examples(source, directory, part, image_size, crop) for part in source.totals}
+        kept = stored.stored(path.with_suffix(""), examples, shape)
+        return {
+            part: {name: kept.images(part, label) for label, name in enumerate(source.classes[part])}
+            for part in source.totals
+        }
 
     def fits(arrays):
         return all(
-            arrays[part].shape == (total, image_size, image_size, source.channels)
+            arrays[part].shape == (total, *shape)
             and arrays[_counts(part)].shape == (len(source.classes[part]),)
             and arrays[_counts(part)].sum() == total
             for part, total in source.totals.items()
@@ -89,7 +106,7 @@ def load(
 
 def joined(parts: dict[str, Classes], names: Iterable[str]) -> Classes:
     """The classes of these names, with their images of all parts."""
-    return {name: np.concatenate([classes[name] for classes in parts.values()]) for name in names}
+    return {name: stored.concatenate([classes[name] for classes in parts.values()]) for name in names}
 
 
 def _counts(part):
@@ -99,30 +116,47 @@ def _counts(part):
 
 def _decode(source, directory: Path, image_size, crop) -> cache.Arrays:
     """All images of each part, class after class, and how many each class has."""
+    arrays = {}
+    for part in source.totals:
+        images = [[] for _ in source.classes[part]]
+        for label, image in _examples(source, directory, part, image_size, crop):
+            images[label].append(image)
+        arrays[part] = np.stack([image for found in images for image in found])
+        arrays[_counts(part)] = np.array([len(found) for found in images])
+    return arrays
+
+
+def _examples(source, directory: Path, part, image_size, crop) -> Iterator[tuple[int, np.ndarray]]:
+    """Which of the part's classes, and the image, of each example; an error if there is not what must be there."""
     import tensorflow_datasets as tfds  # takes seconds, and a cached load needs none
 
     # One shard after another: the order of images then does not depend on how many shards TFDS wrote.
     read_config = tfds.ReadConfig(interleave_cycle_length=1)
-    arrays = {}
-    try:
+    with _reported(source, directory):
         builder = tfds.builder_from_directory(directory)
         names = builder.info.features["label"].names
         expected = set().union(*source.classes.values())
         if set(names or ()) != expected:
             raise ValueError(f"label.labels.txt does not hold the names of the {len(expected)} classes")
-        for part, total in source.totals.items():
-            images = {name: [] for name in source.classes[part]}
-            examples = builder.as_dataset(part, batch_size=None if crop else _BATCH, read_config=read_config)
-            for example in examples.as_numpy_iterator():
-                taken = crop.function(example)[np.newaxis] if crop else example["image"]
-                for label, image in zip(np.atleast_1d(example["label"]), area_resize(taken, image_size), strict=True):
-                    images[names[label]].append(image)
-            counts = [len(found) for found in images.values()]
-            if sum(counts) != total or 0 in counts:
-                raise ValueError(f"{part} has {sum(counts)} images of {np.count_nonzero(counts)} classes, not {total}")
-            arrays[part] = np.stack([image for found in images.values() for image in found])
-            arrays[_counts(part)] = np.array(counts)
+        classes = {name: number for number, name in enumerate(source.classes[part])}
+        counts = np.zeros(len(classes), int)
+        examples = builder.as_dataset(part, batch_size=None if crop else _BATCH, read_config=read_config)
+        for example in examples.as_numpy_iterator():
+            taken = crop.function(example)[np.newaxis] if crop else example["image"]
+            for label, image in zip(np.atleast_1d(example["label"]), area_resize(taken, image_size), strict=True):
+                number = classes[names[label]]
+                counts[number] += 1
+                yield number, image
+        if counts.sum() != source.totals[part] or not counts.all():
+            raise ValueError(
+                f"{part} has {counts.sum()} images of {np.count_nonzero(counts)} classes, not {source.totals[part]}"
+            )
+
+
+@contextlib.contextmanager
+def _reported(source, directory):
+    try:
+        yield
     # TFDS reports a broken directory by nearly any type, see `omniglot`.
     except Exception as error:
         raise prepared.broken(directory, source.title, prepared.one_line(error)) from error
-    return arrays

@@ -24,27 +24,25 @@ def _omniglot(*, data_dir, cache_dir, image_size, omniglot_protocol, **_) -> dic
 
 
 def _folder(
-    *, data_dir, cache_dir, image_size, split_fractions, split_seed, strict, max_pool_memory, **_
+    *, data_dir, cache_dir, image_size, split_fractions, split_seed, strict, max_bytes, **_
 ) -> dict[str, ClassPool]:
-    return folder.load(
-        data_dir, image_size, split_fractions, split_seed, strict, int(max_pool_memory * 2**20), cache_dir
-    )
+    return folder.load(data_dir, image_size, split_fractions, split_seed, strict, max_bytes, cache_dir)
 
 
-def _mnist(*, data_dir, cache_dir, image_size, **_) -> dict[str, ClassPool]:
-    return mnist.load(data_dir, image_size, cache_dir)
+def _mnist(*, data_dir, cache_dir, image_size, max_bytes, **_) -> dict[str, ClassPool]:
+    return mnist.load(data_dir, image_size, cache_dir, max_bytes)
 
 
-def _cifar_fs(*, data_dir, cache_dir, image_size, **_) -> dict[str, ClassPool]:
-    return cifar_fs.load(data_dir, image_size, cache_dir)
+def _cifar_fs(*, data_dir, cache_dir, image_size, max_bytes, **_) -> dict[str, ClassPool]:
+    return cifar_fs.load(data_dir, image_size, cache_dir, max_bytes)
 
 
-def _mini_imagenet(*, data_dir, cache_dir, image_size, manual_dir, **_) -> dict[str, ClassPool]:
-    return mini_imagenet.load(data_dir, image_size, cache_dir, manual_dir)
+def _mini_imagenet(*, data_dir, cache_dir, image_size, max_bytes, manual_dir, **_) -> dict[str, ClassPool]:
+    return mini_imagenet.load(data_dir, image_size, cache_dir, max_bytes, manual_dir)
 
 
-def _cub(*, data_dir, cache_dir, image_size, cub_bounding_box, **_) -> dict[str, ClassPool]:
-    return cub.load(data_dir, image_size, cache_dir, cub_bounding_box)
+def _cub(*, data_dir, cache_dir, image_size, max_bytes, cub_bounding_box, **_) -> dict[str, ClassPool]:
+    return cub.load(data_dir, image_size, cache_dir, max_bytes, cub_bounding_box)
 
 
 class Source(NamedTuple):
@@ -246,7 +244,8 @@ def load(
         split_seed: see `ml_lstm.data.folder`.
         strict: see `ml_lstm.data.folder`.
         manual_dir: see `ml_lstm.data.mini_imagenet`.
-        max_pool_memory: MiB that the images of a folder may take in memory; more are read from disk as needed.
+        max_pool_memory: MiB that the images of a source may take in memory; more are read from disk as needed.
+            Those of `glyphs` and `omniglot` are always in memory.
         seed: of the meta-training episodes.
         validation_episodes: length of the validation set.
         test_episodes: length of the test set.
@@ -271,7 +270,7 @@ def load(
         split_seed=split_seed,
         strict=strict,
         manual_dir=manual_dir,
-        max_pool_memory=max_pool_memory,
+        max_bytes=int(max_pool_memory * 2**20),
     )
     return FewShotData(
         pools,

@@ -26,7 +26,11 @@ Wanted = dict[str, list[str]]
 
 
 def load(
-    data_dir: str | None, image_size: int = SIDE, cache_dir: str | None = None, manual_dir: str | None = None
+    data_dir: str | None,
+    image_size: int = SIDE,
+    cache_dir: str | None = None,
+    max_bytes: int = 2**31,
+    manual_dir: str | None = None,
 ) -> dict[str, ClassPool]:
     """Loads 100 classes of ImageNet, 600 pictures each, cut to their middle square and brought to 84x84.
 
@@ -36,6 +40,7 @@ def load(
         data_dir: TFDS directory; None: see `prepared.root`.
         image_size: S, pixels a side.
         cache_dir: where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        max_bytes: what they may take in memory; where they would take more, they are read from `cache_dir`.
         manual_dir: directory of the training archive of ImageNet, ILSVRC2012_img_train.tar, or of its class folders
             `n01532829/*`; and of the lists train.csv, val.csv and test.csv, downloaded if they are not there. None:
             TFDS's own, `downloads/manual` in its directory.
@@ -52,7 +57,7 @@ def load(
     split = splits.published(NAME)
     totals = {part: PER_CLASS * len(names) for part, names in split.items()}
     source = labelled.DataSet(NAME, TITLE, split, totals, channels=3)
-    parts = labelled.load(source, data_dir, image_size, cache_dir)
+    parts = labelled.load(source, data_dir, image_size, cache_dir, max_bytes)
     return {part: ClassPool.from_classes(parts[part]) for part in PARTS}
 
 

@@ -11,7 +11,9 @@ from ml_lstm.data.pools import ClassPool
 PERMUTATIONS = {"train": 50, "val": 10}
 
 
-def load(data_dir: str | None, image_size: int = 28, cache_dir: str | None = None) -> dict[str, ClassPool]:
+def load(
+    data_dir: str | None, image_size: int = 28, cache_dir: str | None = None, max_bytes: int = 2**31
+) -> dict[str, ClassPool]:
     """Loads the ten digits, white strokes (255) on black (0).
 
     Meta-training has them under 50 shuffles of the pixels, each a class of its own, and meta-validation under 10
@@ -22,6 +24,7 @@ def load(data_dir: str | None, image_size: int = 28, cache_dir: str | None = Non
         data_dir: TensorFlow Datasets directory that holds `mnist/<version>/`; None: see `prepared.find`.
         image_size: S, pixels a side; the originals have 28.
         cache_dir: where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        max_bytes: what they may take in memory; where they would take more, they are read from `cache_dir`.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`: 500, 100 and 10 classes, images uint8 [N, S, S, 1].
@@ -32,7 +35,7 @@ def load(data_dir: str | None, image_size: int = 28, cache_dir: str | None = Non
     """
     totals = {"train": 60_000, "test": 10_000}
     source = labelled.DataSet("mnist", "MNIST", dict.fromkeys(totals, "0123456789"), totals, channels=1)
-    parts = labelled.load(source, data_dir, image_size, cache_dir)
+    parts = labelled.load(source, data_dir, image_size, cache_dir, max_bytes)
     generator = np.random.default_rng(0)
     shuffles = {
         split: np.stack([generator.permutation(image_size**2) for _ in range(number)]).astype(np.int32)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ml_lstm.data.stored import ImageStore, StoredImages
+from ml_lstm.data.stored import StoredImages, concatenate
 
 
 class ClassPool(NamedTuple):
@@ -30,18 +30,13 @@ class ClassPool(NamedTuple):
     views: np.ndarray | None = None
 
     @classmethod
-    def from_classes(cls, classes: dict[str, np.ndarray], views: np.ndarray | None = None) -> "ClassPool":
+    def from_classes(
+        cls, classes: dict[str, np.ndarray | StoredImages], views: np.ndarray | None = None
+    ) -> "ClassPool":
         """Joins `{class name: uint8 [n, H, W, C]}`, in the order of the dictionary."""
         counts = np.array([len(images) for images in classes.values()], np.int32)
         offsets = np.cumsum(counts, dtype=np.int32) - counts
-        return cls(np.concatenate(list(classes.values())), offsets, counts, tuple(classes), views)
-
-    @classmethod
-    def from_numbers(cls, store: ImageStore, classes: dict[str, np.ndarray]) -> "ClassPool":
-        """Images of a store: `{class name: int [n], their numbers}`, in the order of the dictionary."""
-        counts = np.array([len(numbers) for numbers in classes.values()], np.int32)
-        offsets = np.cumsum(counts, dtype=np.int32) - counts
-        return cls(StoredImages(store, np.concatenate(list(classes.values()))), offsets, counts, tuple(classes))
+        return cls(concatenate(list(classes.values())), offsets, counts, tuple(classes), views)
 
     @property
     def num_views(self) -> int:

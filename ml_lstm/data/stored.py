@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from ml_lstm.data.errors import DataError
 from ml_lstm.data.prepared import one_line
 
 CACHE_BYTES = 2**28
@@ -106,6 +107,14 @@ class StoredImages:
         return StoredImages(self._store, self._numbers, convert, channels)
 
 
+def concatenate(images: Sequence[np.ndarray | StoredImages]) -> np.ndarray | StoredImages:
+    """`np.concatenate`, also of images of one store, as they were stored."""
+    first = images[0]
+    if isinstance(first, StoredImages):
+        return StoredImages(first._store, np.concatenate([each._numbers for each in images]))
+    return np.concatenate(images)
+
+
 class Stored(NamedTuple):
     """What a directory of images holds.
 
@@ -119,12 +128,12 @@ class Stored(NamedTuple):
     labels: dict[str, np.ndarray]
     notes: list[str]
 
-    def numbers(self, part: str, label: int) -> np.ndarray:
-        """Which images of the store have a label in a part."""
+    def images(self, part: str, label: int) -> StoredImages:
+        """Those of a part that have a label, in the order that they were given."""
         start = 0
         for name, labels in self.labels.items():
             if name == part:
-                return start + np.flatnonzero(labels == label)
+                return StoredImages(self.store, start + np.flatnonzero(labels == label))
             start += len(labels)
         raise KeyError(part)
 
@@ -142,6 +151,9 @@ def stored(
         examples: label and image, uint8 [H, W, C], by part; read once, if at all.
         shape: `(H, W, C)`.
         notes: kept with the images when all are written; they may grow meanwhile.
+
+    Raises:
+        DataError: if it cannot be written.
     """
     index = directory / "index.json"  # written last
     try:
@@ -152,10 +164,16 @@ def stored(
         logging.warning("Writing images anew: %s cannot be read (%s).", directory, one_line(error))
     shutil.rmtree(directory, ignore_errors=True)
     logging.warning("More than --max_pool_memory: images are written to %s, once, and read from there.", directory)
-    labels = _write(directory, examples, shape)
-    temporary = index.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"labels": labels, "notes": notes or [], "sizes": _sizes(directory)}))
-    temporary.replace(index)
+    try:
+        labels = _write(directory, examples, shape)
+        temporary = index.with_suffix(".tmp")
+        temporary.write_text(json.dumps({"labels": labels, "notes": notes or [], "sizes": _sizes(directory)}))
+        temporary.replace(index)
+    except OSError as error:
+        raise DataError(
+            f"Images cannot be written to {directory} ({one_line(error)}): name a place for them by --cache_dir, or "
+            "raise --max_pool_memory."
+        ) from error
     return _opened(directory, index)
 
 

@@ -81,7 +81,7 @@ def copied(folders, tmp_path):
 
 
 def load(manual_dir, tmp_path):
-    return mini_imagenet.load(str(tmp_path / "tfds"), 84, str(tmp_path / "cache"), str(manual_dir))
+    return mini_imagenet.load(str(tmp_path / "tfds"), 84, str(tmp_path / "cache"), manual_dir=str(manual_dir))
 
 
 @pytest.mark.parametrize("form", ["folders", "archive"])

@@ -8,6 +8,7 @@ from PIL import Image
 
 from ml_lstm.data import BatchSampler, DataError, EpisodeSampler, folder, load, stored
 from ml_lstm.data.check import Setting, problems
+from ml_lstm.data.pools import quarter_turns
 from ml_lstm.plots.contact_sheet import contact_sheet
 
 SIDE = 16
@@ -71,6 +72,23 @@ def test_episodes_and_batches_are_the_same_bit_for_bit(augment, pictures, from_d
             for tensor, other in zip(episode, again, strict=True):
                 np.testing.assert_array_equal(tensor, other)
                 assert tensor.shape == other.shape
+
+
+def test_views_of_them_are_the_same(pictures, from_disk):
+    in_memory, on_disk = (
+        EpisodeSampler(pools["train"]._replace(views=quarter_turns(SIDE)), 9, 1, 2).sample(tf.constant(3))
+        for pools in (folder.load(str(pictures), SIDE), from_disk())
+    )
+    for tensor, other in zip(in_memory, on_disk, strict=True):
+        np.testing.assert_array_equal(tensor, other)
+
+
+def test_a_place_that_cannot_be_written_to_is_named(pictures, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        DataError, match=r"cannot be written to .*file/folder-.*--cache_dir, or raise --max_pool_memory"
+    ):
+        folder.load(str(pictures), SIDE, max_bytes=0, cache_dir=str(tmp_path / "file"))
 
 
 def test_shapes_are_known_before_anything_is_read(from_disk):

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from ml_lstm.data import DataError, cifar_fs, cub, labelled, load, mnist, splits
+from ml_lstm.data import DataError, cifar_fs, cub, labelled, load, mnist, splits, stored
 
 _TFDS = Path(os.environ.get("ML_LSTM_DATA_DIR") or Path(__file__).parents[3] / "shared/data/tfds")
 
@@ -144,7 +144,7 @@ def few_birds(monkeypatch):
 @pytest.mark.usefixtures("few_birds")
 @pytest.mark.parametrize("boxed", [False, True])
 def test_birds_are_split_by_species_and_cut_to_their_box_if_asked_to(boxed, birds, tmp_path):
-    pools = cub.load(str(birds), 16, str(tmp_path), boxed)
+    pools = cub.load(str(birds), 16, str(tmp_path), bounding_box=boxed)
     assert {part: list(pool.names) for part, pool in pools.items()} == splits.published("cub")
     for pool in pools.values():
         np.testing.assert_array_equal(pool.counts, 3)
@@ -155,7 +155,7 @@ def test_birds_are_split_by_species_and_cut_to_their_box_if_asked_to(boxed, bird
 @pytest.mark.usefixtures("few_birds")
 def test_what_is_cut_has_a_cache_of_its_own(birds, tmp_path):
     for boxed in (False, True, False):
-        cub.load(str(birds), 16, str(tmp_path), boxed)
+        cub.load(str(birds), 16, str(tmp_path), bounding_box=boxed)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -164,9 +164,33 @@ def test_a_box_without_area_or_beyond_the_picture_leaves_some_pixels(box):
     assert min(cub._inside_box({"image": np.zeros((20, 30, 3)), "bbox": np.array(box)}).shape) >= 1
 
 
-def test_birds_that_are_too_few_are_reported_in_one_line(birds, tmp_path):
+@pytest.mark.usefixtures("few_birds")
+@pytest.mark.parametrize("boxed", [False, True])
+def test_birds_that_are_too_many_for_memory_are_the_same_from_disk(boxed, birds, tmp_path, monkeypatch):
+    in_memory = cub.load(str(birds), 16, str(tmp_path), bounding_box=boxed)
+    for _ in range(2):
+        on_disk = cub.load(str(birds), 16, str(tmp_path), max_bytes=1000, bounding_box=boxed)
+        for part, pool in in_memory.items():
+            assert isinstance(on_disk[part].images, stored.StoredImages)
+            assert on_disk[part].names == pool.names
+            np.testing.assert_array_equal(on_disk[part].counts, pool.counts)
+            np.testing.assert_array_equal(on_disk[part].images[:], pool.images)
+        monkeypatch.setattr(stored, "_write", None)  # the second time they are there
+
+
+@needs("cifar100")
+def test_the_flag_decides_what_is_read_from_disk(cache_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(stored, "stored", lambda directory, examples, shape: pytest.fail(f"on disk: {shape}"))
+    settings = {"n_way": 5, "k_shot": 1, "data_dir": str(_TFDS), "image_size": 32}
+    load("cifar_fs", **settings, cache_dir=cache_dir, max_pool_memory=176)  # 60,000 x 32 x 32 x 3 bytes
+    with pytest.raises(pytest.fail.Exception, match=r"on disk: \(32, 32, 3\)"):
+        load("cifar_fs", **settings, cache_dir=cache_dir, max_pool_memory=175)
+
+
+@pytest.mark.parametrize("max_bytes", [0, 2**31])
+def test_birds_that_are_too_few_are_reported_in_one_line(max_bytes, birds, tmp_path):
     with pytest.raises(DataError, match=r"CUB-200-2011 in .* \(train has 400 images of 200 classes, not 5994\)"):
-        cub.load(str(birds), 16, str(tmp_path))
+        cub.load(str(birds), 16, str(tmp_path), max_bytes)
 
 
 def test_a_data_set_that_is_not_there_names_the_command_that_makes_it(tmp_path):
