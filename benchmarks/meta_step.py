@@ -10,9 +10,7 @@ It is the floor of first-order meta-gradients, whatever `--second_order` says.
 """
 
 import math
-import resource
 import statistics
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
-from benchmarks.timing import seconds
+from benchmarks.timing import peak_resident_bytes, seconds
 from ml_lstm import command, devices, learners, methods, runs
 from ml_lstm.cells.preprocessing import NUM_FEATURES
 from ml_lstm.episode import Episode
@@ -106,6 +104,20 @@ def copy_bytes_per_second(repeats: int = 5) -> float:
     return 3 * 4 * 2**26 / min(durations)
 
 
+def build(setting: Setting, second_order: bool = False) -> methods.MetaLSTM:
+    """The method that a setting trains, ready for its `train_function`."""
+    method = methods.MetaLSTM(
+        learners.conv4(setting.image_shape, setting.n_way),
+        hidden_units=setting.hidden_units,
+        inner_steps=setting.inner_steps,
+        inner_batch_size=setting.inner_batch_size,
+        second_order=second_order,
+    )
+    method.compile(optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=0.25))
+    method.make_train_function()
+    return method
+
+
 def measure(setting: Setting, repeats: int, meta_batch_size: int = 1, second_order: bool = False) -> dict[str, Any]:
     """Times meta-training as Keras's `fit` runs it, then the rates that make the floor.
 
@@ -118,22 +130,14 @@ def measure(setting: Setting, repeats: int, meta_batch_size: int = 1, second_ord
     Returns:
         Seconds and counts of one episode, rates, and the process's memory (the host's, on an accelerator).
     """
-    start_memory = _peak_resident_bytes()
-    learner = learners.conv4(setting.image_shape, setting.n_way)
-    method = methods.MetaLSTM(
-        learner,
-        hidden_units=setting.hidden_units,
-        inner_steps=setting.inner_steps,
-        inner_batch_size=setting.inner_batch_size,
-        second_order=second_order,
-    )
-    method.compile(optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=0.25))
-    method.make_train_function()
-    batches = iter(tf.data.Dataset.from_tensors(_random_episodes(setting, meta_batch_size)).repeat())
+    start_memory = peak_resident_bytes()
+    method = build(setting, second_order)
+    learner = method.learner
+    batches = iter(tf.data.Dataset.from_tensors(random_episodes(setting, meta_batch_size)).repeat())
     # The first calls trace, allocate and choose kernels.
     steps = seconds(lambda: float(method.train_function(batches)["loss"]), 3 + repeats)[3:]
     per_episode = [step / meta_batch_size for step in steps]
-    peak_memory = _peak_resident_bytes()
+    peak_memory = peak_resident_bytes()
 
     coordinates = sum(math.prod(variable.shape) for variable in learner.trainable_variables)
     lstm = (coordinates, setting.hidden_units, setting.inner_steps)
@@ -161,18 +165,14 @@ def measure(setting: Setting, repeats: int, meta_batch_size: int = 1, second_ord
     }
 
 
-def _random_episodes(setting, size):
+def random_episodes(setting: Setting, size: int) -> Episode:
+    """A meta-batch of `size` episodes of random pixels."""
     generator = np.random.default_rng(0)
     parts = []
     for per_class in (setting.k_shot, setting.n_query):
         labels = np.tile(np.repeat(np.arange(setting.n_way, dtype=np.int32), per_class), (size, 1))
         parts += [generator.integers(256, size=labels.shape + setting.image_shape, dtype=np.uint8), labels]
     return Episode(*parts)
-
-
-def _peak_resident_bytes() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 _TABLE = """\

@@ -1,0 +1,130 @@
+"""Whether training waits for its episodes: python -m benchmarks.sampling --setting=a|b --augment=photo|affine
+
+Two trainings of one setting of `benchmarks.meta_step` take turns in one process: on episodes sampled and augmented as
+they come, just as `ml_lstm.train` does, and on one batch of them that is there already. Then it is measured how long
+a new process takes to its first batch; run twice, the second time decoded images are in the cache.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from absl import flags, logging
+
+from benchmarks.meta_step import SETTINGS, Setting, build
+from benchmarks.timing import seconds
+from ml_lstm import command, data, devices, runs
+from ml_lstm.data.augmentation import AUGMENTATIONS
+from ml_lstm.flags import define_device_flags
+
+FLAGS = flags.FLAGS
+
+_BLOCK = 5  # steps in a turn: the sampler works ahead by less
+
+
+def few_shot_data(setting: Setting, dataset: str, augment: str, **places) -> data.FewShotData:
+    """Episodes of a setting, from any source: grey images are repeated in three channels where it has colours."""
+    height, _, channels = setting.image_shape
+    found = data.load(
+        dataset, setting.n_way, setting.k_shot, setting.n_query, image_size=height, augment=augment, **places
+    )
+    found.require_channels(channels)
+    return found
+
+
+def measure(setting: Setting, source: data.FewShotData, turns: int, meta_batch_size: int = 1) -> dict[str, Any]:
+    """Trains in turn on sampled episodes and on one batch of them.
+
+    Args:
+        setting: what to train on.
+        source: of the episodes.
+        turns: of five steps each, after one of each kind that does not count.
+        meta_batch_size: episodes a step.
+
+    Returns:
+        Episodes a second of both and their ratio, medians over turns.
+    """
+    method = build(setting)
+    sampled = source.train.batch(meta_batch_size, drop_remainder=True).prefetch(2)
+    first = next(iter(sampled))
+    iterators = {"sampled": iter(sampled), "fixed": iter(tf.data.Dataset.from_tensors(first).repeat().prefetch(2))}
+    rates = {name: [] for name in iterators}
+    for turn in range(turns + 1):
+        for name, batches in iterators.items():
+            took = sum(seconds(lambda batches=batches: float(method.train_function(batches)["loss"]), _BLOCK))
+            if turn:
+                rates[name].append(_BLOCK * meta_batch_size / took)
+    ratios = [of_sampled / of_fixed for of_sampled, of_fixed in zip(rates["sampled"], rates["fixed"], strict=True)]
+    return {
+        "episodes_per_second_sampled": statistics.median(rates["sampled"]),
+        "episodes_per_second_fixed": statistics.median(rates["fixed"]),
+        "ratio": statistics.median(rates["sampled"]) / statistics.median(rates["fixed"]),
+        "ratio_of_turns_median": statistics.median(ratios),
+    }
+
+
+_FIRST_BATCH = """
+from benchmarks.meta_step import SETTINGS
+from benchmarks.sampling import few_shot_data
+source = few_shot_data(SETTINGS[{setting!r}], {dataset!r}, {augment!r}, **{places!r})
+next(iter(source.train.batch({meta_batch_size})))
+"""
+
+
+def first_batch_seconds(setting: str, dataset: str, augment: str, meta_batch_size: int, **places) -> float:
+    """From the start of a process, the imports and the loading to the first meta-batch."""
+    script = _FIRST_BATCH.format(**locals())
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    return time.perf_counter() - begin
+
+
+_TABLE = """\
+setting             {setting}, {dataset}, --augment={augment}, meta-batch {meta_batch_size}
+episodes/s sampled  {episodes_per_second_sampled:.2f}
+episodes/s fixed    {episodes_per_second_fixed:.2f}
+ratio               {ratio:.3f}, turn by turn {ratio_of_turns_median:.3f}; {turns} turns
+first batch, s      {first_batch_seconds:.1f} from the start of the process
+device              {device}
+threads             intra-op {intra_op_threads}, inter-op {inter_op_threads} (0: TensorFlow's choice)
+commit              {commit}"""
+
+
+def main() -> None:
+    """Measures what the flags name, prints a table and writes the same to `--json`."""
+    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
+    names = ("setting", "dataset", "augment", "turns", "meta_batch_size", "intra_op_threads", "inter_op_threads")
+    places = {"data_dir": FLAGS.data_dir, "cache_dir": FLAGS.cache_dir}
+    setting = SETTINGS[FLAGS.setting]
+    source = few_shot_data(setting, FLAGS.dataset, FLAGS.augment, **places)
+    results = {
+        **{name: FLAGS[name].value for name in names},
+        "tensorflow": tf.__version__,
+        "device": devices.describe(),
+        "commit": runs.commit(),
+        **measure(setting, source, FLAGS.turns, FLAGS.meta_batch_size),
+        "first_batch_seconds": first_batch_seconds(
+            FLAGS.setting, FLAGS.dataset, FLAGS.augment, FLAGS.meta_batch_size, **places
+        ),
+    }
+    print(_TABLE.format(**results))
+    if FLAGS.json:
+        runs.write_json(Path(FLAGS.json), results)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_enum("setting", "a", sorted(SETTINGS), "See benchmarks.meta_step.")
+    flags.DEFINE_enum("dataset", "glyphs", sorted(data.SOURCES), "Source of the images.")
+    flags.DEFINE_enum("augment", "photo", sorted(AUGMENTATIONS), "What is done to them.")
+    flags.DEFINE_string("data_dir", None, "See ml_lstm.train.")
+    flags.DEFINE_string("cache_dir", None, "See ml_lstm.train.")
+    flags.DEFINE_integer("turns", 8, "Of five steps each.", lower_bound=1)
+    flags.DEFINE_integer("meta_batch_size", 1, "Episodes a step.", lower_bound=1)
+    flags.DEFINE_string("json", None, "File to write the results to.")
+    define_device_flags()
+    logging.set_verbosity(logging.WARNING)
+    command.run(main)
