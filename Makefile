@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO_RUN ?= runs/demo
+BENCH_JSON ?= runs/bench.json
 
-.PHONY: demo test format clean
+.PHONY: demo test bench format clean
 
 # Kept fresh by the files that say what is installed.
 .venv/installed: Makefile setup.cfg pyproject.toml constraints.txt export/client/pyproject.toml
@@ -13,15 +14,25 @@ DEMO_RUN ?= runs/demo
 	    --editable ".[dev]" --editable export/client
 	touch $@
 
+# PyTorch, which the benchmarks compare with. Its CPU build is enough; where pip would take another:
+# PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test
+.venv/bench: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat \
+	    --editable ".[bench]"
+	touch $@
+
 demo: .venv/installed
 	$(BIN)/python -m ml_lstm.train --flagfile=configs/quickstart.flags --run_dir=$(DEMO_RUN)
 	$(BIN)/python -m ml_lstm.evaluate --run_dir=$(DEMO_RUN)
 
-test: .venv/installed
+test: .venv/bench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	# A file's tests share what is slow to make, so they stay in one process.
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+
+bench: .venv/bench
+	$(BIN)/python -m benchmarks.compare --json=$(BENCH_JSON)
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

@@ -132,36 +132,42 @@ def measure(setting: Setting, repeats: int, meta_batch_size: int = 1, second_ord
     """
     start_memory = peak_resident_bytes()
     method = build(setting, second_order)
-    learner = method.learner
     batches = iter(tf.data.Dataset.from_tensors(random_episodes(setting, meta_batch_size)).repeat())
     # The first calls trace, allocate and choose kernels.
     steps = seconds(lambda: float(method.train_function(batches)["loss"]), 3 + repeats)[3:]
     per_episode = [step / meta_batch_size for step in steps]
     peak_memory = peak_resident_bytes()
-
-    coordinates = sum(math.prod(variable.shape) for variable in learner.trainable_variables)
-    lstm = (coordinates, setting.hidden_units, setting.inner_steps)
-    multiply_adds, traffic = learner_multiply_adds(setting, learner), lstm_traffic_bytes(*lstm)
-    multiply_add_rate, copy_rate = multiply_adds_per_second(), copy_bytes_per_second()
-    floor_learner, floor_lstm = multiply_adds / multiply_add_rate, traffic / copy_rate
+    found = floor(setting, method.learner)
     median = statistics.median(per_episode)
     return {
         "seconds_per_episode": median,
         "seconds_per_episode_min": min(per_episode),
         "seconds_per_episode_max": max(per_episode),
         "episodes_per_second": 1.0 / median,
+        "ratio_to_floor": median / found["floor_seconds"],
+        **found,
+        "peak_resident_bytes": peak_memory,
+        "peak_resident_bytes_above_start": peak_memory - start_memory,
+        "jit_compile": method.jit_compile,
+    }
+
+
+def floor(setting: Setting, learner: keras.Model) -> dict[str, float]:
+    """The floor of a meta-training episode: its seconds, its parts, and the counts and rates that they are made of."""
+    coordinates = sum(math.prod(variable.shape) for variable in learner.trainable_variables)
+    lstm = (coordinates, setting.hidden_units, setting.inner_steps)
+    multiply_adds, traffic = learner_multiply_adds(setting, learner), lstm_traffic_bytes(*lstm)
+    multiply_add_rate, copy_rate = multiply_adds_per_second(), copy_bytes_per_second()
+    floor_learner, floor_lstm = multiply_adds / multiply_add_rate, traffic / copy_rate
+    return {
         "floor_seconds": floor_learner + floor_lstm,
         "floor_learner_seconds": floor_learner,
         "floor_lstm_seconds": floor_lstm,
-        "ratio_to_floor": median / (floor_learner + floor_lstm),
         "learner_multiply_adds": multiply_adds,
         "lstm_traffic_bytes": traffic,
         "lstm_multiply_adds": lstm_multiply_adds(*lstm),
         "multiply_adds_per_second": multiply_add_rate,
         "copy_bytes_per_second": copy_rate,
-        "peak_resident_bytes": peak_memory,
-        "peak_resident_bytes_above_start": peak_memory - start_memory,
-        "jit_compile": method.jit_compile,
     }
 
 

@@ -1,0 +1,186 @@
+"""The LSTM meta-learner in PyTorch, as one would write it there: what `benchmarks.meta_step` sets ours beside.
+
+A module for the learner, another for the update rule over an LSTM cell whose batch is the learner's coordinates, and
+autograd for both loops. First-order meta-gradients, batch norm by the batch in meta-training and by running averages in
+meta-test, all cores. It is an independent check too: from the weights that `load` takes from a `MetaLSTM`, episodes
+give the same parameters and meta-gradient.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call
+
+from ml_lstm.episode import Episode
+from ml_lstm.methods import MetaLSTM
+
+P = 10.0  # of the preprocessing of Andrychowicz et al. (2016)
+
+
+class Conv4(nn.Module):
+    """Four blocks of convolution, batch norm, ReLU and max-pooling, and a linear head: [n, C, H, W] to [n, n_way]."""
+
+    def __init__(self, image_shape: tuple[int, int, int], n_way: int, filters: int = 32):
+        super().__init__()
+        height, width, channels = image_shape
+        blocks = []
+        for number in range(4):
+            blocks += [
+                nn.Conv2d(filters if number else channels, filters, 3, padding=1),
+                nn.BatchNorm2d(filters, eps=1e-3, momentum=0.9),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            ]
+        self.features = nn.Sequential(*blocks)
+        self.head = nn.Linear(filters * (height // 16) * (width // 16), n_way)
+
+    def forward(self, images):
+        return self.head(self.features(images).flatten(1))
+
+
+class UpdateRule(nn.Module):
+    """An LSTM over each coordinate on its own, and the gates of Ravi & Larochelle on what it says."""
+
+    def __init__(self, hidden_units: int):
+        super().__init__()
+        self.lstm = nn.LSTMCell(4, hidden_units)
+        self.input_gate = nn.Linear(hidden_units + 2, 1)
+        self.forget_gate = nn.Linear(hidden_units + 2, 1)
+
+    def forward(self, loss, gradient, parameters, state):
+        """The next parameters [P] and state, from a loss, its gradient [P] and what was before."""
+        hidden, cell, input_gate, forget_gate = state
+        features = torch.cat([preprocess(loss).expand(len(gradient), 2), preprocess(gradient)], dim=1)
+        hidden, cell = self.lstm(features, (hidden, cell))
+
+        def gate(layer, last):
+            return torch.sigmoid(layer(torch.cat([hidden, parameters[:, None], last[:, None]], dim=1))[:, 0])
+
+        input_gate, forget_gate = gate(self.input_gate, input_gate), gate(self.forget_gate, forget_gate)
+        return forget_gate * parameters - input_gate * gradient, (hidden, cell, input_gate, forget_gate)
+
+    def initial_state(self, coordinates: int):
+        """Nothing but zeros, for as many coordinates."""
+        wide, narrow = torch.zeros(coordinates, self.lstm.hidden_size), torch.zeros(coordinates)
+        return wide, wide, narrow, narrow
+
+
+def preprocess(values: torch.Tensor) -> torch.Tensor:
+    """(log|v| / p, sgn v) where |v| is at least e^-p, else (-1, e^p v): [...] to [..., 2]."""
+    large = values.abs() >= np.exp(-P)
+    magnitude = torch.where(large, values.abs().clamp_min(np.exp(-P)).log() / P, -1.0)
+    return torch.stack([magnitude, torch.where(large, values.sign(), values * np.exp(P))], dim=-1)
+
+
+class PlainMetaLSTM(nn.Module):
+    """The learner and its optimizer, with the weights of a `MetaLSTM` of ours.
+
+    Args:
+        ours: on `learners.conv4`, first order, with an LSTM and the cell `MetaLSTMCell` of the paper, without a shared
+            head, each inner step on the whole support set.
+        image_shape: `(height, width, channels)`.
+    """
+
+    def __init__(self, ours: MetaLSTM, image_shape: tuple[int, int, int]):
+        super().__init__()
+        self.inner_steps = ours.inner_steps
+        self.learner = Conv4(image_shape, ours.n_way)
+        self.rule = UpdateRule(ours.hidden_units)
+        self.shapes = {name: value.shape for name, value in self.learner.named_parameters()}
+        self._load(ours, image_shape)
+
+    def _load(self, ours, image_shape):
+        places = (image_shape[0] // 16, image_shape[1] // 16)
+        values = [to_pytorch(variable, places) for variable in ours.learner.trainable_variables]
+        lstm, rule = ours.coordinate_lstm, self.rule
+        with torch.no_grad():
+            for parameter, value in zip(self.learner.parameters(), values, strict=True):
+                parameter.copy_(value)
+            rule.lstm.weight_ih.copy_(tensor(lstm.kernel).T)
+            rule.lstm.weight_hh.copy_(tensor(lstm.recurrent_kernel).T)
+            rule.lstm.bias_ih.copy_(tensor(lstm.bias))
+            rule.lstm.bias_hh.zero_()
+            for name in ("input_gate", "forget_gate"):
+                kernel, bias = (getattr(ours.cell, name.replace("gate", part)) for part in ("kernel", "bias"))
+                getattr(rule, name).weight.copy_(tensor(kernel)[None])
+                getattr(rule, name).bias.fill_(float(bias))
+
+    def split(self, parameters: torch.Tensor) -> dict[str, torch.Tensor]:
+        """A vector [P] as the learner's parameters by name."""
+        pieces = parameters.split([shape.numel() for shape in self.shapes.values()])
+        return {name: piece.view(shape) for piece, (name, shape) in zip(pieces, self.shapes.items(), strict=True)}
+
+    def adapt(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Parameters [P] after the inner steps on a support set."""
+        self.learner.train()
+        parameters = torch.cat([value.flatten() for value in self.learner.parameters()])
+        state = self.rule.initial_state(len(parameters))
+        for _ in range(self.inner_steps):
+            inner = parameters.detach().requires_grad_()
+            loss = F.cross_entropy(functional_call(self.learner, self.split(inner), images), labels)
+            (gradient,) = torch.autograd.grad(loss, inner)
+            parameters, state = self.rule(loss.detach(), gradient, parameters, state)
+        return parameters
+
+    def meta_loss(self, episode: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Of the queries, after adaptation, all normalised by their own batch."""
+        support_images, support_labels, query_images, query_labels = episode
+        parameters = self.adapt(support_images, support_labels)
+        return F.cross_entropy(functional_call(self.learner, self.split(parameters), query_images), query_labels)
+
+    def meta_step(self, optimizer: torch.optim.Optimizer, episode: Sequence[torch.Tensor]) -> float:
+        """One step of meta-training on an episode; its loss."""
+        optimizer.zero_grad()
+        loss = self.meta_loss(episode)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters(), 0.25)
+        optimizer.step()
+        return loss.item()
+
+    def meta_test(self, episode: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Logits of the queries after adaptation, normalised by the averages of the support set."""
+        support_images, support_labels, query_images, _ = episode
+        with torch.no_grad():
+            self.learner.apply(lambda module: getattr(module, "reset_running_stats", lambda: None)())
+        with torch.enable_grad():
+            parameters = self.adapt(support_images, support_labels).detach()
+        self.learner.eval()
+        with torch.no_grad():
+            return functional_call(self.learner, self.split(parameters), query_images)
+
+
+def tensor(value) -> torch.Tensor:
+    """A Keras variable or a TensorFlow tensor in PyTorch."""
+    return torch.tensor(tf.convert_to_tensor(value).numpy())
+
+
+def to_pytorch(value, places: tuple[int, int]) -> torch.Tensor:
+    """One of the learner's variables, or its gradient, in PyTorch's order of dimensions.
+
+    Args:
+        value: a convolution's kernel, the head's, or a vector.
+        places: height and width of what the head sees.
+    """
+    value = tensor(value)
+    if value.ndim == 4:  # [height, width, in, out]
+        return value.permute(3, 2, 0, 1)
+    if value.ndim == 2:  # [height x width x channels, out], and PyTorch flattens [channels, height, width]
+        return value.view(*places, -1, value.shape[1]).permute(3, 2, 0, 1).flatten(1)
+    return value
+
+
+def episode_tensors(episode: Episode, ours: MetaLSTM) -> list[torch.Tensor]:
+    """An episode of uint8 images, normalised as by `ours`: images [n, C, H, W], labels int64 [n]."""
+
+    def images(pixels):
+        return tensor(ours.normalize(pixels)).permute(0, 3, 1, 2).contiguous()
+
+    def labels(numbers):
+        return tensor(numbers).long()
+
+    support_images, support_labels, query_images, query_labels = episode
+    return [images(support_images), labels(support_labels), images(query_images), labels(query_labels)]

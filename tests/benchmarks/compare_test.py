@@ -1,0 +1,24 @@
+"""The comparison with PyTorch runs."""
+
+import pytest
+
+from benchmarks.meta_step import Setting
+
+pytest.importorskip("torch", reason="the benchmarks' PyTorch is not installed: make .venv/bench")
+from benchmarks import compare
+
+TINY = Setting((16, 16, 1), n_way=2, k_shot=1, n_query=1, inner_steps=2, inner_batch_size=2, hidden_units=2)
+
+
+def test_measures_a_tiny_setting():
+    results = compare.measure(TINY, repeats=1)
+    for what in ("train", "test"):
+        ours, theirs = (results[f"{what}_seconds_{name}"] for name in ("ours", "pytorch"))
+        assert results[f"{what}_ratio_pytorch"] == theirs / ours > 0
+
+
+def test_calls_take_turns_and_the_first_turn_does_not_count():
+    made = []
+    found = compare.in_turn({"a": lambda: made.append("a"), "b": lambda: made.append("b")}, repeats=4)
+    assert "".join(made) == "aaabbb" * 3
+    assert set(found) == {"a", "b"}
