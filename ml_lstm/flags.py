@@ -239,6 +239,13 @@ def define_method_flags():
         lower_bound=0,
         upper_bound=13,
     )
+    _run_flag(
+        flags.DEFINE_float,
+        "embedding_loss",
+        0.0,
+        "Weight of a loss on the embedding alone in training --method=mann (docs/mann.md); the paper has none.",
+        lower_bound=0,
+    )
     flags.register_multi_flags_validator(
         ["label_characters", "n_way", "train_n_way"],
         lambda values: (

@@ -39,6 +39,9 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         label_characters: length of the strings that stand for classes, 5 in the paper; every episode of meta-training
             has others, and the answer is a softmax for each character. None for one-hot labels: no more classes
             than `n_way` then.
+        embedding_loss: weight in meta-training of `leave_one_out_loss`, which teaches the learner to tell classes
+            apart, whatever the memory makes of it; the paper has none. What to do with a memory is found out far
+            sooner where pictures of a class look alike to it.
         image_mean: see `FewShotClassifier`.
         image_std: see `FewShotClassifier`.
 
@@ -54,10 +57,11 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         n_way: int,
         cell: MemoryCell | None = None,
         label_characters: int | None = None,
+        embedding_loss: float = 0.0,
         **settings,
     ):
         super().__init__(learner, n_way, **settings)
-        self.label_characters = label_characters
+        self.label_characters, self.embedding_loss = label_characters, embedding_loss
         self._code_shape = (1, n_way) if label_characters is None else (label_characters, LETTERS)
         if self.most_classes < n_way:
             raise ValueError(f"{label_characters} characters tell {self.most_classes} classes apart, not {n_way}.")
@@ -76,7 +80,8 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         n_way = max(flags["n_way"], flags["train_n_way"])
         learner = LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"])
         cell = MemoryCell(flags["controller_units"], flags["memory_rows"], flags["memory_width"], flags["read_heads"])
-        return cls(embedding(learner), n_way, cell, flags["label_characters"] or None, **arguments)
+        settings = {"label_characters": flags["label_characters"] or None, "embedding_loss": flags["embedding_loss"]}
+        return cls(embedding(learner), n_way, cell, **settings, **arguments)
 
     @property
     def most_classes(self) -> int:
@@ -142,12 +147,17 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         Returns:
             Log-probabilities of the labels of K classes, [B, T, K].
         """
-        shape = tf.shape(labels)
-        flat = tf.reshape(images, tf.concat([[-1], tf.shape(images)[2:]], axis=0))
+        return self._answers(self._sequence_features(images, training), labels, training, seeds)
+
+    def _sequence_features(self, images, training):
+        shape = tf.shape(images)
+        flat = tf.reshape(images, tf.concat([[-1], shape[2:]], axis=0))
         flat = tf.ensure_shape(flat, [None, *images.shape[2:]])
-        features = tf.reshape(self.embed(flat, training), [shape[0], shape[1], self.learner.output_shape[-1]])
+        return tf.reshape(self.embed(flat, training), [shape[0], shape[1], self.learner.output_shape[-1]])
+
+    def _answers(self, features, labels, training, seeds):
         n_classes = self.n_way if training else self._n_classes(labels)
-        codes = self.codes(n_classes, tf.zeros(shape[:1], tf.int32) if seeds is None else seeds)
+        codes = self.codes(n_classes, tf.zeros(tf.shape(labels)[:1], tf.int32) if seeds is None else seeds)
         outputs, *_ = self._read(features, tf.cast(labels, tf.int32), codes)
         return self._log_probabilities(outputs, codes)
 
@@ -181,9 +191,12 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         seeds = tf.reduce_sum(pixels, axis=list(range(1, pixels.shape.rank)))
         order = tf.argsort(tf.random.stateless_uniform(tf.shape(labels), [tf.reduce_sum(seeds), 0]), axis=1)
         images, labels = (tf.gather(tensor, order, batch_dims=1) for tensor in (images, labels))
-        logits, moved = self.collecting(lambda: self.sequence_logits(images, labels, training=True, seeds=seeds))
+        features, moved = self.collecting(lambda: self._sequence_features(images, training=True))
+        logits = self._answers(features, labels, training=True, seeds=seeds)
         # Of the label among all that there are, not only those of this episode.
         losses = -tf.reduce_mean(tf.gather(logits, labels, axis=-1, batch_dims=2), axis=1)
+        if self.embedding_loss:
+            losses += self.embedding_loss * leave_one_out_loss(features, labels, self.n_way)
         right = correct(labels, logits)
         later = tf.cast(instances(labels) > 0, tf.float32)
         accuracies = tf.math.divide_no_nan(tf.reduce_sum(right * later, axis=1), tf.reduce_sum(later, axis=1))
@@ -191,7 +204,8 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
 
     def get_config(self):
         cell = keras.saving.serialize_keras_object(self.memory.cell)
-        return super().get_config() | {"cell": cell, "label_characters": self.label_characters}
+        settings = {"label_characters": self.label_characters, "embedding_loss": self.embedding_loss}
+        return super().get_config() | {"cell": cell, **settings}
 
     @classmethod
     def from_config(cls, config):
@@ -201,6 +215,29 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
 def _flat(codes):
     """[..., characters, letters] as one vector each: [..., characters * letters]."""
     return tf.reshape(codes, tf.concat([tf.shape(codes)[:-2], [math.prod(codes.shape[-2:])]], axis=0))
+
+
+def leave_one_out_loss(features: tf.Tensor, labels: tf.Tensor, n_classes: int) -> tf.Tensor:
+    """How badly pictures are told apart by the distance to the mean of each class's other pictures.
+
+    The loss of Prototypical Networks (Snell et al. 2017), each picture of a sequence once the query of all others.
+
+    Args:
+        features: [B, T, F].
+        labels: int [B, T].
+        n_classes: K.
+
+    Returns:
+        [B], the mean cross-entropy of the pictures that are not the only one of their class, nats.
+    """
+    member = tf.one_hot(labels, n_classes, dtype=features.dtype)
+    others = tf.reduce_sum(member, axis=1, keepdims=True) - member  # [B, T, K]
+    sums = tf.einsum("btk,btf->bkf", member, features)[:, None] - tf.einsum("btk,btf->btkf", member, features)
+    means = sums / tf.maximum(others, 1.0)[..., None]
+    distances = tf.reduce_sum(tf.math.squared_difference(features[:, :, None], means), axis=-1)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, mask_logits(-distances, tf.sign(others)))
+    counted = tf.sign(tf.reduce_sum(member * others, axis=-1))
+    return tf.math.divide_no_nan(tf.reduce_sum(losses * counted, axis=1), tf.reduce_sum(counted, axis=1))
 
 
 def instances(labels: tf.Tensor) -> tf.Tensor:

@@ -44,13 +44,14 @@ FLAGS = {
     "read_heads": 2,
     "task_examples": 1,
     "label_characters": 0,
+    "embedding_loss": 0.0,
 }
 VARIANTS = {name: {"method": name} for name in METHODS if name != "meta_lstm"}
 VARIANTS |= {
     f"meta_lstm, {name}": {"cell": name, "hidden_units": 2 if cell.default_hidden_units else 0}
     for name, cell in CELLS.items()
 }
-VARIANTS["mann, strings"] = {"method": "mann", "label_characters": 3}
+VARIANTS["mann, strings"] = {"method": "mann", "label_characters": 3, "embedding_loss": 0.5}
 # One rule that keeps numbers for each parameter, and one that keeps none.
 VARIANTS |= {f"{name}, shared head": VARIANTS[name] | {"shared_head": True} for name in ("maml", "meta_lstm, meta_sgd")}
 

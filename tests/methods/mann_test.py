@@ -9,7 +9,7 @@ from ml_lstm.cells.memory import MemoryCell
 from ml_lstm.episode import Episode
 from ml_lstm.evaluation import instance_accuracies
 from ml_lstm.methods import MemoryAugmentedNetwork
-from ml_lstm.methods.mann import LETTERS, instances
+from ml_lstm.methods.mann import LETTERS, instances, leave_one_out_loss
 
 FEATURES, WAY = 3, 4
 RANDOM = np.random.default_rng(0)
@@ -122,3 +122,36 @@ def test_accuracy_is_counted_for_each_instance(method, monkeypatch):
     episode = Episode(pictures(4), np.arange(4, dtype="int32"), pictures(12), np.arange(12, dtype="int32") % 4)
     episodes = tf.data.Dataset.from_tensors(Episode(*(tf.constant(v) for v in episode))).repeat(5)
     np.testing.assert_array_equal(instance_accuracies(method, episodes, batch_size=2), [[0, 0, 1, 1]] * 5)
+
+
+def test_the_loss_of_the_embedding_is_that_of_prototypes_without_the_picture_itself():
+    features, labels = RANDOM.normal(size=(2, 6, 3)), np.array([[0, 1, 0, 2, 1, 0], [3, 3, 3, 1, 1, 0]])
+    expected = []
+    for sequence, classes in zip(features, labels, strict=True):
+        losses = []
+        for t, (vector, own) in enumerate(zip(sequence, classes, strict=True)):
+            others = np.arange(6) != t
+            present = sorted(set(classes[others]))
+            if own in present:
+                means = np.stack([sequence[others & (classes == k)].mean(axis=0) for k in present])
+                distances = ((vector - means) ** 2).sum(axis=1)
+                losses.append(distances[present.index(own)] + np.log(np.exp(-distances).sum()))
+        expected.append(np.mean(losses))
+    found = leave_one_out_loss(tf.constant(features), tf.constant(labels), WAY)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_no_class_seen_twice_leaves_nothing_to_learn():
+    np.testing.assert_array_equal(leave_one_out_loss(tf.ones((1, 2, 3)), tf.constant([[0, 1]]), WAY), [0])
+
+
+def test_the_loss_of_the_embedding_is_added_by_its_weight(method):
+    settings = {"learner": method.learner, "n_way": WAY, "cell": method.memory.cell}
+    weighted = MemoryAugmentedNetwork(**settings, embedding_loss=0.5)
+    weighted.head.set_weights(method.head.get_weights())
+    labels = np.array([[0, 1, 2, 3]], np.int32)
+    episode = Episode(*(tf.constant(v) for v in (pictures(1, 4), labels, pictures(1, 4), labels)))
+    together = np.concatenate([episode.support_images, episode.query_images], 1).reshape(1, 8, FEATURES)
+    extra = leave_one_out_loss(tf.constant(together), tf.concat([labels, labels], 1), WAY)
+    plain, with_it = (each.training_results(episode)[0] for each in (method, weighted))
+    np.testing.assert_allclose(with_it - plain, 0.5 * extra, rtol=1e-4)
