@@ -19,8 +19,8 @@ def define_flags() -> None:
     flags.flags.DEFINE_integer("episodes", 600, "Episodes to evaluate on.", lower_bound=2)
     flags.flags.DEFINE_enum("split", "test", SPLITS, "Whose classes to use.")
     flags.flags.DEFINE_enum("dataset", None, sorted(SOURCES), "Another source than the run's.")
-    for name in ("n_way", "k_shot", "n_query"):
-        flags.flags.DEFINE_integer(name, None, "Another value than the run's.", lower_bound=1)
+    for name, least in (("n_way", 2), ("k_shot", 1), ("n_query", 1)):
+        flags.flags.DEFINE_integer(name, None, "Another value than the run's.", lower_bound=least)
     flags.flags.DEFINE_boolean(
         "transductive_batch_norm",
         False,

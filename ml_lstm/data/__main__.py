@@ -16,8 +16,12 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """What `data` takes."""
+    """What `data` takes: all that `train` does, so that a configuration can be checked as it is."""
     flags.define_data_flags()
+    flags.define_method_flags()
+    flags.define_training_flags()
+    flags.define_device_flags()
+    FLAGS.set_default("run_dir", "none")  # asked for by training
     flags.flags.DEFINE_string("contact_sheet", None, "PNG to draw some pictures of each split to.")
 
 

@@ -5,7 +5,19 @@ from PIL import Image, ImageFont
 
 BACKGROUND, INK, FAINT = (255, 255, 255), (40, 40, 40), (200, 200, 200)
 MARGIN, GUTTER = 12, 10
-TITLE_FONT, FONT, SMALL_FONT = (ImageFont.load_default(size) for size in (17, 13, 12))
+
+
+def _font(size):
+    """One of the system's with letters of many scripts, for names of classes; else Pillow's own, which has A to z."""
+    for name in ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf"):
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return ImageFont.load_default(size)
+
+
+TITLE_FONT, FONT, SMALL_FONT = (_font(size) for size in (15, 12, 11))
 
 
 def elide(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:

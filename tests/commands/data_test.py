@@ -24,8 +24,10 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ended(commands, folder, tmp_path_factory):
-    sheet = str(tmp_path_factory.mktemp("sheet") / "sheet.png")
-    look = ("data", "--dataset=folder", f"--data_dir={folder}", "--split_fractions=0.4,0.3,0.3", "--n_way=3")
+    scratch = tmp_path_factory.mktemp("scratch")
+    sheet, config = str(scratch / "sheet.png"), scratch / "as_for_train.flags"
+    config.write_text("--method=prototypical\n--meta_batch_size=4\n--dataset=folder\n--n_way=3\n")
+    look = ("data", f"--flagfile={config}", f"--data_dir={folder}", "--split_fractions=0.4,0.3,0.3")
     futures = {
         "list": commands.background(commands.run, "data"),
         "fits": commands.background(commands.run, *look, "--k_shot=2", "--n_query=2", f"--contact_sheet={sheet}"),
