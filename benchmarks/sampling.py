@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
@@ -23,7 +24,7 @@ from ml_lstm.flags import define_device_flags
 
 FLAGS = flags.FLAGS
 
-_BLOCK = 5  # steps in a turn: the sampler works ahead by less
+_BLOCK = 20  # steps in a turn; the sampler works ahead by four, in the turn of the other
 
 
 def few_shot_data(setting: Setting, dataset: str, augment: str, **places) -> data.FewShotData:
@@ -42,11 +43,11 @@ def measure(setting: Setting, source: data.FewShotData, turns: int, meta_batch_s
     Args:
         setting: what to train on.
         source: of the episodes.
-        turns: of five steps each, after one of each kind that does not count.
+        turns: of twenty steps each, after one of each kind that does not count.
         meta_batch_size: episodes a step.
 
     Returns:
-        Episodes a second of both and their ratio, medians over turns.
+        Episodes a second of both, medians over turns; the median and the quartiles of their ratio, turn by turn.
     """
     method = build(setting)
     sampled = source.train.batch(meta_batch_size, drop_remainder=True).prefetch(2)
@@ -58,12 +59,11 @@ def measure(setting: Setting, source: data.FewShotData, turns: int, meta_batch_s
             took = sum(seconds(lambda batches=batches: float(method.train_function(batches)["loss"]), _BLOCK))
             if turn:
                 rates[name].append(_BLOCK * meta_batch_size / took)
-    ratios = [of_sampled / of_fixed for of_sampled, of_fixed in zip(rates["sampled"], rates["fixed"], strict=True)]
+    ratios = np.divide(rates["sampled"], rates["fixed"])
     return {
-        "episodes_per_second_sampled": statistics.median(rates["sampled"]),
-        "episodes_per_second_fixed": statistics.median(rates["fixed"]),
-        "ratio": statistics.median(rates["sampled"]) / statistics.median(rates["fixed"]),
-        "ratio_of_turns_median": statistics.median(ratios),
+        **{f"episodes_per_second_{name}": statistics.median(found) for name, found in rates.items()},
+        "ratio": float(np.median(ratios)),
+        "ratio_quartiles": np.quantile(ratios, [0.25, 0.75]).tolist(),
     }
 
 
@@ -87,7 +87,7 @@ _TABLE = """\
 setting             {setting}, {dataset}, --augment={augment}, meta-batch {meta_batch_size}
 episodes/s sampled  {episodes_per_second_sampled:.2f}
 episodes/s fixed    {episodes_per_second_fixed:.2f}
-ratio               {ratio:.3f}, turn by turn {ratio_of_turns_median:.3f}; {turns} turns
+ratio               {ratio:.3f} (quartiles {low:.3f} to {high:.3f}), {turns} turns
 first batch, s      {first_batch_seconds:.1f} from the start of the process
 device              {device}
 threads             intra-op {intra_op_threads}, inter-op {inter_op_threads} (0: TensorFlow's choice)
@@ -111,7 +111,8 @@ def main() -> None:
             FLAGS.setting, FLAGS.dataset, FLAGS.augment, FLAGS.meta_batch_size, **places
         ),
     }
-    print(_TABLE.format(**results))
+    low, high = results["ratio_quartiles"]
+    print(_TABLE.format(**results, low=low, high=high))
     if FLAGS.json:
         runs.write_json(Path(FLAGS.json), results)
 
@@ -122,7 +123,7 @@ if __name__ == "__main__":
     flags.DEFINE_enum("augment", "photo", sorted(AUGMENTATIONS), "What is done to them.")
     flags.DEFINE_string("data_dir", None, "See ml_lstm.train.")
     flags.DEFINE_string("cache_dir", None, "See ml_lstm.train.")
-    flags.DEFINE_integer("turns", 8, "Of five steps each.", lower_bound=1)
+    flags.DEFINE_integer("turns", 8, "Of twenty steps each.", lower_bound=1)
     flags.DEFINE_integer("meta_batch_size", 1, "Episodes a step.", lower_bound=1)
     flags.DEFINE_string("json", None, "File to write the results to.")
     define_device_flags()

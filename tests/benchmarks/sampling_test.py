@@ -15,5 +15,6 @@ def test_grey_images_are_shown_in_the_colours_of_the_setting():
 def test_measures_a_tiny_setting():
     source = sampling.few_shot_data(TINY, "glyphs", "photo")
     results = sampling.measure(TINY, source, turns=2, meta_batch_size=2)
-    assert results["ratio"] == results["episodes_per_second_sampled"] / results["episodes_per_second_fixed"]
+    low, high = results["ratio_quartiles"]
+    assert 0 < low <= results["ratio"] <= high
     assert results["episodes_per_second_fixed"] > 0
