@@ -73,14 +73,15 @@ def random_photo(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     mirrored = parts[4] < 0.5  # a box from right to left
     boxes = tf.stack([top, tf.where(mirrored, right, left), bottom, tf.where(mirrored, left, right)], axis=1)
     cut = tf.image.crop_and_resize(images, boxes, tf.range(number), images.shape[1:3])
-    brightness, contrast, saturation = tf.unstack(1 + _JITTER * (2 * parts[5:, :, None, None, None] - 1))
-    cut *= brightness
-    if images.shape[-1] == 3:
-        grey = tf.reduce_sum(cut * _LUMA, axis=3, keepdims=True)
-        cut = grey + saturation * (cut - grey)
-    mean = tf.reduce_mean(cut, axis=[1, 2, 3], keepdims=True)
-    cut = mean + contrast * (cut - mean)
-    return tf.cast(tf.round(tf.clip_by_value(cut, 0, 255)), tf.uint8)
+    # All three change the colours of a picture linearly: together they are one matrix and one shift.
+    brightness, contrast, saturation = tf.unstack(1 + _JITTER * (2 * parts[5:, :, None, None] - 1))
+    channels = images.shape[-1]
+    luma = tf.constant([_LUMA if channels == 3 else (1.0,)])
+    colours = brightness * (saturation * tf.eye(channels) + (1 - saturation) * tf.transpose(luma))
+    pixels = tf.reshape(cut, [number, -1, channels])
+    mean = tf.reduce_mean(tf.matmul(tf.reduce_mean(pixels, axis=1, keepdims=True), colours), axis=2, keepdims=True)
+    changed = tf.matmul(pixels, contrast * colours) + ((1 - contrast) * mean + 0.5)  # a cast cuts off
+    return tf.reshape(tf.saturate_cast(changed, tf.uint8), tf.shape(images))
 
 
 AUGMENTATIONS = {"none": None, "affine": random_affine, "photo": random_photo}

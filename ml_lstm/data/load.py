@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from ml_lstm.data import cache, cifar_fs, cub, folder, glyphs, mini_imagenet, mnist, omniglot
@@ -195,8 +196,12 @@ class FewShotData:
     def image_statistics(self) -> dict[str, list[float]]:
         """`image_mean` and `image_std` of meta-training pixels in [0, 1], one a channel, for a method."""
         images = self.pools["train"].images
-        sample = images[:: max(1, len(images) // 2000)] / 255.0
-        mean, std = sample.mean(axis=(0, 1, 2)), sample.std(axis=(0, 1, 2))
+        pixels = images[:: max(1, len(images) // 2000)].reshape(-1, self.image_shape[-1])
+        # Counted, as so many pixels in floating point would take far more memory than the images.
+        counts = np.stack([np.bincount(channel, minlength=256) for channel in pixels.T]) / len(pixels)
+        values = np.arange(256) / 255
+        mean = counts @ values
+        std = np.sqrt(counts @ values**2 - mean**2)
         return {
             "image_mean": [round(float(value), 4) for value in mean],
             "image_std": [round(float(value), 4) for value in std],

@@ -1,8 +1,6 @@
 """Images that are too many for memory: on disk, in TFDS's random-access format, read as episodes need them."""
 
 import collections
-import contextlib
-import io
 import json
 import shutil
 import threading
@@ -19,6 +17,8 @@ from ml_lstm.data.prepared import one_line
 CACHE_BYTES = 2**28
 """Of images that were read and stay in memory."""
 
+_IMAGES_A_FILE = 10_000
+
 
 class ImageStore:
     """All images of a directory that `stored` wrote, by number, part after part; the latest read stay in memory.
@@ -32,7 +32,7 @@ class ImageStore:
     def __init__(self, directory: Path, parts: Sequence[str], cache_bytes: int):
         import tensorflow_datasets as tfds  # takes seconds
 
-        builder = tfds.builder_from_directory(next(directory.glob("stored_builder/*/dataset_info.json")).parent)
+        builder = tfds.builder_from_directory(directory)
         self._sources = [builder.as_data_source(part) for part in parts]
         self._starts = np.cumsum([0, *map(len, self._sources)])
         self.image_shape = tuple(builder.info.features["image"].shape)
@@ -187,22 +187,26 @@ def _opened(directory, index):
 
 def _sizes(directory):
     """Of the files that hold images, in bytes; a shard that was cut short is otherwise noticed only when it is read."""
-    return {path.name: path.stat().st_size for path in sorted(directory.glob("*/*/*array_record*"))}
+    return {path.name: path.stat().st_size for path in sorted(directory.glob("*array_record*"))}
 
 
 def _write(directory, examples, shape):
+    """Writes one image after another; the builders of TFDS would hold all images of a part in memory."""
     import tensorflow_datasets as tfds
 
-    from ml_lstm.data.stored_builder import StoredBuilder
-
+    identity = tfds.core.DatasetIdentity(
+        name="stored", version=tfds.core.Version("1.0.0"), data_dir=str(directory), module_name=""
+    )
+    # "bytes": each number as a varint would take twenty times as long to write.
+    image = tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding="bytes")
+    info = tfds.core.DatasetInfo(builder=identity, features=tfds.features.FeaturesDict({"image": image}))
+    directory.mkdir(parents=True)
+    writer = tfds.core.SequentialWriter(info, _IMAGES_A_FILE, file_format="array_record")
+    writer.initialize_splits([*examples])
     labels = {part: [] for part in examples}
-
-    def images(part):
-        for label, image in examples[part]:
+    for part, of_part in examples.items():
+        for label, image in of_part:
             labels[part].append(int(label))
-            yield image
-
-    tfds.disable_progress_bar()
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS tells of a download
-        StoredBuilder({part: images(part) for part in examples}, shape, str(directory)).download_and_prepare()
+            writer.add_examples({part: [{"image": image}]})
+    writer.close_all()
     return labels

@@ -90,6 +90,25 @@ def test_brightness_contrast_and_saturation_change_by_up_to_two_fifths(monkeypat
     assert 0.3 < colour.min() < 0.6 and 1.4 < colour.max() < 2.0
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colours_change_by_one_after_another(channels, monkeypatch):
+    """Brightness, saturation, contrast, each written out."""
+    monkeypatch.setattr(augmentation, "_LEAST_AREA", 1.0)
+    monkeypatch.setattr(augmentation, "_LOG_ASPECT", 0.0)
+    images = np.random.default_rng(0).integers(60, 160, (50, 9, 9, channels)).astype("uint8")
+    found = random_photo(tf.constant(images), tf.constant([1, 2])).numpy().astype(float)
+    parts = tf.random.stateless_uniform([8, 50], [1, 2]).numpy()
+    for number, picture in enumerate(images.astype(float)):
+        if parts[4, number] < 0.5:
+            picture = picture[:, ::-1]
+        brightness, contrast, saturation = 1 + 0.4 * (2 * parts[5:, number] - 1)
+        picture = picture * brightness
+        grey = picture @ [0.299, 0.587, 0.114] if channels == 3 else picture[..., 0]
+        picture = grey[..., None] + saturation * (picture - grey[..., None])
+        picture = picture.mean() + contrast * (picture - picture.mean())
+        np.testing.assert_allclose(found[number], np.clip(picture, 0, 255), atol=0.6)
+
+
 def test_grey_photographs_keep_their_one_channel():
     images = tf.constant(np.random.default_rng(0).integers(0, 256, (4, 20, 24, 1)).astype("uint8"))
     changed = random_photo(images, tf.constant([1, 2]))
