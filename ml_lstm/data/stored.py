@@ -1,6 +1,7 @@
 """Images that are too many for memory: on disk, in TFDS's random-access format, read as episodes need them."""
 
 import collections
+import itertools
 import json
 import shutil
 import threading
@@ -18,6 +19,7 @@ CACHE_BYTES = 2**28
 """Of images that were read and stay in memory."""
 
 _IMAGES_A_FILE = 10_000
+_AT_ONCE = 256
 
 
 class ImageStore:
@@ -191,7 +193,7 @@ def _sizes(directory):
 
 
 def _write(directory, examples, shape):
-    """Writes one image after another; the builders of TFDS would hold all images of a part in memory."""
+    """Writes images as they come; the builders of TFDS would hold all those of a part in memory."""
     import tensorflow_datasets as tfds
 
     identity = tfds.core.DatasetIdentity(
@@ -205,8 +207,9 @@ def _write(directory, examples, shape):
     writer.initialize_splits([*examples])
     labels = {part: [] for part in examples}
     for part, of_part in examples.items():
-        for label, image in of_part:
-            labels[part].append(int(label))
-            writer.add_examples({part: [{"image": image}]})
+        of_part = iter(of_part)
+        while some := list(itertools.islice(of_part, _AT_ONCE)):  # each call writes the metadata too
+            labels[part] += [int(label) for label, _ in some]
+            writer.add_examples({part: [{"image": image} for _, image in some]})
     writer.close_all()
     return labels
