@@ -2,6 +2,7 @@
 
 from ml_lstm.cells.base import UpdateInputs, UpdateRule
 from ml_lstm.cells.complete_lstm import CompleteLSTMCell, CompleteLSTMState
+from ml_lstm.cells.coordinate_lstm import CoordinateLSTM
 from ml_lstm.cells.gru import GRUCell, GRUState
 from ml_lstm.cells.meta_lstm import MetaLSTMCell, MetaLSTMState
 from ml_lstm.cells.preprocessing import preprocess, update_features
@@ -11,6 +12,7 @@ from ml_lstm.cells.turtle import TurtleCell, TurtleState
 __all__ = [
     "CompleteLSTMCell",
     "CompleteLSTMState",
+    "CoordinateLSTM",
     "GRUCell",
     "GRUState",
     "MetaLSTMCell",

@@ -2,7 +2,7 @@
 
 An update rule is a Keras layer, a recurrent cell over the learner's P coordinates as its batch:
 
-    cell.build(((P0, F), (P0,)))                                # shapes of the features and the gradient
+    cell.build(((F, P0), (P0,)))                                # shapes of the features and the gradient
     state = cell.get_initial_state(parameters)                  # a named tuple, `parameters` [P] first
     parameters, state = cell(UpdateInputs(features, gradient), state)
     cell.gates(state)                                           # {name: [P]}, what to watch while training
@@ -22,7 +22,7 @@ class UpdateInputs(NamedTuple):
     """What one inner step tells an update rule.
 
     Attributes:
-        features: [P, F], what the gates read: the preprocessed loss and gradient, or an LSTM's view of them; None
+        features: [F, P], what the gates read: the preprocessed loss and gradient, or an LSTM's view of them; None
             for a rule that reads none.
         gradient: [P], of the inner loss to the learner's parameters.
     """

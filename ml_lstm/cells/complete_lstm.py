@@ -55,7 +55,7 @@ class CompleteLSTMCell(GatedUpdateRule):
         forget_gate_bias: range that b_F starts in; (4, 6) keeps about 0.99 of a parameter.
 
     Call arguments:
-        inputs: `UpdateInputs(features [P, F], gradient [P])`.
+        inputs: `UpdateInputs(features [F, P], gradient [P])`.
         states: `CompleteLSTMState`, five times [P].
 
     Returns:
@@ -83,7 +83,7 @@ class CompleteLSTMCell(GatedUpdateRule):
 
     def build(self, inputs_shape, states_shape=None):
         bias_ranges = {"input": self.input_gate_bias, "forget": self.forget_gate_bias, "output": (-0.01, 0.01)}
-        self.add_gates(inputs_shape[0][-1] + 2, bias_ranges)
+        self.add_gates(inputs_shape[0][0] + 2, bias_ranges)
 
     def get_initial_state(self, parameters: tf.Tensor, spread=tf.identity) -> CompleteLSTMState:
         return CompleteLSTMState(parameters, *[tf.zeros_like(parameters)] * 4)

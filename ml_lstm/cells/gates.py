@@ -11,7 +11,7 @@ from ml_lstm.cells.base import UpdateRule
 class GatedUpdateRule(UpdateRule):
     r"""An update rule with gates.
 
-    The gate named g sees features :math:`x` [P, F] and M more vectors [P] of numbers that each coordinate has:
+    The gate named g sees features :math:`x` [F, P] and M more vectors [P] of numbers that each coordinate has:
 
     .. math:: g = \sigma(W_g [x, v_1, \dots, v_M] + b_g)
 
@@ -25,8 +25,9 @@ class GatedUpdateRule(UpdateRule):
             num_inputs: F + M.
             bias_ranges: by gate, `(low, high)` that its bias starts in; kernels start in U(-0.01, 0.01).
         """
-        small = keras.initializers.RandomUniform(-0.01, 0.01)
         for gate, bias_range in bias_ranges.items():
+            # A new one for each: an initializer that draws two of the same shape draws the same numbers.
+            small = keras.initializers.RandomUniform(-0.01, 0.01)
             kernel = self.add_weight(name=f"{gate}_kernel", shape=(num_inputs,), initializer=small)
             bias = self.add_weight(
                 name=f"{gate}_bias", shape=(), initializer=keras.initializers.RandomUniform(*bias_range)
@@ -35,11 +36,11 @@ class GatedUpdateRule(UpdateRule):
             setattr(self, f"{gate}_bias", bias)
 
     def gate_logit(self, gate: str, features: tf.Tensor, *own: tf.Tensor) -> tf.Tensor:
-        """A gate [P] before its sigmoid, from `features` [P, F] and M vectors [P]."""
+        """A gate [P] before its sigmoid, from `features` [F, P] and M vectors [P]."""
         kernel = tf.convert_to_tensor(getattr(self, f"{gate}_kernel"))
         weighted = [weight * vector for weight, vector in zip(tf.unstack(kernel[-len(own) :]), own, strict=True)]
         bias = tf.convert_to_tensor(getattr(self, f"{gate}_bias"))
-        return tf.linalg.matvec(features, kernel[: -len(own)]) + (tf.add_n(weighted) + bias)
+        return tf.linalg.matvec(features, kernel[: -len(own)], transpose_a=True) + (tf.add_n(weighted) + bias)
 
 
 def check_bias_range(gate: str, bias_range: tuple[float, float]) -> tuple[float, float]:

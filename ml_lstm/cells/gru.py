@@ -54,7 +54,7 @@ class GRUCell(GatedUpdateRule):
         reset_gate_bias: range that b_R starts in; (4, 6) is a decay of about 0.01 of the learning rate.
 
     Call arguments:
-        inputs: `UpdateInputs(features [P, F], gradient [P])`.
+        inputs: `UpdateInputs(features [F, P], gradient [P])`.
         states: `GRUState(parameters [P], update_gate [P], reset_gate [P])`.
 
     Returns:
@@ -82,7 +82,7 @@ class GRUCell(GatedUpdateRule):
         return cls(flags["input_gate_bias"], flags["forget_gate_bias"])
 
     def build(self, inputs_shape, states_shape=None):
-        self.add_gates(inputs_shape[0][-1] + 1, {"update": self.update_gate_bias, "reset": self.reset_gate_bias})
+        self.add_gates(inputs_shape[0][0] + 1, {"update": self.update_gate_bias, "reset": self.reset_gate_bias})
 
     def get_initial_state(self, parameters: tf.Tensor, spread=tf.identity) -> GRUState:
         zeros = tf.zeros_like(parameters)

@@ -47,7 +47,7 @@ class MetaLSTMCell(GatedUpdateRule):
         forget_gate_bias: range that b_F starts in; (4, 6) keeps about 0.99 of a parameter.
 
     Call arguments:
-        inputs: `UpdateInputs(features [P, F], gradient [P])`.
+        inputs: `UpdateInputs(features [F, P], gradient [P])`.
         states: `MetaLSTMState(parameters [P], input_gate [P], forget_gate [P])`.
 
     Returns:
@@ -78,7 +78,7 @@ class MetaLSTMCell(GatedUpdateRule):
         return cls(flags["gate_feedback"], flags["input_gate_bias"], flags["forget_gate_bias"])
 
     def build(self, inputs_shape, states_shape=None):
-        num_features = inputs_shape[0][-1]
+        num_features = inputs_shape[0][0]
         self.add_gates(num_features + 2, {"input": self.input_gate_bias, "forget": self.forget_gate_bias})
 
     def get_initial_state(self, parameters: tf.Tensor, spread=tf.identity) -> MetaLSTMState:

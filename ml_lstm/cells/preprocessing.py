@@ -17,7 +17,7 @@ def preprocess(values: tf.Tensor, p: float = 10.0) -> tf.Tensor:
         p: how many e-folds below 1 still count as large.
 
     Returns:
-        `values.shape + [2]`.
+        [2, *values.shape].
     """
     magnitude = tf.abs(values)
     large = magnitude >= math.exp(-p)
@@ -25,7 +25,7 @@ def preprocess(values: tf.Tensor, p: float = 10.0) -> tf.Tensor:
     log_magnitude = tf.math.log(tf.maximum(magnitude, math.exp(-p))) / p
     return tf.stack(
         [tf.where(large, log_magnitude, -1.0), tf.where(large, tf.sign(values), math.exp(p) * values)],
-        axis=-1,
+        axis=0,
     )
 
 
@@ -37,8 +37,8 @@ def update_features(loss: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
         gradient: [P].
 
     Returns:
-        [P, 4].
+        [4, P].
     """
     gradient_features = preprocess(gradient)
-    loss_features = tf.broadcast_to(preprocess(loss), tf.shape(gradient_features))
-    return tf.concat([loss_features, gradient_features], axis=-1)
+    loss_features = tf.broadcast_to(preprocess(loss)[:, None], tf.shape(gradient_features))
+    return tf.concat([loss_features, gradient_features], axis=0)

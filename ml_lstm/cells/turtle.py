@@ -46,7 +46,7 @@ class TurtleCell(UpdateRule):
         initial_learning_rate: what alpha starts from.
 
     Call arguments:
-        inputs: `UpdateInputs(features [P, F], gradient [P])`.
+        inputs: `UpdateInputs(features [F, P], gradient [P])`.
         states: `TurtleState(parameters [P])`.
 
     Returns:
@@ -78,7 +78,7 @@ class TurtleCell(UpdateRule):
     def build(self, inputs_shape, states_shape=None):
         start = keras.initializers.Constant(self.initial_learning_rate)
         self.learning_rate = self.add_weight(name="learning_rate", shape=(), initializer=start)
-        width = inputs_shape[0][-1] + 1  # the features and the gradient
+        width = inputs_shape[0][0] + 1  # the features and the gradient
         for layer in self.network:
             layer.build((None, width))
             width = layer.units
@@ -88,7 +88,7 @@ class TurtleCell(UpdateRule):
 
     def call(self, inputs: UpdateInputs, states: TurtleState):
         inputs, states = UpdateInputs(*inputs), TurtleState(*states)
-        proposal = tf.concat([inputs.features, inputs.gradient[:, None]], axis=-1)
+        proposal = tf.transpose(tf.concat([inputs.features, inputs.gradient[None]], axis=0))
         for layer in self.network:
             proposal = layer(proposal)
         learning_rate = tf.convert_to_tensor(self.learning_rate)

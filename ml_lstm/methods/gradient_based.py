@@ -131,7 +131,7 @@ class GradientBasedClassifier(FewShotClassifier):
         self.eval_inner_steps = steps
 
     def updates(
-        self, learner: LearnerState, batches: Iterator[InnerBatch], n_classes: int | tf.Tensor
+        self, learner: LearnerState, batches: Iterator[InnerBatch], n_classes: int | tf.Tensor, training: bool
     ) -> Iterator[InnerStep]:
         """Updates the learner once for each batch.
 
@@ -139,6 +139,7 @@ class GradientBasedClassifier(FewShotClassifier):
             learner: before the first.
             batches: of the support set.
             n_classes: K, of the problem.
+            training: as for `adapt`.
 
         Yields:
             What each update leaves behind; the last one is the adapted learner.
@@ -206,7 +207,7 @@ class GradientBasedClassifier(FewShotClassifier):
             else InnerBatch(tf.gather(images, taken), tf.gather(labels, taken), mask)
             for taken in indices
         )
-        return self.updates(self.network.initial_state(n_classes), batches, n_classes)
+        return self.updates(self.network.initial_state(n_classes), batches, n_classes, training)
 
     def _n_classes(self, labels, training):
         # In meta-training a number that is known beforehand: shapes that depend on data cannot be compiled.

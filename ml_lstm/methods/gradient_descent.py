@@ -36,7 +36,7 @@ class GradientDescentClassifier(GradientBasedClassifier):
         settings = cls.settings_from_flags(flags, image_shape)
         return cls(inner_learning_rate=flags["inner_learning_rate"], **settings, **normalization)
 
-    def updates(self, learner, batches, n_classes):
+    def updates(self, learner, batches, n_classes, training):
         """Gradient descent; see `GradientBasedClassifier.updates`."""
         for batch in batches:
             loss, gradient, statistics = self.inner_gradient(learner, batch)

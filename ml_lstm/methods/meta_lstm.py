@@ -10,22 +10,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from ml_lstm.cells import (
     CompleteLSTMCell,
+    CoordinateLSTM,
     GRUCell,
     MetaLSTMCell,
     MetaSGDCell,
     SGDCell,
     TurtleCell,
-    UpdateInputs,
     UpdateRule,
-    update_features,
 )
 from ml_lstm.cells.preprocessing import NUM_FEATURES
 from ml_lstm.learners import LearnerState
 from ml_lstm.methods.gradient_based import GradientBasedClassifier, InnerStep
+from ml_lstm.methods.learned_optimizer import LearnedOptimizer
 
 CELLS = {
     "meta_lstm": MetaLSTMCell,
@@ -77,16 +76,9 @@ class MetaLSTM(GradientBasedClassifier):
         self.cell = cell
         self.hidden_units = hidden_units
         self.inner_gradient_scale = inner_gradient_scale
-        small = keras.initializers.RandomUniform(-0.01, 0.01)
-        self.coordinate_lstm = hidden_units and keras.layers.LSTMCell(
-            hidden_units,
-            kernel_initializer=small,
-            recurrent_initializer=small,
-            bias_initializer=small,
-            unit_forget_bias=False,
-            dtype=self.dtype_policy,
-        )
+        self.coordinate_lstm = CoordinateLSTM(hidden_units, dtype=self.dtype_policy) if hidden_units else None
         self._build_parts()
+        self._optimizer = LearnedOptimizer(cell, self.coordinate_lstm, self.second_order)
 
     @classmethod
     def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **normalization):
@@ -102,31 +94,23 @@ class MetaLSTM(GradientBasedClassifier):
     def _build_parts(self):
         coordinates = self.network.num_parameters
         if self.coordinate_lstm:
-            self.coordinate_lstm.build((coordinates, NUM_FEATURES))
-        features = (coordinates, self.hidden_units or NUM_FEATURES)
+            self.coordinate_lstm.build((NUM_FEATURES, coordinates))
+        features = (self.hidden_units or NUM_FEATURES, coordinates)
         if not self.cell.built:  # built already, when it comes from a saved model
             self.cell.build((features, (coordinates,)))
         self.built = True
 
-    def updates(self, learner, batches, n_classes):
+    def updates(self, learner, batches, n_classes, training):
         """The learned optimizer; see `GradientBasedClassifier.updates`."""
 
         def spread(numbers):
             return self.network.spread(numbers, n_classes)
 
-        cell_state = self.cell.get_initial_state(learner.parameters, spread)
-        lstm_state = None
-        if self.coordinate_lstm:
-            zeros = tf.zeros([tf.size(learner.parameters), self.hidden_units], learner.parameters.dtype)
-            lstm_state = [zeros, zeros]
+        blocks = self._optimizer.start(learner.parameters, spread, may_compile=training)
         for batch in batches:
             loss, gradient, statistics = self.inner_gradient(learner, batch)
-            gradient *= self.inner_gradient_scale
-            features = update_features(loss, gradient) if self.cell.reads_features else None
-            if self.coordinate_lstm:
-                features, lstm_state = self.coordinate_lstm(features, lstm_state)
-            parameters, cell_state = self.cell(UpdateInputs(features, gradient), cell_state)
-            learner = LearnerState(parameters, statistics)
+            cell_state, blocks = self._optimizer(blocks, loss, gradient * self.inner_gradient_scale)
+            learner = LearnerState(cell_state[0], statistics)
             yield InnerStep(learner, loss, self.cell.gates(cell_state))
 
     def get_config(self):

@@ -17,7 +17,7 @@ def sigmoid(v):
 def test_three_steps_match_the_equations(graph):
     random = np.random.default_rng(0)
     cell = CompleteLSTMCell(dtype="float64")
-    cell.build(((P, F), (P,)))
+    cell.build(((F, P), (P,)))
     cell.set_weights([random.normal(size=variable.shape) for variable in cell.weights])
     w_i, b_i, w_f, b_f, w_o, b_o = cell.get_weights()
     call = tf.function(cell) if graph else cell
@@ -25,10 +25,10 @@ def test_three_steps_match_the_equations(graph):
     theta, h = random.normal(size=P), np.zeros(P)
     state = cell.get_initial_state(tf.constant(theta))
     for _ in range(3):
-        x, gradient = random.normal(size=(P, F)), random.normal(size=P)
+        x, gradient = random.normal(size=(F, P)), random.normal(size=P)
         parameters, state = call(UpdateInputs(tf.constant(x), tf.constant(gradient)), state)
 
-        seen = np.column_stack([x, theta, h])
+        seen = np.column_stack([x.T, theta, h])
         i, f, o = sigmoid(seen @ w_i + b_i), sigmoid(seen @ w_f + b_f), sigmoid(seen @ w_o + b_o)
         theta = f * theta - i * gradient
         h = o * np.tanh(theta)
@@ -42,5 +42,5 @@ def test_three_steps_match_the_equations(graph):
 
 def test_the_output_gate_starts_half_open():
     cell = CompleteLSTMCell()
-    cell.build(((P, F), (P,)))
+    cell.build(((F, P), (P,)))
     assert abs(sigmoid(cell.output_bias.numpy()) - 0.5) < 0.003

@@ -17,7 +17,7 @@ def sigmoid(v):
 def test_two_steps_match_the_equations_in_both_forms(graph):
     random = np.random.default_rng(0)
     cell = GRUCell(dtype="float64")
-    cell.build(((P, F), (P,)))
+    cell.build(((F, P), (P,)))
     cell.set_weights([random.normal(size=variable.shape) for variable in cell.weights])
     w_z, b_z, w_r, b_r = cell.get_weights()
     call = tf.function(cell) if graph else cell
@@ -25,10 +25,10 @@ def test_two_steps_match_the_equations_in_both_forms(graph):
     theta = random.normal(size=P)
     state = cell.get_initial_state(tf.constant(theta))
     for _ in range(2):
-        x, gradient = random.normal(size=(P, F)), random.normal(size=P)
+        x, gradient = random.normal(size=(F, P)), random.normal(size=P)
         parameters, state = call(UpdateInputs(tf.constant(x), tf.constant(gradient)), state)
 
-        seen = np.column_stack([x, theta])
+        seen = np.column_stack([x.T, theta])
         z, r = sigmoid(seen @ w_z + b_z), sigmoid(seen @ w_r + b_r)
         decayed = (1 - z * (1 - r)) * theta - z * gradient
         theta = (1 - z) * theta + z * (r * theta - gradient)

@@ -21,7 +21,7 @@ def random():
 
 def built_cell(**arguments):
     cell = MetaLSTMCell(dtype="float64", **arguments)
-    cell.build(((P, F), (P,)))
+    cell.build(((F, P), (P,)))
     return cell
 
 
@@ -37,11 +37,11 @@ def test_two_steps_match_the_equations(gate_feedback, graph, random):
     state = cell.get_initial_state(tf.constant(theta))
     i = f = np.zeros(P)
     for _ in range(2):
-        h, gradient = random.normal(size=(P, F)), random.normal(size=P)
+        h, gradient = random.normal(size=(F, P)), random.normal(size=P)
         parameters, state = call(UpdateInputs(tf.constant(h), tf.constant(gradient)), state)
 
-        logit_i = np.column_stack([h, theta, i]) @ w_i + b_i
-        logit_f = np.column_stack([h, theta, f]) @ w_f + b_f
+        logit_i = np.column_stack([h.T, theta, i]) @ w_i + b_i
+        logit_f = np.column_stack([h.T, theta, f]) @ w_f + b_f
         theta = sigmoid(logit_f) * theta - sigmoid(logit_i) * gradient
         i, f = (logit_i, logit_f) if gate_feedback == "logit" else (sigmoid(logit_i), sigmoid(logit_f))
 
@@ -55,12 +55,13 @@ def test_two_steps_match_the_equations(gate_feedback, graph, random):
 
 def test_each_coordinate_is_updated_on_its_own(random):
     cell = built_cell()
-    inputs = UpdateInputs(*(tf.constant(random.normal(size=shape)) for shape in ((P, F), (P,))))
+    inputs = UpdateInputs(*(tf.constant(random.normal(size=shape)) for shape in ((F, P), (P,))))
     state = MetaLSTMState(*(tf.constant(random.uniform(size=P)) for _ in range(3)))
     parameters, _ = cell(inputs, state)
     pick = tf.constant([4, 1])
     some, _ = cell(
-        UpdateInputs(*(tf.gather(t, pick) for t in inputs)), MetaLSTMState(*(tf.gather(t, pick) for t in state))
+        UpdateInputs(*(tf.gather(t, pick, axis=-1) for t in inputs)),
+        MetaLSTMState(*(tf.gather(t, pick) for t in state)),
     )
     np.testing.assert_allclose(some, parameters.numpy()[[4, 1]], rtol=1e-12)
 

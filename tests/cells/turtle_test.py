@@ -12,7 +12,7 @@ P, F = 7, 3
 
 def built_cell(**arguments):
     cell = TurtleCell(dtype="float64", **arguments)
-    cell.build(((P, F), (P,)))
+    cell.build(((F, P), (P,)))
     return cell
 
 
@@ -29,10 +29,10 @@ def test_two_steps_match_the_equations(layer_units, graph):
     theta = random.normal(size=P)
     state = cell.get_initial_state(tf.constant(theta))
     for _ in range(2):
-        x, gradient = random.normal(size=(P, F)), random.normal(size=P)
+        x, gradient = random.normal(size=(F, P)), random.normal(size=P)
         parameters, state = call(UpdateInputs(tf.constant(x), tf.constant(gradient)), state)
 
-        proposal = np.column_stack([x, gradient])
+        proposal = np.column_stack([x.T, gradient])
         for kernel, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
             proposal = np.maximum(proposal @ kernel + bias, 0)
         proposal = (proposal @ layers[-2] + layers[-1])[:, 0]
@@ -51,10 +51,10 @@ def test_the_published_rule_is_among_those_it_can_learn():
     carry = np.zeros((F + 1, 2))
     carry[-1] = [1, -1]
     cell.set_weights([np.ones(()), np.hstack([w_1, carry]), np.zeros(6), np.vstack([w_2, [[1], [-1]]]), np.zeros(1)])
-    theta, x, gradient = random.normal(size=P), random.normal(size=(P, F)), random.normal(size=P)
+    theta, x, gradient = random.normal(size=P), random.normal(size=(F, P)), random.normal(size=P)
     state = cell.get_initial_state(tf.constant(theta))
     parameters, _ = cell(UpdateInputs(tf.constant(x), tf.constant(gradient)), state)
-    published = np.maximum(np.column_stack([x, gradient]) @ w_1, 0) @ w_2
+    published = np.maximum(np.column_stack([x.T, gradient]) @ w_1, 0) @ w_2
     np.testing.assert_allclose(parameters, theta + published[:, 0], rtol=1e-11)
 
 

@@ -21,7 +21,7 @@ def cell(request):
     keras.utils.set_random_seed(0)
     cell = CELLS[request.param](dtype="float64")
     assert cell.weights == []
-    cell.build(((P, F), (P,)))
+    cell.build(((F, P), (P,)))
     return cell
 
 
@@ -33,7 +33,7 @@ def first_step(cell, theta, gradient, features):
 def test_the_state_is_a_named_tuple_of_coordinates_with_the_parameters_first(cell, random):
     theta = random.normal(size=P)
     start = cell.get_initial_state(tf.constant(theta))
-    parameters, state = first_step(cell, theta, random.normal(size=P), random.uniform(-1, 1, (P, F)))
+    parameters, state = first_step(cell, theta, random.normal(size=P), random.uniform(-1, 1, (F, P)))
     for each, expected in ((start, theta), (state, parameters)):
         assert type(each) is type(cell.state_size) and each._fields[0] == "parameters"
         np.testing.assert_array_equal(each.parameters, expected)
@@ -45,23 +45,23 @@ def test_the_state_is_a_named_tuple_of_coordinates_with_the_parameters_first(cel
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_starts_as_gradient_descent_at_a_small_rate(sign, cell, random):
     gradient = np.full(P, float(sign))
-    parameters, _ = first_step(cell, np.zeros(P), gradient, random.uniform(-1, 1, (P, F)))
+    parameters, _ = first_step(cell, np.zeros(P), gradient, random.uniform(-1, 1, (F, P)))
     rates = -parameters.numpy() / gradient
     assert rates.min() > 0.005 and rates.max() < 0.02  # sigmoid(-5) is 0.0067, sigmoid(-4) is 0.018
 
 
 def test_starts_with_slight_decay_at_most(cell, random):
     theta = random.normal(size=P)
-    parameters, _ = first_step(cell, theta, np.zeros(P), random.uniform(-1, 1, (P, F)))
+    parameters, _ = first_step(cell, theta, np.zeros(P), random.uniform(-1, 1, (F, P)))
     np.testing.assert_allclose(parameters, theta, rtol=0.02, atol=1e-3)  # sigmoid(4) is 0.982
 
 
 def test_each_coordinate_is_updated_on_its_own(cell, random):
-    theta, gradient, features = random.normal(size=P), random.normal(size=P), random.normal(size=(P, F))
+    theta, gradient, features = random.normal(size=P), random.normal(size=P), random.normal(size=(F, P))
     parameters, state = first_step(cell, theta, gradient, features)
     changed = [3, 5]
     for values in (theta, gradient, features):
-        values[changed] += 1.0
+        values[..., changed] += 1.0
     after, after_state = first_step(cell, theta, gradient, features)
     others = np.setdiff1d(np.arange(P), changed)
     assert np.all(after.numpy()[changed] != parameters.numpy()[changed])

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ml_lstm.episode import Episode
 from ml_lstm.learners import conv4
-from ml_lstm.methods import MetaLSTM, meta_lstm
+from ml_lstm.methods import MetaLSTM, learned_optimizer
 from ml_lstm.methods.meta_lstm import CELLS
 
 WAY, SHAPE = 3, (16, 16, 1)
@@ -81,5 +81,5 @@ def test_an_lstm_in_front_of_a_rule_that_takes_none_is_refused(cell):
 @pytest.mark.parametrize("cell", ["sgd", "meta_sgd"])
 def test_features_that_nobody_reads_are_not_computed(cell, monkeypatch):
     method = new_method(cell)
-    monkeypatch.setattr(meta_lstm, "update_features", lambda *_: pytest.fail("features were computed"))
+    monkeypatch.setattr(learned_optimizer, "update_features", lambda *_: pytest.fail("features were computed"))
     assert np.isfinite(logits(method)).all()

@@ -1,0 +1,62 @@
+"""Functions whose gradient computes them once more, rather than keep what lies between input and output."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class Recomputed:
+    """A pure function of tensors, and of the weights of some Keras layers, that keeps nothing for its gradient.
+
+    The gradient runs the function again: a third more arithmetic, and for that only arguments stay in memory. With
+    `jit_compile` both are compiled by XLA, one kernel after another without TensorFlow's executor between them; all
+    shapes have to be known then.
+
+    Args:
+        function: from nests of tensors to a nest of floating-point tensors.
+        layers: whose trainable weights the function reads.
+        jit_compile: whether XLA compiles it.
+    """
+
+    def __init__(self, function: Callable, layers: Sequence[keras.Layer], jit_compile: bool = False):
+        self._function = function
+        self._layers = layers
+        self._forward = tf.function(self._run, jit_compile=jit_compile, autograph=False)
+        self._backward = tf.function(self._differentiate, jit_compile=jit_compile, autograph=False)
+
+    def __call__(self, *arguments: Any, constants: tuple = ()) -> Any:
+        """Calls the function as `function(*arguments, *constants)`.
+
+        Args:
+            *arguments: through which gradients flow, as through the weights.
+            constants: through which none does.
+        """
+        weights = [tf.convert_to_tensor(weight) for layer in self._layers for weight in layer.trainable_variables]
+        flat = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(arguments)]
+
+        @tf.custom_gradient
+        def call(*tensors):
+            inner = tf.nest.pack_sequence_as((weights, arguments), tensors)
+            outputs = self._forward(*inner, constants)
+            return outputs, lambda *upstream: self._backward(*inner, constants, upstream)
+
+        return call(*weights, *flat)
+
+    def _run(self, weights, arguments, constants):
+        variables = [variable for layer in self._layers for variable in layer.trainable_variables]
+        with keras.StatelessScope(state_mapping=list(zip(variables, weights, strict=True))):
+            return self._function(*arguments, *constants)
+
+    def _differentiate(self, weights, arguments, constants, upstream):
+        tensors = tf.nest.flatten((weights, arguments))
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            outputs = self._run(weights, arguments, constants)
+        return tape.gradient(
+            tf.nest.flatten(outputs),
+            tensors,
+            output_gradients=list(upstream),
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
