@@ -211,6 +211,12 @@ def define_method_flags():
     )
     _run_flag(
         flags.DEFINE_boolean,
+        "recompute_inner_steps",
+        False,
+        "Let the meta-gradient compute inner steps again, rather than keep them: less memory, more time.",
+    )
+    _run_flag(
+        flags.DEFINE_boolean,
         "shared_head",
         False,
         "One learned starting vector for every class's output weights: any order and number of classes.",

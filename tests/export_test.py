@@ -36,6 +36,7 @@ FLAGS = {
     "query_statistics": "batch",
     "final_statistics": False,
     "shared_head": False,
+    "recompute_inner_steps": False,
     "seed": 0,
 }
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from ml_lstm.learners import LEARNERS, FunctionalLearner, LearnerState
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
 from ml_lstm.methods.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
+from ml_lstm.methods.recompute import Recomputed
 
 QUERY_STATISTICS = ("batch", "support")
 
@@ -56,6 +57,8 @@ class GradientBasedClassifier(FewShotClassifier):
             `"support"`, the averages of the support set, as when served.
         final_statistics: whether batch norm's averages take in the support set once more under the final
             parameters; else the newest that they know is the step before.
+        recompute_inner_steps: whether the meta-gradient computes each inner step's loss and gradient again, rather than
+            keep what lies between: memory for one step at a time, for a second pass through the learner.
         shared_head: whether the classes' output weights all start from one learned vector, so that the order
             of classes does not matter and there may be any number of them; the learner must end in a Dense
             layer.
@@ -76,6 +79,7 @@ class GradientBasedClassifier(FewShotClassifier):
         query_statistics: str = "batch",
         final_statistics: bool = False,
         shared_head: bool = False,
+        recompute_inner_steps: bool = False,
         image_mean: float | list[float] = 0.0,
         image_std: float | list[float] = 1.0,
         **kwargs,
@@ -100,6 +104,8 @@ class GradientBasedClassifier(FewShotClassifier):
         self.query_statistics = query_statistics
         self.final_statistics = final_statistics
         self.shared_head = shared_head
+        self.recompute_inner_steps = recompute_inner_steps
+        self._recomputed_inner_gradient = Recomputed(self._inner_gradient, [])
         self.network = FunctionalLearner(learner, shared_head)
 
     @classmethod
@@ -112,7 +118,14 @@ class GradientBasedClassifier(FewShotClassifier):
             "inner_batch_size": flags["inner_batch_size"] or None,
             **{
                 name: flags[name]
-                for name in ("inner_steps", "second_order", "query_statistics", "final_statistics", "shared_head")
+                for name in (
+                    "inner_steps",
+                    "second_order",
+                    "query_statistics",
+                    "final_statistics",
+                    "shared_head",
+                    "recompute_inner_steps",
+                )
             },
         }
 
@@ -180,6 +193,11 @@ class GradientBasedClassifier(FewShotClassifier):
         self, state: LearnerState, batch: InnerBatch
     ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
         """Loss, gradient [P] and new statistics of the learner on a mini-batch, constant unless `second_order`."""
+        if self.recompute_inner_steps:
+            return self._recomputed_inner_gradient(state, constants=(batch,))
+        return self._inner_gradient(state, batch)
+
+    def _inner_gradient(self, state, batch):
         with tf.GradientTape() as tape:
             tape.watch(state.parameters)
             logits, statistics = self.network(state, batch.images, training=True)
@@ -222,6 +240,7 @@ class GradientBasedClassifier(FewShotClassifier):
             "query_statistics",
             "final_statistics",
             "shared_head",
+            "recompute_inner_steps",
             "image_mean",
             "image_std",
         )

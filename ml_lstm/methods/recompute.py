@@ -15,7 +15,7 @@ class Recomputed:
     shapes have to be known then.
 
     Args:
-        function: from nests of tensors to a nest of floating-point tensors.
+        function: from nests of tensors to a nest of tensors.
         layers: whose trainable weights the function reads.
         jit_compile: whether XLA compiles it.
     """
@@ -40,7 +40,17 @@ class Recomputed:
         def call(*tensors):
             inner = tf.nest.pack_sequence_as((weights, arguments), tensors)
             outputs = self._forward(*inner, constants)
-            return outputs, lambda *upstream: self._backward(*inner, constants, upstream)
+
+            def gradient(*upstream):
+                upstream = _floating(upstream, like=tf.nest.flatten(outputs))
+                # TensorFlow's optimizer of graphs would find the same operation on the same tensor twice, and keep the
+                # first result: so these are other tensors, which are not there before the gradient is.
+                with tf.control_dependencies(upstream):
+                    again = tf.nest.map_structure(tf.identity, inner)
+                found = iter(self._backward(*again, constants, upstream))
+                return [next(found) if tensor.dtype.is_floating else None for tensor in tensors]
+
+            return outputs, gradient
 
         return call(*weights, *flat)
 
@@ -50,13 +60,18 @@ class Recomputed:
             return self._function(*arguments, *constants)
 
     def _differentiate(self, weights, arguments, constants, upstream):
-        tensors = tf.nest.flatten((weights, arguments))
+        tensors = _floating(tf.nest.flatten((weights, arguments)))
         with tf.GradientTape() as tape:
             tape.watch(tensors)
-            outputs = self._run(weights, arguments, constants)
+            outputs = tf.nest.flatten(self._run(weights, arguments, constants))
         return tape.gradient(
-            tf.nest.flatten(outputs),
+            _floating(outputs),
             tensors,
             output_gradients=list(upstream),
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
+
+
+def _floating(tensors, like=None):
+    """Those of `tensors` that have a gradient: a state may hold a random seed, too."""
+    return [tensor for tensor, kind in zip(tensors, like or tensors, strict=True) if kind.dtype.is_floating]

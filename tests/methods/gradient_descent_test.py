@@ -73,6 +73,19 @@ def test_mamls_meta_gradient_matches_finite_differences(shared_head, query_stati
         np.testing.assert_allclose(np.sum(gradient * direction), (above - below) / (2 * step), rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize("second_order", [False, True])
+@pytest.mark.parametrize("query_statistics", ["batch", "support"])
+def test_inner_steps_computed_again_give_the_same_meta_gradient(query_statistics, second_order, graph):
+    def meta_gradient(recompute_inner_steps):
+        settings = {"inner_steps": 3, "second_order": second_order, "query_statistics": query_statistics}
+        method = MAML(learner(), RATE, dtype="float64", recompute_inner_steps=recompute_inner_steps, **settings)
+        gradient_of = compiled(method).meta_gradient
+        return flat((tf.function(gradient_of, autograph=False) if graph else gradient_of)(meta_batch())[2])
+
+    np.testing.assert_allclose(meta_gradient(True), meta_gradient(False), rtol=1e-10, atol=1e-13)
+
+
 def test_first_order_mamls_gradient_is_that_of_the_adapted_weights():
     method = compiled(MAML(learner(), RATE, second_order=False, inner_steps=3, dtype="float64"))
     episodes = meta_batch()

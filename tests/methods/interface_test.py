@@ -35,6 +35,7 @@ FLAGS = {
     "query_statistics": "support",
     "final_statistics": False,
     "shared_head": False,
+    "recompute_inner_steps": False,
     "distance": "squared_euclidean",
     "read_steps": 2,
     "attention_scale": 1.0,

@@ -64,3 +64,30 @@ def test_what_lies_between_is_computed_again_and_not_kept(layer):
     assert len(calls) == 1
     tape.gradient(value, layer.kernel.value)
     assert len(calls) == 2
+
+
+def test_graph_optimization_does_not_bring_back_what_is_to_be_computed_again():
+    calls = []
+
+    def square(x):
+        calls.append(1)
+        return x * x
+
+    @tf.custom_gradient
+    def counted(x):
+        # Stateless, so that TensorFlow is free to run it once for all that look the same.
+        return tf.numpy_function(square, [x], tf.float32, stateful=False), lambda upstream: 2 * x * upstream
+
+    recomputed = Recomputed(lambda x: tf.sin(counted(x)), [])
+
+    @tf.function
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = tf.reduce_sum(recomputed(x))
+        return value, tape.gradient(value, x)
+
+    value, slope = gradient(tf.constant([0.5, 2.0]))
+    np.testing.assert_allclose(value, np.sin(0.25) + np.sin(4), rtol=1e-6)
+    np.testing.assert_allclose(slope, [np.cos(0.25), 4 * np.cos(4)], rtol=1e-6)
+    assert len(calls) == 2
