@@ -194,7 +194,7 @@ class GradientBasedClassifier(FewShotClassifier):
     ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
         """Loss, gradient [P] and new statistics of the learner on a mini-batch, constant unless `second_order`."""
         if self.recompute_inner_steps:
-            return self._recomputed_inner_gradient(state, constants=(batch,))
+            return self._recomputed_inner_gradient([], state, constants=(batch,))
         return self._inner_gradient(state, batch)
 
     def _inner_gradient(self, state, batch):

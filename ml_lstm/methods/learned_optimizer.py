@@ -25,12 +25,24 @@ class OptimizerState(NamedTuple):
     lstm: tuple[tf.Tensor, ...]
 
 
+class Blocks(NamedTuple):
+    """A learned optimizer between two steps.
+
+    Attributes:
+        states: of some coordinates each, in order.
+        weights: of the rule and the LSTM, read once for all steps, where the steps are compiled; else None.
+    """
+
+    states: list[OptimizerState]
+    weights: list[tf.Tensor] | None
+
+
 class LearnedOptimizer:
     """An update rule, with the LSTM in front of it, at work on one learner.
 
-    Where it may be compiled, in the graphs of meta-training, the coordinates are taken in blocks: a block's step is one
-    compiled function, which a core runs within its cache, and which keeps nothing for its gradient but its arguments.
-    The unrolled graph has a node for it rather than a hundred.
+    Where it may be compiled, in the graphs of meta-training, many coordinates are taken in blocks: a block's step is
+    one compiled function, which a core runs within its cache, and which keeps nothing for its gradient but its
+    arguments. The unrolled graph has a node for it rather than a hundred.
 
     Args:
         cell: the update rule.
@@ -44,10 +56,8 @@ class LearnedOptimizer:
         self._second_order = second_order
         self._compiled_step = Recomputed(self._step, [cell, *([lstm] if lstm else [])], jit_compile=True)
 
-    def start(
-        self, parameters: tf.Tensor, spread: Callable[[tf.Tensor], tf.Tensor], may_compile: bool
-    ) -> list[OptimizerState]:
-        """The state before the first step, in blocks.
+    def start(self, parameters: tf.Tensor, spread: Callable[[tf.Tensor], tf.Tensor], may_compile: bool) -> Blocks:
+        """The state before the first step.
 
         Args:
             parameters: [P], theta_0.
@@ -58,34 +68,37 @@ class LearnedOptimizer:
         state = OptimizerState(self._cell.get_initial_state(parameters, spread), lstm_state)
         coordinates = parameters.shape[0]
         if not may_compile or tf.executing_eagerly() or coordinates is None or not self._cell.reads_features:
-            return [state]
+            return Blocks([state], None)
         widest = 4 * self._lstm.units if self._lstm else NUM_FEATURES
-        return _split(state, coordinates, -(-coordinates * widest // _BLOCK_SIZE))
+        size = -(-coordinates // -(-coordinates * widest // _BLOCK_SIZE))
+        if size == coordinates:
+            return Blocks([state], None)
+        return Blocks(_split(state, coordinates, size), self._compiled_step.weights())
 
-    def __call__(
-        self, blocks: list[OptimizerState], loss: tf.Tensor, gradient: tf.Tensor
-    ) -> tuple[tuple[tf.Tensor, ...], list[OptimizerState]]:
+    def __call__(self, blocks: Blocks, loss: tf.Tensor, gradient: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Blocks]:
         """One step.
 
         Args:
-            blocks: the state before it.
+            blocks: before it.
             loss: scalar.
             gradient: [P].
 
         Returns:
-            The update rule's state [P] of all coordinates, the parameters first, and the state after it in blocks.
+            The update rule's state [P] of all coordinates, the parameters first, and the blocks after it.
         """
-        if len(blocks) == 1:
-            blocks = [self._step(blocks[0], loss, gradient)]
-            return blocks[0].cell, blocks
-        sizes = [block.cell[0].shape[0] for block in blocks]
-        blocks = [
-            self._compiled_step(block, loss, part)
+        states, weights = blocks
+        if weights is None:
+            state = self._step(*states, loss, gradient)
+            return state.cell, Blocks([state], None)
+        gradients = tf.split(gradient, [state.cell[0].shape[0] for state in states])
+        states = [
+            self._compiled_step(weights, state, loss, part)
             if self._second_order
-            else self._compiled_step(block, constants=(loss, part))
-            for block, part in zip(blocks, tf.split(gradient, sizes), strict=True)
+            else self._compiled_step(weights, state, constants=(loss, part))
+            for state, part in zip(states, gradients, strict=True)
         ]
-        return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *[block.cell for block in blocks]), blocks
+        cells = [state.cell for state in states]
+        return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *cells), Blocks(states, weights)
 
     def _step(self, state, loss, gradient):
         features = update_features(loss, gradient) if self._cell.reads_features else None
@@ -96,9 +109,9 @@ class LearnedOptimizer:
         return OptimizerState(cell_state, lstm_state)
 
 
-def _split(state, coordinates, number):
-    """A state in `number` blocks, all but the last of the same size, so that no more than two are compiled."""
-    size = -(-coordinates // number)
-    sizes = [size] * (coordinates // size) + [coordinates % size] * (coordinates % size > 0)
+def _split(state, coordinates, size):
+    """A state in blocks of `size`, the last one smaller if need be, so that no more than two kinds are compiled."""
+    rest = coordinates % size
+    sizes = [size] * (coordinates // size) + [rest] * (rest > 0)
     parts = [tf.split(tensor, sizes, axis=-1) for tensor in tf.nest.flatten(state)]
     return [tf.nest.pack_sequence_as(state, block) for block in zip(*parts, strict=True)]

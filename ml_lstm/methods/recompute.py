@@ -23,17 +23,22 @@ class Recomputed:
     def __init__(self, function: Callable, layers: Sequence[keras.Layer], jit_compile: bool = False):
         self._function = function
         self._layers = layers
+        self._jit_compile = jit_compile
         self._forward = tf.function(self._run, jit_compile=jit_compile, autograph=False)
         self._backward = tf.function(self._differentiate, jit_compile=jit_compile, autograph=False)
 
-    def __call__(self, *arguments: Any, constants: tuple = ()) -> Any:
+    def weights(self) -> list[tf.Tensor]:
+        """Those of the layers, to be read once for many calls."""
+        return [tf.convert_to_tensor(weight) for layer in self._layers for weight in layer.trainable_variables]
+
+    def __call__(self, weights: list[tf.Tensor], *arguments: Any, constants: tuple = ()) -> Any:
         """Calls the function as `function(*arguments, *constants)`.
 
         Args:
+            weights: that the layers are to have.
             *arguments: through which gradients flow, as through the weights.
             constants: through which none does.
         """
-        weights = [tf.convert_to_tensor(weight) for layer in self._layers for weight in layer.trainable_variables]
         flat = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(arguments)]
 
         @tf.custom_gradient
@@ -43,10 +48,12 @@ class Recomputed:
 
             def gradient(*upstream):
                 upstream = _floating(upstream, like=tf.nest.flatten(outputs))
-                # TensorFlow's optimizer of graphs would find the same operation on the same tensor twice, and keep the
-                # first result: so these are other tensors, which are not there before the gradient is.
-                with tf.control_dependencies(upstream):
-                    again = tf.nest.map_structure(tf.identity, inner)
+                again = inner
+                if not self._jit_compile:
+                    # TensorFlow's optimizer of graphs would find the same operation on the same tensor twice, and keep
+                    # the first result: so these are other tensors, which are not there before the gradient is.
+                    with tf.control_dependencies(upstream):
+                        again = tf.nest.map_structure(tf.identity, inner)
                 found = iter(self._backward(*again, constants, upstream))
                 return [next(found) if tensor.dtype.is_floating else None for tensor in tensors]
 

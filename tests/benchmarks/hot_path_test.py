@@ -1,0 +1,52 @@
+"""What a meta-training step is made of: a test that fails when the hot path grows, whatever the machine's speed."""
+
+import collections
+
+import pytest
+import tensorflow as tf
+from tensorflow.python.eager import context
+
+from benchmarks.meta_step import SETTINGS, build, random_episodes
+from ml_lstm.episode import Episode
+
+
+def kernels(inner_steps):
+    """How many operations of each type TensorFlow runs for the meta-gradient at the benchmark's setting (b)."""
+    setting = SETTINGS["b"]._replace(inner_steps=inner_steps)
+    method = build(setting)
+    episodes = Episode(*(tf.constant(part) for part in random_episodes(setting, 1)))
+    step = tf.function(method.meta_gradient, autograph=False)
+    context.enable_run_metadata()
+    try:
+        step(episodes)
+        graphs = context.export_run_metadata().function_graphs
+    finally:
+        context.disable_run_metadata()
+    return collections.Counter(node.op for graph in graphs for node in graph.post_optimization_graph.node)
+
+
+@pytest.fixture(scope="module")
+def per_step():
+    """What one inner step adds."""
+    more, fewer = kernels(3), kernels(2)
+    return collections.Counter({name: more[name] - fewer[name] for name in more if more[name] != fewer[name]})
+
+
+def test_the_learner_takes_one_fused_kernel_for_each_part_of_a_layer(per_step):
+    layers = 4
+    assert per_step["_FusedConv2D"] + per_step["Conv2D"] == per_step["Conv2DBackpropFilter"] == layers
+    assert per_step["Conv2DBackpropInput"] == layers - 1  # nothing needs the gradient to the images
+    assert per_step["_FusedBatchNormEx"] == per_step["FusedBatchNormGradV3"] == layers  # batch norm and ReLU in one
+    assert per_step["MaxPool"] == per_step["MaxPoolGrad"] == layers
+
+
+def test_the_optimizer_takes_one_compiled_call_for_each_block_there_and_one_back(per_step):
+    assert per_step["PartitionedCall"] == 2 * 9  # 28,005 coordinates of 80 numbers, in blocks of 2^18 at most
+    assert not {"Sigmoid", "Tanh", "TanhGrad", "SigmoidGrad", "Log", "Sign", "Split"} & set(per_step)
+
+
+def test_little_else_is_run(per_step):
+    copies = {"Reshape", "Squeeze", "IdentityN", "Const", "_Retval"}  # of no tensor, or made once
+    assert sum(count for name, count in per_step.items() if name not in copies) <= 70
+    assert per_step["Reshape"] <= 25
+    assert not [name for name in per_step if "PyFunc" in name or "ReadVariable" in name]
