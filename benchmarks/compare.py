@@ -1,10 +1,15 @@
 """Ours beside the same in PyTorch and beside the machine's floor: python -m benchmarks.compare, or make bench
 
 For each setting of `benchmarks.meta_step`, in one process: a meta-training step on one episode, and adaptation to its
-support set with the answers to its queries, by `ml_lstm` and by `benchmarks.plain_pytorch`, in turn; then the floor of
-the meta-training step. First-order meta-gradients, all cores for both.
+support set with the answers to its queries, by `ml_lstm` and by `benchmarks.plain_pytorch`, in turn; the answers to
+queries by a cached adaptation beside a forward pass of the learner by Keras; then the floor of the meta-training step.
+First-order meta-gradients, all cores for both.
 """
 
+import json
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +24,13 @@ from benchmarks.plain_pytorch import PlainMetaLSTM, episode_tensors
 from benchmarks.timing import seconds
 from ml_lstm import command, devices, runs
 from ml_lstm.episode import Episode
-from ml_lstm.flags import define_device_flags
 
 FLAGS = flags.FLAGS
 
 _TURN = 3
+
+# As configs/ has it: an operation on five images of 28x28 is too small to share among threads.
+_INTRA_OP_THREADS = {"a": 0, "b": 1}
 
 
 def measure(setting: Setting, repeats: int) -> dict[str, Any]:
@@ -44,6 +51,11 @@ def measure(setting: Setting, repeats: int) -> dict[str, Any]:
     tensors = episode_tensors(episode, ours)
     batches = iter(tf.data.Dataset.from_tensors(episodes).repeat())
 
+    adapt = tf.function(ours.adapt)
+    classify = tf.function(ours.classify)
+    forward = tf.function(lambda images: ours.learner(images, training=False))
+    cached, queries = adapt(episode.support_images, episode.support_labels), ours.normalize(episode.query_images)
+
     @tf.function
     def answer():
         adaptation = ours.adapt(episode.support_images, episode.support_labels)
@@ -57,13 +69,22 @@ def measure(setting: Setting, repeats: int) -> dict[str, Any]:
         repeats,
     )
     tested = in_turn({"ours": lambda: answer().numpy(), "pytorch": lambda: theirs.meta_test(tensors).numpy()}, repeats)
+    predicted = in_turn(
+        {
+            "ours": lambda: classify(cached, episode.query_images).numpy(),
+            "keras": lambda: forward(queries).numpy(),
+        },
+        repeats,
+    )
     found = floor(setting, ours.learner)
     return {
         **{f"train_seconds_{name}": value for name, value in trained.items()},
         **{f"test_seconds_{name}": value for name, value in tested.items()},
+        **{f"predict_seconds_{name}": value for name, value in predicted.items()},
         "train_ratio_pytorch": trained["pytorch"] / trained["ours"],
         "train_ratio_floor": trained["ours"] / found["floor_seconds"],
         "test_ratio_pytorch": tested["pytorch"] / tested["ours"],
+        "predict_ratio_keras": predicted["ours"] / predicted["keras"],
         **found,
     }
 
@@ -79,38 +100,59 @@ def in_turn(calls: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, f
     return {name: float(np.median(took)) for name, took in found.items()}
 
 
-_HEAD = "{:28} {:>9} {:>9} {:>9} {:>9} {:>9}".format("", "ours, s", "torch, s", "torch/our", "floor, s", "our/floor")
-_ROW = "{:28} {:9.4f} {:9.4f} {:9.2f}"
+_HEAD = "{:28} {:>9} {:>9} {:>10} {:>9} {:>9}".format("", "ours, s", "other, s", "other/ours", "floor, s", "our/floor")
+_ROW = "{:28} {:9.4f} {:9.4f} {:10.2f}"
+
+
+def table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """What was measured of each setting, to be read by people."""
+    lines = [_HEAD]
+    for name, found in results.items():
+        rows = {
+            f"({name}) train, PyTorch": ("train", "pytorch"),
+            f"({name}) adapt+predict, PyTorch": ("test", "pytorch"),
+            f"({name}) predict, Keras forward": ("predict", "keras"),
+        }
+        for title, (what, other) in rows.items():
+            ours, theirs = (found[f"{what}_seconds_{program}"] for program in ("ours", other))
+            lines.append(_ROW.format(title, ours, theirs, theirs / ours))
+        lines[-3] += f" {found['floor_seconds']:9.4f} {found['train_ratio_floor']:9.2f}"
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Measures `--settings`, prints a table and writes the same to `--json`."""
-    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
-    names = ("repeats", "intra_op_threads", "inter_op_threads")
+    """Measures `--settings`, each in a process of its own, prints a table and writes the same to `--json`."""
+    if FLAGS.in_this_process:
+        (name,) = FLAGS.settings
+        devices.use_threads(_INTRA_OP_THREADS[name], 0)
+        runs.write_json(Path(FLAGS.json), measure(SETTINGS[name], FLAGS.repeats))
+        return
     results = {
-        **{name: FLAGS[name].value for name in names},
+        "repeats": FLAGS.repeats,
+        "intra_op_threads": _INTRA_OP_THREADS,
         "tensorflow": tf.__version__,
         "pytorch": torch.__version__,
         "device": devices.describe(),
         "commit": runs.commit(),
-        "settings": {},
+        "settings": {name: _measured_apart(name) for name in FLAGS.settings},
     }
-    print(_HEAD)
-    for name in FLAGS.settings:
-        found = results["settings"][name] = measure(SETTINGS[name], FLAGS.repeats)
-        row = [found[f"train_{what}"] for what in ("seconds_ours", "seconds_pytorch", "ratio_pytorch")]
-        last = f" {found['floor_seconds']:9.4f} {found['train_ratio_floor']:9.2f}"
-        print(_ROW.format(f"({name}) meta-training step", *row) + last)
-        row = [found[f"test_{what}"] for what in ("seconds_ours", "seconds_pytorch", "ratio_pytorch")]
-        print(_ROW.format(f"({name}) adapt and predict", *row))
+    print(table(results["settings"]))
     if FLAGS.json:
         runs.write_json(Path(FLAGS.json), results)
+
+
+def _measured_apart(name):
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "measured.json"
+        arguments = [f"--settings={name}", f"--repeats={FLAGS.repeats}", f"--json={file}", "--in_this_process"]
+        subprocess.run([sys.executable, "-m", "benchmarks.compare", *arguments], check=True)
+        return json.loads(file.read_text())
 
 
 if __name__ == "__main__":
     flags.DEFINE_multi_enum("settings", sorted(SETTINGS), sorted(SETTINGS), "See benchmarks.meta_step.")
     flags.DEFINE_integer("repeats", 15, "Of each call.", lower_bound=1)
     flags.DEFINE_string("json", None, "File to write the results to.")
-    define_device_flags()
+    flags.DEFINE_boolean("in_this_process", False, "Measure the one setting that is named here, and print nothing.")
     logging.set_verbosity(logging.WARNING)
     command.run(main)

@@ -15,6 +15,10 @@ def test_measures_a_tiny_setting():
     for what in ("train", "test"):
         ours, theirs = (results[f"{what}_seconds_{name}"] for name in ("ours", "pytorch"))
         assert results[f"{what}_ratio_pytorch"] == theirs / ours > 0
+    assert results["predict_ratio_keras"] > 0
+    head, *rows = compare.table({"tiny": results}).splitlines()
+    assert len(rows) == 3 and all(len(row) <= len(head) for row in rows)
+    assert f"{results['train_ratio_floor']:.2f}" in rows[0] and f"{results['test_ratio_pytorch']:.2f}" in rows[1]
 
 
 def test_calls_take_turns_and_the_first_turn_does_not_count():
