@@ -6,7 +6,7 @@ The floor is measured in the same process, right after the episodes, and has two
 * the coordinate-wise LSTM's least memory traffic at the machine's copy rate, see `lstm_traffic_bytes`. Its
   own multiply-adds are not in the floor; they are printed below it.
 
-It is the floor of first-order meta-gradients, whatever `--second_order` says.
+It is the floor of first-order meta-gradients without recomputation, whatever the flags say.
 """
 
 import math
@@ -38,12 +38,17 @@ class Setting(NamedTuple):
     inner_steps: int
     inner_batch_size: int
     hidden_units: int = 20
+    filters: int = 32
+    second_order: bool = False
+    recompute_inner_steps: bool = False
 
 
 SETTINGS = {
     "a": Setting((84, 84, 3), n_way=5, k_shot=5, n_query=15, inner_steps=8, inner_batch_size=25),
     "b": Setting((28, 28, 1), n_way=5, k_shot=1, n_query=15, inner_steps=12, inner_batch_size=5),
 }
+
+_CHANGEABLE = ("inner_steps", "filters", "second_order", "recompute_inner_steps")
 
 
 def forward_multiply_adds(learner: keras.Model) -> int:
@@ -104,34 +109,34 @@ def copy_bytes_per_second(repeats: int = 5) -> float:
     return 3 * 4 * 2**26 / min(durations)
 
 
-def build(setting: Setting, second_order: bool = False) -> methods.MetaLSTM:
+def build(setting: Setting) -> methods.MetaLSTM:
     """The method that a setting trains, ready for its `train_function`."""
     method = methods.MetaLSTM(
-        learners.conv4(setting.image_shape, setting.n_way),
+        learners.conv4(setting.image_shape, setting.n_way, setting.filters),
         hidden_units=setting.hidden_units,
         inner_steps=setting.inner_steps,
         inner_batch_size=setting.inner_batch_size,
-        second_order=second_order,
+        second_order=setting.second_order,
+        recompute_inner_steps=setting.recompute_inner_steps,
     )
     method.compile(optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=0.25))
     method.make_train_function()
     return method
 
 
-def measure(setting: Setting, repeats: int, meta_batch_size: int = 1, second_order: bool = False) -> dict[str, Any]:
+def measure(setting: Setting, repeats: int, meta_batch_size: int = 1) -> dict[str, Any]:
     """Times meta-training as Keras's `fit` runs it, then the rates that make the floor.
 
     Args:
         setting: what to train on.
         repeats: meta-steps to time, after three that are not.
         meta_batch_size: episodes a meta-step.
-        second_order: see `MetaLSTM`.
 
     Returns:
         Seconds and counts of one episode, rates, and the process's memory (the host's, on an accelerator).
     """
     start_memory = peak_resident_bytes()
-    method = build(setting, second_order)
+    method = build(setting)
     batches = iter(tf.data.Dataset.from_tensors(random_episodes(setting, meta_batch_size)).repeat())
     # The first calls trace, allocate and choose kernels.
     steps = seconds(lambda: float(method.train_function(batches)["loss"]), 3 + repeats)[3:]
@@ -145,6 +150,7 @@ def measure(setting: Setting, repeats: int, meta_batch_size: int = 1, second_ord
         "seconds_per_episode_max": max(per_episode),
         "episodes_per_second": 1.0 / median,
         "ratio_to_floor": median / found["floor_seconds"],
+        "coordinates": method.network.num_parameters,
         **found,
         "peak_resident_bytes": peak_memory,
         "peak_resident_bytes_above_start": peak_memory - start_memory,
@@ -191,7 +197,7 @@ floor, seconds      {floor_seconds:.4f}
   left out, LSTM    {lstm_multiply_adds:.3g} multiply-adds
 ratio to the floor  {ratio_to_floor:.2f}
 peak memory, bytes  {peak_resident_bytes:.4g} resident, {peak_resident_bytes_above_start:.4g} above the start
-meta-batch          {meta_batch_size}, second_order={second_order}, jit_compile={jit_compile}, {repeats} repeats
+meta-batch          {meta_batch_size}, jit_compile={jit_compile}, {repeats} repeats
 TensorFlow          {tensorflow}
 device              {device}
 threads             intra-op {intra_op_threads}, inter-op {inter_op_threads} (0: TensorFlow's choice)
@@ -201,15 +207,16 @@ commit              {commit}"""
 def main() -> None:
     """Measures the setting that the flags name, prints a table and writes the same to `--json`."""
     devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
-    names = ("setting", "repeats", "meta_batch_size", "second_order", "intra_op_threads", "inter_op_threads")
-    setting = SETTINGS[FLAGS.setting]
+    names = ("setting", "repeats", "meta_batch_size", "intra_op_threads", "inter_op_threads")
+    changed = {name: FLAGS[name].value for name in _CHANGEABLE if FLAGS[name].value is not None}
+    setting = SETTINGS[FLAGS.setting]._replace(**changed)
     results = {
         **{name: FLAGS[name].value for name in names},
         "episode": setting._asdict(),
         "tensorflow": tf.__version__,
         "device": devices.describe(),
         "commit": runs.commit(),
-        **measure(setting, FLAGS.repeats, FLAGS.meta_batch_size, FLAGS.second_order),
+        **measure(setting, FLAGS.repeats, FLAGS.meta_batch_size),
     }
     shape = ", ".join(f"{name} {value}" for name, value in setting._asdict().items())
     print(_TABLE.format(shape=shape, **results))
@@ -221,7 +228,10 @@ if __name__ == "__main__":
     flags.DEFINE_enum("setting", "a", sorted(SETTINGS), "a: 84x84x3, 5-way 5-shot. b: 28x28x1, 5-way 1-shot.")
     flags.DEFINE_integer("repeats", 10, "Meta-steps to time.", lower_bound=1)
     flags.DEFINE_integer("meta_batch_size", 1, "Episodes a meta-step.", lower_bound=1)
+    flags.DEFINE_integer("inner_steps", None, "Other than the setting's.", lower_bound=1)
+    flags.DEFINE_integer("filters", None, "Of each convolution, other than the setting's 32.", lower_bound=1)
     flags.DEFINE_boolean("second_order", False, "Meta-gradient through the learner's gradients too.")
+    flags.DEFINE_boolean("recompute_inner_steps", False, "Compute inner steps again for the meta-gradient.")
     flags.DEFINE_string("json", None, "File to write the results to.")
     define_device_flags()
     logging.set_verbosity(logging.WARNING)
