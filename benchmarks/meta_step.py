@@ -150,6 +150,7 @@ def measure(setting: Setting, repeats: int, meta_batch_size: int = 1) -> dict[st
         "seconds_per_episode_max": max(per_episode),
         "episodes_per_second": 1.0 / median,
         "ratio_to_floor": median / found["floor_seconds"],
+        "matrix_rate_share": found["floor_learner_seconds"] / median,
         "coordinates": method.network.num_parameters,
         **found,
         "peak_resident_bytes": peak_memory,
@@ -196,6 +197,7 @@ floor, seconds      {floor_seconds:.4f}
   LSTM traffic      {floor_lstm_seconds:.4f}: {lstm_traffic_bytes:.3g} B at {copy_bytes_per_second:.3g} B/s
   left out, LSTM    {lstm_multiply_adds:.3g} multiply-adds
 ratio to the floor  {ratio_to_floor:.2f}
+matrix rate, share  {matrix_rate_share:.2f}
 peak memory, bytes  {peak_resident_bytes:.4g} resident, {peak_resident_bytes_above_start:.4g} above the start
 meta-batch          {meta_batch_size}, jit_compile={jit_compile}, {repeats} repeats
 TensorFlow          {tensorflow}

@@ -67,7 +67,9 @@ class LearnedOptimizer:
         lstm_state = self._lstm.get_initial_state(tf.size(parameters)) if self._lstm else ()
         state = OptimizerState(self._cell.get_initial_state(parameters, spread), lstm_state)
         coordinates = parameters.shape[0]
-        if not may_compile or tf.executing_eagerly() or coordinates is None or not self._cell.reads_features:
+        compiles = may_compile and self._cell.reads_features and coordinates is not None and not tf.executing_eagerly()
+        # An accelerator has no use for blocks: Keras has the whole step compiled there.
+        if not compiles or tf.config.get_visible_devices("GPU"):
             return Blocks([state], None)
         widest = 4 * self._lstm.units if self._lstm else NUM_FEATURES
         size = -(-coordinates // -(-coordinates * widest // _BLOCK_SIZE))

@@ -34,4 +34,4 @@ def test_measures_a_tiny_setting():
     assert results["seconds_per_episode"] <= results["seconds_per_episode_max"]
     # 16x16x1 and 2 classes: 320 + 64 + 3 x (9,248 + 64) + 66 = 28,386 coordinates of 18 x 2 + 2 x 4 numbers.
     assert results["lstm_traffic_bytes"] == 4 * 28_386 * 44
-    assert results["ratio_to_floor"] > 1
+    assert results["ratio_to_floor"] > 1 > results["matrix_rate_share"] > 0
