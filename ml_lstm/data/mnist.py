@@ -14,7 +14,7 @@ PERMUTATIONS = {"train": 50, "val": 10}
 def load(
     data_dir: str | None, image_size: int = 28, cache_dir: str | None = None, max_bytes: int = 2**31
 ) -> dict[str, ClassPool]:
-    """Loads the ten digits, white strokes (255) on black (0).
+    """Loads the ten digits, black strokes (0) on white (255): as Omniglot has its characters, not as MNIST has them.
 
     Meta-training has them under 50 shuffles of the pixels, each a class of its own, and meta-validation under 10
     others; meta-test has the digits as they are. So the three share no class, and what was trained elsewhere is tested
@@ -41,8 +41,9 @@ def load(
         split: np.stack([generator.permutation(image_size**2) for _ in range(number)]).astype(np.int32)
         for split, number in PERMUTATIONS.items()
     }
+    train, test = (ClassPool.from_classes(parts[part]).inverted() for part in ("train", "test"))
     return {
-        "train": ClassPool.from_classes(parts["train"], shuffles["train"]),
-        "val": ClassPool.from_classes(parts["test"], shuffles["val"]),
-        "test": ClassPool.from_classes(parts["test"]),
+        "train": train._replace(views=shuffles["train"]),
+        "val": test._replace(views=shuffles["val"]),
+        "test": test,
     }

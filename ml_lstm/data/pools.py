@@ -68,11 +68,16 @@ class ClassPool(NamedTuple):
             raise ValueError(f"Images have 1 or 3 channels; asked to make {channels} of {self.image_shape[-1]}.")
         if channels == self.image_shape[-1]:
             return self
+        return self._converted(lambda images: _with_channels(images, channels), channels)
+
+    def inverted(self) -> "ClassPool":
+        """The same pictures with dark for light."""
+        return self._converted(lambda images: 255 - images, self.image_shape[-1])
+
+    def _converted(self, function, channels):
         if isinstance(self.images, StoredImages):
-            return self._replace(
-                images=self.images.converted(lambda images: _with_channels(images, channels), channels)
-            )
-        return self._replace(images=_with_channels(self.images, channels))
+            return self._replace(images=self.images.converted(function, channels))
+        return self._replace(images=function(self.images))
 
 
 def _with_channels(images, channels):

@@ -33,6 +33,14 @@ def test_grey_is_repeated_and_comes_back_the_same():
     assert grey.with_channels(1) is grey
 
 
+def test_inverted_is_dark_for_light():
+    pictures = pool(3, 7)
+    inverted = pictures.inverted()
+    assert inverted.images.dtype == np.uint8
+    np.testing.assert_array_equal(inverted.images.astype(int) + pictures.images, 255)
+    np.testing.assert_array_equal(inverted.counts, pictures.counts)
+
+
 def test_other_channels_are_refused():
     with pytest.raises(ValueError, match="asked to make 4 of 3"):
         pool(3, 7).with_channels(4)

@@ -180,6 +180,11 @@ def test_colours_become_grey_as_they_are_read(pictures, from_disk):
     np.testing.assert_array_equal(on_disk.images[:], in_memory.images)
 
 
+def test_dark_becomes_light_as_they_are_read(from_disk):
+    pools = from_disk()
+    np.testing.assert_array_equal(pools["test"].inverted().images[:], 255 - pools["test"].images[:])
+
+
 def test_what_looks_at_data_sets_looks_at_these_too(from_disk):
     pools = from_disk()
     assert not list(problems(pools, dict.fromkeys(pools, Setting(2, 1, 2))))

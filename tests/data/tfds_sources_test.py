@@ -70,6 +70,7 @@ def test_mnist_has_500_classes_by_shuffled_pixels_and_is_tested_on_its_digits(ca
     assert len(np.unique(shuffles, axis=0)) == 60
     np.testing.assert_array_equal(np.sort(shuffles, axis=1), np.tile(np.arange(28 * 28), (60, 1)))
     assert pools["test"].views is None
+    assert pools["test"].images.mean() > 200  # black on white, as Omniglot
     again = mnist.load(str(_TFDS), cache_dir=cache_dir)
     np.testing.assert_array_equal(again["train"].views, pools["train"].views)
 
