@@ -124,7 +124,7 @@ def main() -> None:
     """Measures `--settings`, each in a process of its own, prints a table and writes the same to `--json`."""
     if FLAGS.in_this_process:
         (name,) = FLAGS.settings
-        devices.use_threads(_INTRA_OP_THREADS[name], 0)
+        devices.use(_INTRA_OP_THREADS[name], 0)
         runs.write_json(Path(FLAGS.json), measure(SETTINGS[name], FLAGS.repeats))
         return
     results = {

@@ -19,7 +19,14 @@ from absl.testing import flagsaver
 from benchmarks.timing import seconds
 from ml_lstm import command, devices, methods, runs, serving
 from ml_lstm.data import SOURCES
-from ml_lstm.flags import define_data_flags, define_device_flags, define_method_flags, define_training_flags, run_flags
+from ml_lstm.flags import (
+    define_data_flags,
+    define_device_flags,
+    define_method_flags,
+    define_training_flags,
+    device_settings,
+    run_flags,
+)
 
 FLAGS = flags.FLAGS
 
@@ -98,7 +105,7 @@ _HEAD = "{:44} {:>8} {:>8} {:>8} {:>9} {:>10} {:>9} {:>8}".format(
 
 def main() -> None:
     """Measures each of `--configs`, prints a table and writes the same to `--json`."""
-    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
+    devices.use(**device_settings())
     print(_HEAD)
     results = {}
     for path in FLAGS.configs:

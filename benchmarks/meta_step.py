@@ -23,7 +23,7 @@ from benchmarks.timing import peak_resident_bytes, seconds
 from ml_lstm import command, devices, learners, methods, runs
 from ml_lstm.cells.preprocessing import NUM_FEATURES
 from ml_lstm.episode import Episode
-from ml_lstm.flags import define_device_flags
+from ml_lstm.flags import define_device_flags, device_settings
 
 FLAGS = flags.FLAGS
 
@@ -208,7 +208,7 @@ commit              {commit}"""
 
 def main() -> None:
     """Measures the setting that the flags name, prints a table and writes the same to `--json`."""
-    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
+    devices.use(**device_settings())
     names = ("setting", "repeats", "meta_batch_size", "intra_op_threads", "inter_op_threads")
     changed = {name: FLAGS[name].value for name in _CHANGEABLE if FLAGS[name].value is not None}
     setting = SETTINGS[FLAGS.setting]._replace(**changed)

@@ -20,7 +20,7 @@ from benchmarks.meta_step import SETTINGS, Setting, build
 from benchmarks.timing import seconds
 from ml_lstm import command, data, devices, runs
 from ml_lstm.data.augmentation import AUGMENTATIONS
-from ml_lstm.flags import define_device_flags
+from ml_lstm.flags import define_device_flags, device_settings
 
 FLAGS = flags.FLAGS
 
@@ -96,7 +96,7 @@ commit              {commit}"""
 
 def main() -> None:
     """Measures what the flags name, prints a table and writes the same to `--json`."""
-    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
+    devices.use(**device_settings())
     names = ("setting", "dataset", "augment", "turns", "meta_batch_size", "intra_op_threads", "inter_op_threads")
     places = {"data_dir": FLAGS.data_dir, "cache_dir": FLAGS.cache_dir}
     setting = SETTINGS[FLAGS.setting]

@@ -31,7 +31,7 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 import ml_lstm
 from ml_lstm import command, devices, runs
 from ml_lstm.errors import UserError
-from ml_lstm.flags import define_device_flags
+from ml_lstm.flags import define_device_flags, device_settings
 
 FLAGS = flags.FLAGS
 NAME = "few_shot"
@@ -195,7 +195,7 @@ class Server:
 
 def main() -> None:
     """Prints a table of each part as it is measured."""
-    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
+    devices.use(**device_settings())
     versions = [int(path.name) for path in Path(FLAGS.model_base_path).glob("[0-9]*") if path.name.isdecimal()]
     if not versions:
         raise UserError(f"{FLAGS.model_base_path} has no version: check --model_base_path.")

@@ -2,20 +2,74 @@
 
 import os
 import platform
+from collections.abc import Sequence
 
 import tensorflow as tf
 
+from ml_lstm.errors import UserError
 
-def use_threads(intra_op: int, inter_op: int) -> None:
-    """Sets TensorFlow's thread pools; goes before the first operation.
+
+def use(
+    intra_op_threads: int,
+    inter_op_threads: int,
+    devices: Sequence[str] = (),
+    memory_growth: bool = False,
+    most: int | None = 1,
+) -> list[str]:
+    """Sets what TensorFlow may use of this machine; goes before the first operation.
 
     Args:
-        intra_op: threads that share one operation; 0 for TensorFlow's choice. With 28x28 images operations are
+        intra_op_threads: that share one operation; 0 for TensorFlow's choice. With 28x28 images operations are
             too small to share: one thread each, the episodes of a meta-batch side by side, is faster.
-        inter_op: operations at the same time; 0 for TensorFlow's choice.
+        inter_op_threads: operations at the same time; 0 for TensorFlow's choice.
+        devices: `cpu` or `gpu`, or names such as `gpu:1`, of one kind; none for all GPUs or, failing those, the CPU.
+            `cpu:0`, `cpu:1` and so on are as many logical devices, which share the cores.
+        memory_growth: whether GPU memory is taken as needed rather than all at once.
+        most: how many devices the command has a use for; None for any number.
+
+    Returns:
+        The devices, as TensorFlow names them from now on.
+
+    Raises:
+        UserError: for a device that is not there, or too many.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(intra_op)
-    tf.config.threading.set_inter_op_parallelism_threads(inter_op)
+    tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(inter_op_threads)
+    if most is not None and len(devices) > most:
+        raise UserError(
+            f"--devices names {len(devices)} devices, of which one is used: train --strategy=mirrored uses all."
+        )
+    gpus = tf.config.list_physical_devices("GPU")
+    if devices:
+        gpus = _chosen(devices, gpus)
+        tf.config.set_visible_devices(gpus, "GPU")
+    for gpu in gpus if memory_growth else ():
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if gpus:
+        return [f"gpu:{index}" for index in range(len(gpus))]
+    count = max(len(devices), 1)
+    if count > 1:
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    return [f"cpu:{index}" for index in range(count)]
+
+
+def _chosen(devices, gpus):
+    """Which of the GPUs are meant: none of them if the CPU is."""
+    numbers = sorted(int(name[4:] or 0) for name in devices)
+    if devices[0].startswith("cpu"):
+        if numbers != list(range(len(numbers))):
+            raise UserError(
+                f"--devices={','.join(devices)}: number the logical CPU devices from 0, cpu:0,cpu:1 and so on."
+            )
+        return []
+    if devices == ["gpu"] and gpus:
+        return gpus
+    for number in numbers:
+        if number >= len(gpus):
+            there = ", ".join(f"gpu:{index}" for index in range(len(gpus))) or "no GPU that TensorFlow sees"
+            raise UserError(f"--devices={','.join(devices)}: there is no gpu:{number}; this machine has {there}.")
+    return [gpus[number] for number in numbers]
 
 
 def describe() -> str:

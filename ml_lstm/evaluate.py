@@ -39,7 +39,7 @@ def define_flags() -> None:
 
 def main() -> None:
     """Prints the accuracy and writes it to `RUN/evaluate-*.json`."""
-    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
+    devices.use(**flags.device_settings())
     run = runs.RunDirectory(FLAGS.run_dir)
     trained_flags = run.flags()
     overrides = {name: FLAGS[name].value for name in ("dataset", "n_way", "k_shot", "n_query")}

@@ -1,6 +1,7 @@
 """Every flag of the commands, its help and its validator."""
 
 import math
+import re
 from typing import Any
 
 from absl import flags
@@ -14,6 +15,7 @@ from ml_lstm.methods import METHODS, mann
 from ml_lstm.methods.gradient_based import QUERY_STATISTICS
 from ml_lstm.methods.meta_lstm import CELLS
 from ml_lstm.methods.prototypical import DISTANCES
+from ml_lstm.training.strategies import STRATEGIES
 
 FLAGS = flags.FLAGS
 
@@ -46,6 +48,12 @@ def _are_shares(values) -> bool:
     except ValueError:
         return False
     return len(shares) == 3 and min(shares) > 0 and math.isclose(sum(shares), 1, abs_tol=1e-6)
+
+
+def _are_devices(names) -> bool:
+    kinds = {re.fullmatch(r"(cpu|gpu)(:[0-9]{1,3})?", name) for name in names}
+    numbered = [name if ":" in name else f"{name}:0" for name in names]
+    return None not in kinds and len({kind[1] for kind in kinds}) <= 1 and len(set(numbered)) == len(numbered)
 
 
 def define_data_flags():
@@ -295,10 +303,25 @@ def define_device_flags():
         lower_bound=0,
     )
     flags.DEFINE_integer("inter_op_threads", 0, "Operations at the same time; 0: TensorFlow's choice.", lower_bound=0)
+    flags.DEFINE_list(
+        "devices",
+        [],
+        "What to compute on: cpu, gpu, or names such as gpu:1; train --strategy=mirrored takes several, gpu:0,gpu:1, or "
+        "cpu:0,cpu:1 to try it out. Unset: the GPUs or, failing those, the CPU.",
+    )
+    flags.register_validator("devices", _are_devices, "must be cpu or gpu, or names like gpu:0,gpu:1, of one kind")
+    flags.DEFINE_boolean("memory_growth", False, "Take GPU memory as needed, rather than all of it at the start.")
 
 
 def define_training_flags():
     """The outer loop."""
+    flags.DEFINE_enum(
+        "strategy",
+        "none",
+        STRATEGIES,
+        "Who shares a meta-batch; the result is that of one device, but for rounding. mirrored: the --devices of this "
+        "machine; multi_worker: machines, by TF_CONFIG (docs/distributed.md).",
+    )
     flags.DEFINE_string("run_dir", None, "Directory of this run; made if need be, continued if it is there.")
     flags.register_validator("run_dir", bool, "give the directory of the run")
     flags.DEFINE_integer("episodes", 10_000, "Episodes to meta-train for, in all.", lower_bound=1)
@@ -343,6 +366,11 @@ def define_training_flags():
 def locations() -> dict[str, Any]:
     """What `define_location_flags` defined."""
     return {name: FLAGS[name].value for name in ("data_dir", "manual_dir", "cache_dir", "max_pool_memory", "strict")}
+
+
+def device_settings() -> dict[str, Any]:
+    """What `define_device_flags` defined."""
+    return {name: FLAGS[name].value for name in ("intra_op_threads", "inter_op_threads", "devices", "memory_growth")}
 
 
 def value(name: str) -> Any:

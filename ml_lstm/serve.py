@@ -10,7 +10,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from ml_lstm import command, devices
 from ml_lstm.errors import UserError
-from ml_lstm.flags import define_device_flags
+from ml_lstm.flags import define_device_flags, device_settings
 
 FLAGS = flags.FLAGS
 
@@ -51,7 +51,7 @@ def main() -> None:
             f"{error.name.partition('.')[0]} is not installed: pip install '.[serve]' in the checkout of ml_lstm."
         ) from None
 
-    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
+    devices.use(**device_settings())
     if not _is_loopback(FLAGS.host):
         logging.warning(
             "Anyone who reaches %s is answered: there is neither authentication nor encryption.", FLAGS.host

@@ -4,18 +4,29 @@ import signal
 import sys
 
 import keras
+import tensorflow as tf
 from absl import logging
 
 from ml_lstm import command, devices, flags, methods, runs, training
+from ml_lstm.errors import UserError
 
 FLAGS = flags.FLAGS
 
 
 def main() -> None:
     """Starts the run that the flags describe, or goes on with it."""
-    devices.use_threads(FLAGS.intra_op_threads, FLAGS.inter_op_threads)
-    run, values = runs.RunDirectory(FLAGS.run_dir), flags.run_flags()
-    known = run.exists(values)
+    names = devices.use(**flags.device_settings(), most=1 if FLAGS.strategy == "none" else None)
+    values = flags.run_flags()
+    shared = training.distribution(FLAGS.strategy, names)
+    kind = methods.METHODS[values["method"]]
+    training.require_shareable(shared, values["method"], kind, FLAGS.meta_batch_size)
+    shared.start()
+    with shared.attended():
+        _train(shared, runs.RunDirectory(FLAGS.run_dir), values, kind.trains_on)
+
+
+def _train(shared, run, values, trains_on) -> None:
+    known = shared.is_chief and run.exists(values)
     data = runs.load_data(
         values,
         **flags.locations(),
@@ -25,23 +36,34 @@ def main() -> None:
     )
     # Refuses a setting that the data cannot fill, before anything is written.
     data.sampler("val")
-    if trains_on := methods.METHODS[values["method"]].trains_on:
+    if trains_on:
         data.training_sampler(trains_on)
-    if not known:
+    if shared.is_chief and not known:
         images = {"image_shape": data.image_shape, "train_classes": data.train_classes}
         run.create(values, images | data.image_statistics(), data.class_digest())
+    more = {name: FLAGS[name].value for name in ("episodes", "early_stopping")}
+    shared.require_same("their flags or their data", [values, more, data.class_digest()])
+    if not all(shared.workers(run.exists(values))):
+        raise UserError(
+            f"{run.path} is not there for every worker: --run_dir must be on storage that all workers share."
+        )
     run.require_classes(data.class_digest())
-    method = runs.build_method(values, run.images())
-    method.compile(optimizer=method.make_optimizer(_learning_rate(values), values["clip_norm"]))
-    method.optimizer.build(method.trainable_variables)
+    with shared.scope():
+        method = runs.build_method(values, run.images())
+        method.compile(optimizer=method.make_optimizer(_learning_rate(values), values["clip_norm"]))
+        method.optimizer.build(method.trainable_variables)
     progress = training.Progress()
     backup = run.backup(model=method, optimizer=method.optimizer, progress=progress)
-    resumed = backup.restore_newest()
-    if resumed:
+    resumed = backup.restore_newest() if shared.is_chief else 0
+    resumed = int(shared.workers(resumed or 0)[0])
+    if resumed and shared.is_chief:
         print(f"Going on from episode {resumed} of {FLAGS.episodes}.")
+    elif resumed:
+        backup.restore(resumed)
     if not _done(method, progress):
-        _fit(run, method, data, progress, backup)
-    _say_what_next(run, progress)
+        _fit(shared, run, method, data, progress, backup)
+    if shared.is_chief:
+        _say_what_next(run, progress)
 
 
 def _learning_rate(values) -> float | keras.optimizers.schedules.LearningRateSchedule:
@@ -59,23 +81,23 @@ def _done(method, progress) -> bool:
     return 0 < FLAGS.early_stopping <= progress.validations_since_best
 
 
-def _fit(run, method, data, progress, backup) -> None:
+def _fit(shared, run, method, data, progress, backup) -> None:
     stop_signals = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: stop_signals.append(received))
-    sampler = data.sampler("val")
+    shared.prepare(method, stop_requested=lambda: bool(stop_signals))
     callbacks = [
         training.StopOnNonFiniteLoss(),
         training.EpisodesPerSecond(FLAGS.meta_batch_size),
-        keras.callbacks.TensorBoard(str(run.path), write_graph=False),
-        training.EpisodeBoard(run.path / "episodes", sampler.sample(0), run.flags()),
+        *(_boards(run, data) if shared.is_chief else ()),
         training.SaveProgress(
             backup,
             run.best(model=method, progress=progress),
             progress,
             FLAGS.meta_batch_size,
             FLAGS.early_stopping,
-            stop_requested=lambda: bool(stop_signals),
+            stop_requested=shared.should_stop,
+            shared=shared,
         ),
     ]
     try:
@@ -86,12 +108,23 @@ def _fit(run, method, data, progress, backup) -> None:
             meta_batch_size=FLAGS.meta_batch_size,
             validation_interval=FLAGS.validation_interval,
             callbacks=callbacks,
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=(1 if sys.stdout.isatty() else 2) if shared.is_chief else 0,
+            shared=shared,
         )
     except training.Interrupted:
-        episodes = int(method.optimizer.iterations) * FLAGS.meta_batch_size
-        print(f"\nStopped at episode {episodes} and saved; the same command goes on from there.")
+        shared.workers(0)  # none goes before the chief has saved
+        if shared.is_chief:
+            episodes = int(tf.convert_to_tensor(method.optimizer.iterations)) * FLAGS.meta_batch_size
+            print(f"\nStopped at episode {episodes} and saved; the same command goes on from there.")
         sys.exit(0)
+    shared.workers(0)
+
+
+def _boards(run, data) -> list[keras.callbacks.Callback]:
+    return [
+        keras.callbacks.TensorBoard(str(run.path), write_graph=False),
+        training.EpisodeBoard(run.path / "episodes", data.sampler("val").sample(0), run.flags()),
+    ]
 
 
 def _say_what_next(run, progress) -> None:

@@ -29,7 +29,10 @@ class Sampler:
     def dataset(self, start: int = 0, count: int | None = None) -> tf.data.Dataset:
         """Items `start`, `start + 1`, ...: `count` of them, or without end."""
         stop = tf.int64.max if count is None else start + count
-        indices = tf.data.Dataset.range(start, stop)
+        return self.items(tf.data.Dataset.range(start, stop))
+
+    def items(self, indices: tf.data.Dataset) -> tf.data.Dataset:
+        """The items with these indices, in their order."""
         return indices.map(self.sample, num_parallel_calls=2, deterministic=True)
 
     def _pictures(self, chosen: tf.Tensor, views: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.episode import Episode
+from ml_lstm.methods import replicas
 from ml_lstm.methods.inner_loop import correct
 
 Adaptation = dict[str, tf.Tensor]
@@ -56,6 +57,9 @@ class FewShotClassifier(keras.Model):
     # What a training step takes: "episodes"; "classes", batches of images from all meta-train classes, each an
     # `Episode` without a support set (`FewShotData.train_batches`); or None where there is nothing to train.
     trains_on: str | None = "episodes"
+
+    # Whether the episodes of a meta-batch are taken one by one, so that devices may share them.
+    splits_meta_batch = True
 
     # Whether it has `sequence_logits`, answers to pictures of a sequence as they come (`MemoryAugmentedNetwork`).
     reads_sequences = False
@@ -231,12 +235,18 @@ class FewShotClassifier(keras.Model):
         return losses, accuracies, tape.gradient(scaled_loss, self.trainable_variables)
 
     def train_step(self, episodes):
-        """One meta-step: the compiled optimizer applies `meta_gradient`."""
+        """One meta-step: the compiled optimizer applies `meta_gradient`.
+
+        Under a `tf.distribute` strategy `episodes` are a replica's share of the meta-batch, and what is applied and
+        returned is that of the whole.
+        """
         losses, accuracies, gradients = self.meta_gradient(episodes)
+        losses, accuracies = replicas.joined(losses, accuracies)
+        gradients = replicas.mean(gradients)
         gradient_norm = tf.linalg.global_norm(gradients)
         step = tf.convert_to_tensor(self.optimizer.iterations)
         self.first_non_finite_episode.update_state(losses, gradient_norm, step)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        replicas.apply_gradients(self.optimizer, gradients, self.trainable_variables)
         self._means["loss"].update_state(losses)
         self._means["accuracy"].update_state(accuracies)
         self._means["gradient_norm"].update_state(gradient_norm)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from ml_lstm.episode import Episode
 from ml_lstm.learners import LEARNERS, embedding
+from ml_lstm.methods import replicas
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
 from ml_lstm.methods.inner_loop import correct, mean_cross_entropy
 
@@ -167,8 +168,9 @@ class EmbeddingBasedClassifier(FewShotClassifier):
             losses, accuracies, *moved = self.training_results(Episode(*episodes))
             scaled_loss = self.optimizer.scale_loss(tf.reduce_mean(losses))
         gradients = tape.gradient(scaled_loss, self.trainable_variables)
-        for average, values in zip(self._averages(), moved, strict=True):
-            average.assign(tf.reduce_mean(values, axis=0))
+        moved = replicas.mean([tf.reduce_mean(values, axis=0) for values in moved])
+        for average, value in zip(self._averages(), moved, strict=True):
+            average.assign(value)
         return losses, accuracies, gradients
 
     def get_config(self):

@@ -50,6 +50,8 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
     """
 
     reads_sequences = True
+    # The pictures of a whole meta-batch are normalised by one another, and put in order by one another's pixels.
+    splits_meta_batch = False
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ml_lstm.errors import UserError
 from ml_lstm.training.checkpoints import CheckpointStore, Progress
+from ml_lstm.training.strategies import Distribution
 
 
 class Interrupted(Exception):
@@ -66,7 +67,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"] + logs["gradient_norm"]):
-            episode = int(self.model.first_non_finite_episode.result())
+            episode = int(tf.convert_to_tensor(self.model.first_non_finite_episode.result()))
             raise UserError(
                 f"The meta-loss or its gradient was not finite at episode {episode}. The last good checkpoint is "
                 "kept; start a new run with a lower --learning_rate or --inner_gradient_scale."
@@ -83,6 +84,7 @@ class SaveProgress(keras.callbacks.Callback):
         meta_batch_size: episodes a step.
         early_stopping: validations without a better one after which to stop; 0 for never.
         stop_requested: says whether the run was asked to stop.
+        shared: among which processes the run is shared: the chief saves, and its validations count. None for one.
 
     Raises:
         Interrupted: once the run has been saved because it was asked to stop.
@@ -96,6 +98,7 @@ class SaveProgress(keras.callbacks.Callback):
         meta_batch_size: int,
         early_stopping: int = 0,
         stop_requested=lambda: False,
+        shared: Distribution | None = None,
     ):
         super().__init__()
         self._backup = backup
@@ -104,16 +107,21 @@ class SaveProgress(keras.callbacks.Callback):
         self._meta_batch_size = meta_batch_size
         self._early_stopping = early_stopping
         self._stop_requested = stop_requested
+        self._shared = shared or Distribution()
         self._clock = time.monotonic()
 
     @property
     def _episodes(self) -> int:
-        return int(self.model.optimizer.iterations) * self._meta_batch_size
+        return int(tf.convert_to_tensor(self.model.optimizer.iterations)) * self._meta_batch_size
 
     def _count_time(self):
         now = time.monotonic()
         self._progress.seconds += now - self._clock
         self._clock = now
+
+    def _save(self, store):
+        if self._shared.is_chief:
+            store.save(self._episodes)
 
     def on_train_begin(self, logs=None):
         self._clock = time.monotonic()
@@ -122,16 +130,18 @@ class SaveProgress(keras.callbacks.Callback):
         # The last batch of an epoch is saved with its validation, in on_epoch_end.
         if self._stop_requested() and batch + 1 < self.params["steps"]:
             self._count_time()
-            self._backup.save(self._episodes)
+            self._save(self._backup)
             raise Interrupted
 
     def on_epoch_end(self, epoch, logs=None):
         self._count_time()
         best_so_far = self._progress.best_accuracy
-        self._progress.validations.append((self._episodes, logs["val_accuracy"]))
-        if logs["val_accuracy"] > best_so_far:
-            self._best.save(self._episodes)
-        self._backup.save(self._episodes)
+        # Of all workers the chief's, lest they round apart and one stop while others wait for it.
+        accuracy = self._shared.workers(logs["val_accuracy"])[0]
+        self._progress.validations.append((self._episodes, accuracy))
+        if accuracy > best_so_far:
+            self._save(self._best)
+        self._save(self._backup)
         if self._stop_requested():
             raise Interrupted
         if 0 < self._early_stopping <= self._progress.validations_since_best:

@@ -12,6 +12,9 @@ from absl import logging
 
 from ml_lstm.errors import UserError
 
+# What reading such a checkpoint raises; IndexError: cut short.
+_DAMAGED = (tf.errors.OpError, AssertionError, ValueError, IndexError)
+
 
 class Progress(tf.train.experimental.PythonState):
     """What a run remembers beside weights; saved with them.
@@ -114,13 +117,31 @@ class CheckpointStore:
         """
         numbers = self.numbers()
         for number in reversed(numbers):
-            path = self.directory / f"episode-{number}"
             try:
-                self._checkpoint.read(str(path)).expect_partial().assert_existing_objects_matched()
-            except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:  # IndexError: cut short
-                logging.warning("%s is damaged (%s): going back to the one before.", path, type(error).__name__)
+                self._read(number)
+            except _DAMAGED as error:
+                name = self.directory / f"episode-{number}"
+                logging.warning("%s is damaged (%s): going back to the one before.", name, type(error).__name__)
             else:
                 return number
         if numbers:
             raise UserError(f"{self.directory}: every checkpoint is damaged; remove the directory to start anew.")
         return None
+
+    def restore(self, number: int) -> None:
+        """Reads a checkpoint that another process has read before.
+
+        Raises:
+            UserError: if it is not there, or damaged.
+        """
+        try:
+            self._read(number)
+        except _DAMAGED as error:
+            raise UserError(
+                f"{self.directory / f'episode-{number}'}, which the chief goes on from, cannot be read here "
+                f"({type(error).__name__}): --run_dir must be on storage that all workers share."
+            ) from error
+
+    def _read(self, number):
+        path = self.directory / f"episode-{number}"
+        self._checkpoint.read(str(path)).expect_partial().assert_existing_objects_matched()

@@ -8,6 +8,7 @@ import tensorflow as tf
 from ml_lstm.data import FewShotData
 from ml_lstm.methods import FewShotClassifier
 from ml_lstm.training.callbacks import Tune
+from ml_lstm.training.strategies import Distribution
 
 
 def steps_of(episodes: int, meta_batch_size: int) -> int:
@@ -24,6 +25,7 @@ def meta_train(
     validation_interval: int,
     callbacks: Sequence[keras.callbacks.Callback],
     verbose: int | str = "auto",
+    shared: Distribution | None = None,
 ) -> None:
     """Trains a compiled method from the meta-step that its optimizer has reached to the last one.
 
@@ -39,13 +41,15 @@ def meta_train(
         validation_interval: episodes an epoch.
         callbacks: for `fit`; one of them may set `method.stop_training`.
         verbose: see `keras.Model.fit`.
+        shared: among which devices a meta-batch is shared; it has prepared the method. None for one device.
     """
+    shared = shared or Distribution()
     validation = data.validation.batch(1, drop_remainder=True)
     callbacks = [Tune(validation), *callbacks]
     if method.trains_on is None:
         _validate(method, validation, callbacks, verbose)
         return
-    step, last = int(method.optimizer.iterations), steps_of(episodes, meta_batch_size)
+    step, last = int(tf.convert_to_tensor(method.optimizer.iterations)), steps_of(episodes, meta_batch_size)
     epoch_steps = steps_of(validation_interval, meta_batch_size)
     sampler = data.training_sampler(method.trains_on)
     while step < last:
@@ -53,9 +57,8 @@ def meta_train(
         # Whole epochs in one call; what is left of one begun before, or a short last one, in a call of its own.
         whole = 0 if within else (last - step) // epoch_steps
         steps = epoch_steps if whole else min(epoch_steps - within, last - step)
-        train = sampler.dataset(step * meta_batch_size).batch(meta_batch_size, drop_remainder=True)
         method.fit(
-            train.prefetch(2),
+            shared.dataset(sampler, step * meta_batch_size, meta_batch_size),
             initial_epoch=epoch,
             epochs=epoch + max(whole, 1),
             steps_per_epoch=steps,
