@@ -192,14 +192,23 @@ class MultiWorker(Mirrored):
         with self.attended():
             return tf.distribute.MultiWorkerMirroredStrategy()
 
-    def workers(self, number):
-        def replica_numbers():
+    def start(self):
+        super().start()
+
+        def replica_numbers(number):
             context = tf.distribute.get_replica_context()
             own = tf.one_hot(context.replica_id_in_sync_group, self.replicas, dtype=tf.float64)
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, own * tf.constant(number, tf.float64))
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, own * number)
 
+        @tf.function(autograph=False)
+        def numbers(number):
+            return self._first(self._strategy.run(replica_numbers, args=(number,)))
+
+        self._numbers = numbers
+
+    def workers(self, number):
         with self.attended():
-            numbers = self._first(self._strategy.run(tf.function(replica_numbers))).numpy().tolist()
+            numbers = self._numbers(tf.constant(number, tf.float64)).numpy().tolist()
         return numbers[:: self.replicas // self._number_of_workers]
 
     @contextlib.contextmanager
