@@ -306,8 +306,8 @@ def define_device_flags():
     flags.DEFINE_list(
         "devices",
         [],
-        "What to compute on: cpu, gpu, or names such as gpu:1; train --strategy=mirrored takes several, gpu:0,gpu:1, or "
-        "cpu:0,cpu:1 to try it out. Unset: the GPUs or, failing those, the CPU.",
+        "What to compute on: cpu, gpu, or a name such as gpu:1; train --strategy=mirrored takes several, gpu:0,gpu:1, "
+        "or cpu:0,cpu:1 to try it out. Unset: the GPUs or, failing those, the CPU.",
     )
     flags.register_validator("devices", _are_devices, "must be cpu or gpu, or names like gpu:0,gpu:1, of one kind")
     flags.DEFINE_boolean("memory_growth", False, "Take GPU memory as needed, rather than all of it at the start.")

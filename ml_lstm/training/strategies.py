@@ -6,8 +6,8 @@ Meta-validation is not shared: every worker classifies all episodes by itself, a
 Keras 3.15's own `fit` has two faults under `MultiWorkerMirroredStrategy`. Before training it takes the mean over the
 replicas of a batch of inputs, only to learn their shapes (`_maybe_symbolic_build`), which fails for images, as they
 are integers; and it takes the mean of a step's logs over their axis 0 (`reduce_per_replica`), which scalars lack. Both
-happen only where a model knows its strategy. `Distribution.prepare` therefore keeps it from the model: for `fit` there is
-nothing but a function that makes a step and an iterator that goes with it, and only the step is shared.
+happen only where a model knows its strategy. `Distribution.prepare` therefore keeps it from the model: for `fit` there
+is nothing but a function that makes a step and an iterator that goes with it, and only the step is shared.
 """
 
 import contextlib
@@ -258,8 +258,8 @@ def require_shareable(shared: Distribution, name: str, method: type[FewShotClass
         )
     if meta_batch_size % shared.replicas:
         raise UserError(
-            f"--meta_batch_size={meta_batch_size} cannot be shared evenly by {shared.replicas} devices: give a multiple "
-            f"of {shared.replicas}."
+            f"--meta_batch_size={meta_batch_size} cannot be shared evenly by {shared.replicas} devices: give a "
+            f"multiple of {shared.replicas}."
         )
 
 
@@ -296,6 +296,6 @@ def _place(config: str | None) -> tuple[int, int, int]:
         raise UserError("TF_CONFIG names an address twice: every worker needs one of its own.")
     if set(addresses) - {"chief", "worker"} or chiefs > 1:
         raise UserError(f"TF_CONFIG must name workers, and one chief at most, got {sorted(addresses)}.")
-    if type(index) is not int or not 0 <= index < len(addresses.get(kind, ())):
+    if type(index) is not int or not 0 <= index < len(addresses.get(str(kind), ())):
         raise UserError(f"TF_CONFIG says that this is task {kind!r} number {index!r}, which its cluster does not have.")
     return chiefs, workers, index + (chiefs if kind == "worker" else 0)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -57,9 +58,11 @@ class Commands:
     def __init__(self, pool: ThreadPoolExecutor):
         self.background = pool.submit
 
-    def start(self, command: str, *flags: str, path: Path = _REPOSITORY, **popen) -> subprocess.Popen:
+    def start(
+        self, command: str, *flags: str, path: Path = _REPOSITORY, variables: Mapping[str, str] = {}, **popen
+    ) -> subprocess.Popen:
         """Starts `python -m ml_lstm.<command>`; what is in `path` comes before installed packages."""
-        environment = os.environ | {"PYTHONPATH": str(path)}
+        environment = os.environ | {"PYTHONPATH": str(path)} | variables
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         arguments = [sys.executable, "-m", f"ml_lstm.{command}", *flags]
         return subprocess.Popen(arguments, env=environment, **streams | popen)

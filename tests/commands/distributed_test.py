@@ -1,0 +1,182 @@
+"""Tests of `train --strategy`: the result of one device, whatever becomes of a worker on the way."""
+
+import json
+import signal
+import socket
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+_EPISODES, _INTERVAL = 360, 60
+# Six episodes a meta-step, for two devices and for three.
+_FLAGS = ("--meta_batch_size=6", f"--episodes={_EPISODES}", f"--validation_interval={_INTERVAL}", "--devices=cpu")
+
+
+def _free_addresses(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{taken.getsockname()[1]}" for taken in sockets]
+    for taken in sockets:
+        taken.close()
+    return addresses
+
+
+def _start(commands, run, count, *more):
+    """Workers of one job, the chief first."""
+    cluster = {"worker": _free_addresses(count)}
+    flags = commands.train_flags(run, *_FLAGS, "--strategy=multi_worker", *more)
+    configs = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(count)]
+    return [commands.start("train", *flags, variables={"TF_CONFIG": config}) for config in configs]
+
+
+def _ends(finished, workers, timeout=600):  # a busy machine is no failure
+    """How all of them end."""
+    ended = []
+    try:
+        for worker in workers:
+            out, err = worker.communicate(timeout=timeout)
+            ended.append(finished(worker.returncode, out.decode(), err.decode()))
+    finally:
+        for worker in workers:
+            worker.kill()
+    return ended
+
+
+def _signalled(commands, finished, run, count, index, number):
+    """A job of which one worker gets a signal after the first save, and then the same job once more."""
+    workers = _start(commands, run, count)
+    while not (run / "backup" / f"episode-{_INTERVAL}.index").exists():
+        if any(worker.poll() is not None for worker in workers):
+            break  # and what it said will show
+        time.sleep(0.002)
+    workers[index].send_signal(number)
+    return _ends(finished, workers), _ends(finished, _start(commands, run, count))
+
+
+def _one_device(commands, finished, run):
+    return commands.train(run, *_FLAGS)
+
+
+def _two_devices(commands, finished, run):
+    return commands.train(run, *_FLAGS, "--strategy=mirrored", "--devices=cpu:0,cpu:1")
+
+
+def _two_workers(commands, finished, run):
+    return _ends(finished, _start(commands, run, 2))
+
+
+def _three_workers(commands, finished, run):
+    return _ends(finished, _start(commands, run, 3))
+
+
+def _one_of_three_killed(commands, finished, run):
+    return _signalled(commands, finished, run, 3, 1, signal.SIGKILL)
+
+
+def _one_of_two_asked_to_stop(commands, finished, run):
+    return _signalled(commands, finished, run, 2, 1, signal.SIGTERM)
+
+
+def _other_flags_for_one(commands, finished, run):
+    cluster = {"worker": _free_addresses(2)}
+    workers = []
+    for index in range(2):
+        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+        flags = commands.train_flags(run, *_FLAGS, "--strategy=multi_worker", f"--seed={index}")
+        workers.append(commands.start("train", *flags, variables={"TF_CONFIG": config}))
+    return _ends(finished, workers)
+
+
+_JOBS = (
+    _one_device,
+    _two_devices,
+    _two_workers,
+    _three_workers,
+    _one_of_three_killed,
+    _one_of_two_asked_to_stop,
+    _other_flags_for_one,
+)
+
+
+@pytest.fixture(scope="module")
+def job(commands, finished, tmp_path_factory):
+    """`job(function)`: its run's directory and what it returned; all are under way, two at a time."""
+    runs = {function: tmp_path_factory.mktemp("job") / "run" for function in _JOBS}
+    futures = {function: commands.background(function, commands, finished, runs[function]) for function in _JOBS}
+    return lambda function: (runs[function], futures[function].result())
+
+
+def _weights(run):
+    """Trained weights by their number, and where they have a gradient that is more than rounding.
+
+    The bias in front of a batch norm has none; Adam divides its rounding by the rounding's size.
+    """
+    reader = tf.train.load_checkpoint(str(run / "backup" / f"episode-{_EPISODES}"))
+    end = "/.ATTRIBUTES/VARIABLE_VALUE"
+    start = "optimizer/_trainable_variables/"
+    names = [name for name in reader.get_variable_to_shape_map() if name.startswith(start)]
+    numbers = [name.removeprefix(start).removesuffix(end) for name in names]
+    return {
+        number: (reader.get_tensor(name), reader.get_tensor(f"optimizer/_velocities/{number}{end}") > 1e-10)
+        for number, name in zip(numbers, names, strict=True)
+    }
+
+
+@pytest.mark.parametrize("shared", [_two_devices, _two_workers, _three_workers])
+def test_devices_that_share_a_meta_batch_come_to_the_result_of_one(shared, job, saved):
+    (run, ended), (alone, single) = job(shared), job(_one_device)
+    for worker in [single, *(ended if isinstance(ended, list) else [ended])]:
+        assert worker.status == 0, worker.stderr
+    found, expected = _weights(run), _weights(alone)
+    assert len(expected) > 10
+    compared = 0
+    for number, (value, trained) in expected.items():
+        np.testing.assert_allclose(found[number][0][trained], value[trained], rtol=1e-2, atol=1e-3)
+        compared += np.count_nonzero(trained)
+    assert compared > 0.9 * sum(value.size for value, _ in expected.values())
+    for (episode, accuracy), (when, other) in zip(saved(run).validations, saved(alone).validations, strict=True):
+        assert episode == when
+        assert accuracy == pytest.approx(other, abs=0.06)  # two of 40 queries
+
+
+def test_only_the_chief_speaks_and_writes(job):
+    run, (chief, *others) = job(_three_workers)
+    assert "Meta-trained for 360 episodes" in chief.stdout
+    assert [worker.stdout for worker in others] == ["", ""]
+    assert [worker.own_lines for worker in others] == [[], []]
+    for part in ("train", "validation", "episodes"):
+        assert len(list((run / part).iterdir())) == 1
+
+
+def test_workers_end_when_one_is_killed_and_the_job_started_again_comes_to_the_same_bits(job, saved):
+    run, (killed, again) = job(_one_of_three_killed)
+    assert [worker.status for worker in killed] == [1, -signal.SIGKILL, 1], killed
+    for worker in (killed[0], killed[2]):
+        (line,) = (line for line in worker.own_lines if line.startswith("ml_lstm.train: "))
+        assert "Another worker is gone" in line
+        assert "start the same command again on every worker" in line
+        assert "Traceback" not in worker.stderr
+    assert [worker.status for worker in again] == [0, 0, 0], again
+    assert "Going on from episode" in again[0].stdout
+    undisturbed, _ = job(_three_workers)
+    assert saved(run) == saved(undisturbed)
+
+
+def test_a_signal_to_one_worker_stops_all_at_one_step_and_the_job_goes_on_to_the_same_bits(job, saved):
+    run, (stopped, again) = job(_one_of_two_asked_to_stop)
+    assert [worker.status for worker in stopped] == [0, 0], stopped
+    assert "saved; the same command goes on from there" in stopped[0].stdout
+    assert [worker.status for worker in again] == [0, 0], again
+    assert "Going on from episode" in again[0].stdout
+    undisturbed, _ = job(_two_workers)
+    assert saved(run) == saved(undisturbed)
+
+
+def test_workers_with_other_flags_are_refused_by_all_and_nothing_is_trained(job):
+    run, workers = job(_other_flags_for_one)
+    for worker in workers:
+        assert worker.status == 1
+        (line,) = (line for line in worker.own_lines if line.startswith("ml_lstm.train: "))
+        assert "Worker 1 and worker 0 (the chief) differ in their flags or their data" in line
+    assert not (run / "backup").exists()

@@ -1,0 +1,89 @@
+"""Trains each method on one device and on two logical ones: prints both as JSON, a line a method."""
+
+import copy
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ml_lstm import data, devices, training
+from ml_lstm.learners import LEARNERS
+from ml_lstm.methods import METHODS
+
+NAMES = devices.use(1, 1, ["cpu:0", "cpu:1"], most=None)
+sys.path.insert(0, str(Path(__file__).parents[1] / "methods"))
+# The smallest of every method; it computes as it is imported, so the devices are set before.
+from interface_test import FLAGS, SHAPE, tiny  # noqa: E402
+
+START, STEPS, META_BATCH, CLIP_NORM = 8, 2, 4, 0.05
+LEARNERS["tiny"] = tiny
+DATA = data.load("glyphs", n_way=5, k_shot=1, n_query=2, image_size=SHAPE[0], batch_size=8)
+
+
+class Logs(keras.callbacks.Callback):
+    """Keeps what each step says."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps.append({name: float(value) for name, value in logs.items()})
+
+
+def with_a_broken_one(sampler, number):
+    """A sampler whose episode of that number has pictures that are not finite."""
+    broken, whole = copy.copy(sampler), sampler.sample
+
+    def sample(index):
+        episode, broken_here = whole(index), tf.equal(index, number)
+        support, queries = (
+            tf.where(broken_here, np.nan, tf.cast(images, tf.float32) / 255)
+            for images in (episode.support_images, episode.query_images)
+        )
+        return episode._replace(support_images=support, query_images=queries)
+
+    broken.sample = sample
+    return broken
+
+
+def trained(name, shared, broken=None):
+    """What a few steps leave: variables and logs. By SGD, as Adam enlarges what is zero but for rounding."""
+    keras.utils.set_random_seed(3)
+    with shared.scope():
+        classes = {"train_classes": DATA.train_classes} if METHODS[name].trains_on == "classes" else {}
+        method = METHODS[name].from_flags(FLAGS | {"method": name}, SHAPE, image_mean=[0.8], image_std=[3.0], **classes)
+        method.compile(optimizer=keras.optimizers.SGD(1.0, global_clipnorm=CLIP_NORM))
+        method.optimizer.build(method.trainable_variables)
+    start = method.get_weights()
+    shared.prepare(method, lambda: False)
+    logs = Logs()
+    sampler = DATA.training_sampler(method.trains_on)
+    if broken is not None:
+        sampler = with_a_broken_one(sampler, broken)
+    # Not from the first one, so that a share taken from the wrong place shows.
+    episodes = shared.dataset(sampler, START, META_BATCH)
+    method.fit(episodes, steps_per_epoch=STEPS, verbose=0, shuffle=False, callbacks=[logs])
+    moved = max(float(np.abs(now - then).max()) for now, then in zip(method.get_weights(), start, strict=True))
+    return {
+        "variables": [(v.name, np.asarray(tf.convert_to_tensor(v)).ravel().tolist()) for v in method.variables],
+        "logs": logs.steps,
+        "moved": moved,
+        "first_non_finite_episode": int(tf.convert_to_tensor(method.first_non_finite_episode.result())),
+    }
+
+
+if __name__ == "__main__":
+    one, two = training.Distribution(), training.distribution("mirrored", NAMES)
+    two.start()
+    for name in sys.argv[1:]:
+        # Eagerly all but one: two steps take less time than to trace a graph for them.
+        tf.config.run_functions_eagerly(name != "maml")
+        results = [trained(name, shared) for shared in (one, two)]
+        print(json.dumps({"name": name, "results": results}), flush=True)
+    tf.config.run_functions_eagerly(True)
+    results = [trained("maml", shared, broken=START + 3) for shared in (one, two)]
+    print(json.dumps({"name": "the fourth broken", "results": results}), flush=True)
