@@ -76,6 +76,6 @@ def describe() -> str:
     """The accelerators that TensorFlow sees or, failing those, the processor and its number of cores."""
     gpus = [
         tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-        for gpu in tf.config.list_physical_devices("GPU")
+        for gpu in tf.config.get_visible_devices("GPU")
     ]
     return ", ".join(gpus) or f"{platform.processor() or platform.machine()} CPU, {os.cpu_count()} cores"

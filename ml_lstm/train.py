@@ -116,7 +116,7 @@ def _fit(shared, run, method, data, progress, backup) -> None:
         if shared.is_chief:
             episodes = int(tf.convert_to_tensor(method.optimizer.iterations)) * FLAGS.meta_batch_size
             print(f"\nStopped at episode {episodes} and saved; the same command goes on from there.")
-        sys.exit(0)
+        sys.exit(shared.status_when_stopped)
     shared.workers(0)
 
 

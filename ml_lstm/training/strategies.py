@@ -44,10 +44,12 @@ class Distribution:
     Attributes:
         replicas: how many share a meta-batch, on all machines together.
         is_chief: whether this process is the one that writes and speaks.
+        status_when_stopped: what a process exits with that was asked to stop.
     """
 
     replicas = 1
     is_chief = True
+    status_when_stopped = 0
 
     def __init__(self):
         self._stop_requested = lambda: False
@@ -178,6 +180,9 @@ class MultiWorker(Mirrored):
     Raises:
         UserError: if that is no description of a cluster and of this process's place in it.
     """
+
+    # Another than 0: a cluster would take the job for done, when one of its machines was only needed elsewhere.
+    status_when_stopped = os.EX_TEMPFAIL
 
     def __init__(self, devices: Sequence[str], config: str | None):
         super().__init__(devices)

@@ -89,6 +89,11 @@ _WRONG_FLAGS = {
     "--method=reptile --second_order": r"first order: leave out --second_order",
     "--method=maml --cell=gru": r"only --method=meta_lstm has update rules",
     "--method=mann --memory_rows=8 --read_heads=9": r"--read_heads must not be more than --memory_rows",
+    "--strategy=horovod": r"--strategy=horovod.*mirrored",
+    "--devices=tpu": r"--devices=tpu.*must be cpu or gpu",
+    "--devices=gpu:x": r"--devices=gpu:x.*names like gpu:0,gpu:1",
+    "--devices=cpu:0,gpu:0": r"--devices=cpu:0,gpu:0.*of one kind",
+    "--devices=cpu,cpu:0": r"--devices=cpu,cpu:0.*must be",
     "--method=fomaml --second_order": r"first order: leave out --second_order",
 }
 _WRONG_COMMANDS = {
@@ -213,6 +218,31 @@ def _instances_without_a_sequence(commands, path, trained):
     return _evaluate(path, "--by_instance")
 
 
+def _no_such_device(commands, path, _):
+    return _train(commands, path, "--devices=gpu:99")
+
+
+def _two_devices_for_one(commands, path, _):
+    return _train(commands, path, "--devices=cpu:0,cpu:1")
+
+
+def _two_devices_to_evaluate(commands, path, trained):
+    shutil.copytree(trained, path)
+    return _evaluate(path, "--devices=cpu:0,cpu:1")
+
+
+def _uneven_shares(commands, path, _):
+    return _train(commands, path, "--strategy=mirrored", "--devices=cpu:0,cpu:1", "--meta_batch_size=3")
+
+
+def _no_cluster(commands, path, _):
+    return _train(commands, path, "--strategy=multi_worker")
+
+
+def _shared_as_a_whole(commands, path, _):
+    return _train(commands, path, "--strategy=mirrored", "--devices=cpu:0,cpu:1", "--method=mann")
+
+
 # What is done, and what the line must say.
 _CASES = {
     _run_of_file: r"in use and is no run.*another --run_dir",
@@ -228,6 +258,12 @@ _CASES = {
     _forbidden_place: r"/sys/ml_lstm_run: (Operation not permitted|Permission denied|Read-only).*choose another place",
     _nothing_to_evaluate: r"is no run directory.*check --run_dir",
     _more_ways_than_trained: r"--n_way=6 is more than the 5 classes.*lower it, or train with more",
+    _no_such_device: r"--devices=gpu:99: there is no gpu:99; this machine has ",
+    _two_devices_for_one: r"--devices names 2 devices, of which one is used",
+    _two_devices_to_evaluate: r"--devices names 2 devices, of which one is used",
+    _uneven_shares: r"--meta_batch_size=3 cannot be shared evenly by 2 devices.*multiple of 2",
+    _no_cluster: r"--strategy=multi_worker needs TF_CONFIG in the environment",
+    _shared_as_a_whole: r"--method=mann takes a meta-batch as a whole.*leave out --strategy",
     _instances_without_a_sequence: r"--by_instance is for --method=mann.*has meta_lstm: leave it out",
 }
 
