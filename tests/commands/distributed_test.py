@@ -45,14 +45,15 @@ def _ends(finished, workers, timeout=600):  # a busy machine is no failure
 
 
 def _signalled(commands, finished, run, count, index, number):
-    """A job of which one worker gets a signal after the first save, and then the same job once more."""
+    """How a job ends of which one worker gets a signal as soon as something has been saved."""
+    before = set((run / "backup").glob("*.index"))
     workers = _start(commands, run, count)
-    while not (run / "backup" / f"episode-{_INTERVAL}.index").exists():
+    while set((run / "backup").glob("*.index")) <= before:
         if any(worker.poll() is not None for worker in workers):
             break  # and what it said will show
         time.sleep(0.002)
     workers[index].send_signal(number)
-    return _ends(finished, workers), _ends(finished, _start(commands, run, count))
+    return _ends(finished, workers)
 
 
 def _one_device(commands, finished, run):
@@ -71,12 +72,10 @@ def _three_workers(commands, finished, run):
     return _ends(finished, _start(commands, run, 3))
 
 
-def _one_of_three_killed(commands, finished, run):
-    return _signalled(commands, finished, run, 3, 1, signal.SIGKILL)
-
-
-def _one_of_two_asked_to_stop(commands, finished, run):
-    return _signalled(commands, finished, run, 2, 1, signal.SIGTERM)
+def _one_of_two_asked_to_stop_then_the_other_killed(commands, finished, run):
+    stopped = _signalled(commands, finished, run, 2, 1, signal.SIGTERM)
+    killed = _signalled(commands, finished, run, 2, 0, signal.SIGKILL)
+    return stopped, killed, _ends(finished, _start(commands, run, 2))
 
 
 def _other_flags_for_one(commands, finished, run):
@@ -90,12 +89,11 @@ def _other_flags_for_one(commands, finished, run):
 
 
 _JOBS = (
+    _one_of_two_asked_to_stop_then_the_other_killed,  # the longest first
     _one_device,
     _two_devices,
     _two_workers,
     _three_workers,
-    _one_of_three_killed,
-    _one_of_two_asked_to_stop,
     _other_flags_for_one,
 )
 
@@ -150,24 +148,15 @@ def test_only_the_chief_speaks_and_writes(job):
         assert len(list((run / part).iterdir())) == 1
 
 
-def test_workers_end_when_one_is_killed_and_the_job_started_again_comes_to_the_same_bits(job, saved):
-    run, (killed, again) = job(_one_of_three_killed)
-    assert [worker.status for worker in killed] == [1, -signal.SIGKILL, 1], killed
-    for worker in (killed[0], killed[2]):
-        (line,) = (line for line in worker.own_lines if line.startswith("ml_lstm.train: "))
-        assert "Another worker is gone" in line
-        assert "start the same command again on every worker" in line
-        assert "Traceback" not in worker.stderr
-    assert [worker.status for worker in again] == [0, 0, 0], again
-    assert "Going on from episode" in again[0].stdout
-    undisturbed, _ = job(_three_workers)
-    assert saved(run) == saved(undisturbed)
-
-
-def test_a_signal_to_one_worker_stops_all_at_one_step_and_the_job_goes_on_to_the_same_bits(job, saved):
-    run, (stopped, again) = job(_one_of_two_asked_to_stop)
+def test_a_job_stopped_by_a_signal_to_one_worker_then_killed_comes_to_the_bits_of_one_undisturbed(job, saved):
+    run, (stopped, killed, again) = job(_one_of_two_asked_to_stop_then_the_other_killed)
     assert [worker.status for worker in stopped] == [os.EX_TEMPFAIL] * 2, stopped
     assert "saved; the same command goes on from there" in stopped[0].stdout
+    assert [worker.status for worker in killed] == [-signal.SIGKILL, 1], killed
+    (line,) = (line for line in killed[1].own_lines if line.startswith("ml_lstm.train: "))
+    assert "Another worker is gone" in line
+    assert "start the same command again on every worker" in line
+    assert "Traceback" not in killed[1].stderr
     assert [worker.status for worker in again] == [0, 0], again
     assert "Going on from episode" in again[0].stdout
     undisturbed, _ = job(_two_workers)
