@@ -11,8 +11,15 @@ import pytest
 import tensorflow as tf
 
 _EPISODES, _INTERVAL = 360, 60
-# Six episodes a meta-step, for two devices and for three.
-_FLAGS = ("--meta_batch_size=6", f"--episodes={_EPISODES}", f"--validation_interval={_INTERVAL}", "--devices=cpu")
+_FLAGS = (
+    # Quick to trace, and it has averages beside weights.
+    "--method=prototypical",
+    # For two devices and for three.
+    "--meta_batch_size=6",
+    f"--episodes={_EPISODES}",
+    f"--validation_interval={_INTERVAL}",
+    "--devices=cpu",
+)
 
 
 def _free_addresses(count):
