@@ -62,5 +62,5 @@ def test_the_pods_find_their_place_in_tf_config(index, manifest):
 
 def test_the_tf_config_of_several_machines_is_one():
     (line,) = (line for line in DISTRIBUTED.splitlines() if line.strip().startswith("TF_CONFIG="))
-    config = shlex.split(line)[0].removeprefix("TF_CONFIG=")
+    config = shlex.split(line.rstrip("\\"))[0].removeprefix("TF_CONFIG=")
     assert distribution("multi_worker", ["gpu:0"], {"TF_CONFIG": config}).replicas == 2

@@ -90,10 +90,10 @@ _WRONG_FLAGS = {
     "--method=maml --cell=gru": r"only --method=meta_lstm has update rules",
     "--method=mann --memory_rows=8 --read_heads=9": r"--read_heads must not be more than --memory_rows",
     "--strategy=horovod": r"--strategy=horovod.*mirrored",
-    "--devices=tpu": r"--devices=tpu.*must be cpu or gpu",
-    "--devices=gpu:x": r"--devices=gpu:x.*names like gpu:0,gpu:1",
-    "--devices=cpu:0,gpu:0": r"--devices=cpu:0,gpu:0.*of one kind",
-    "--devices=cpu,cpu:0": r"--devices=cpu,cpu:0.*must be",
+    "--devices=tpu": r"--devices=.*tpu.*must be cpu or gpu",
+    "--devices=gpu:x": r"--devices=.*gpu:x.*names like gpu:0,gpu:1",
+    "--devices=cpu:0,gpu:0": r"--devices=.*cpu:0.*gpu:0.*of one kind",
+    "--devices=cpu,cpu:0": r"--devices=.*cpu.*cpu:0.*must be",
     "--method=fomaml --second_order": r"first order: leave out --second_order",
 }
 _WRONG_COMMANDS = {
