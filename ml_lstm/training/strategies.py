@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
@@ -186,16 +187,22 @@ class MultiWorker(Mirrored):
 
     def __init__(self, devices: Sequence[str], config: str | None):
         super().__init__(devices)
-        chief, workers, self._index = _place(config)
+        chief, workers, index, self._address = _place(config)
         if len(devices) > 1 and devices[0].startswith("cpu"):
             raise UserError("--strategy=multi_worker takes one CPU device a worker: start more workers instead.")
-        self.is_chief = self._index == 0
+        self.is_chief = index == 0
         self._number_of_workers = chief + workers
         self.replicas = len(devices) * self._number_of_workers
 
     def _make_strategy(self):
-        with self.attended():
-            return tf.distribute.MultiWorkerMirroredStrategy()
+        try:
+            with self.attended():
+                strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        except tf.errors.UnknownError as error:
+            raise UserError(f"{self._address}: cannot listen there ({error.message}): is the port in use?") from error
+        # TensorFlow has taken SIGTERM for itself and does nothing about it; until training there is nothing to save.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return strategy
 
     def start(self):
         super().start()
@@ -279,8 +286,8 @@ def _same_on_every_replica(create, **arguments):
     return create(**arguments)
 
 
-def _place(config: str | None) -> tuple[int, int, int]:
-    """Numbers of chiefs and of workers in TF_CONFIG, and which of them this process is, the chief 0."""
+def _place(config: str | None) -> tuple[int, int, int, str]:
+    """Numbers of chiefs and of workers in TF_CONFIG, which of them this process is, the chief 0, and its address."""
     if not config:
         raise UserError(f"--strategy=multi_worker needs TF_CONFIG in the environment: {_LAUNCH}.")
     try:
@@ -303,4 +310,4 @@ def _place(config: str | None) -> tuple[int, int, int]:
         raise UserError(f"TF_CONFIG must name workers, and one chief at most, got {sorted(addresses)}.")
     if type(index) is not int or not 0 <= index < len(addresses.get(str(kind), ())):
         raise UserError(f"TF_CONFIG says that this is task {kind!r} number {index!r}, which its cluster does not have.")
-    return chiefs, workers, index + (chiefs if kind == "worker" else 0)
+    return chiefs, workers, index + (chiefs if kind == "worker" else 0), addresses[kind][index]

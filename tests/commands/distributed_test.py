@@ -95,6 +95,14 @@ def _other_flags_for_one(commands, finished, run):
     return _ends(finished, workers)
 
 
+def _port_in_use(commands, finished, run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        cluster = {"worker": [f"127.0.0.1:{taken.getsockname()[1]}", *_free_addresses(1)]}
+        config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}})
+        flags = commands.train_flags(run, *_FLAGS, "--strategy=multi_worker")
+        return _ends(finished, [commands.start("train", *flags, variables={"TF_CONFIG": config})])
+
+
 _JOBS = (
     _one_of_two_asked_to_stop_then_the_other_killed,  # the longest first
     _one_device,
@@ -102,6 +110,7 @@ _JOBS = (
     _two_workers,
     _three_workers,
     _other_flags_for_one,
+    _port_in_use,
 )
 
 
@@ -177,3 +186,13 @@ def test_workers_with_other_flags_are_refused_by_all_and_nothing_is_trained(job)
         (line,) = (line for line in worker.own_lines if line.startswith("ml_lstm.train: "))
         assert "Worker 1 and worker 0 (the chief) differ in their flags or their data" in line
     assert not (run / "backup").exists()
+
+
+def test_a_port_in_use_is_one_line(job):
+    run, (worker,) = job(_port_in_use)
+    assert worker.status == 1, worker
+    (line,) = (line for line in worker.own_lines if line.startswith("ml_lstm.train: "))
+    assert "cannot listen there" in line
+    assert "is the port in use?" in line
+    assert "Traceback" not in worker.stderr
+    assert not run.exists()
