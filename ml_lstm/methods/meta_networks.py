@@ -258,7 +258,7 @@ class _CoordinateMLP(keras.layers.Layer):
         self.built = True
 
     def call(self, gradients):
-        return tf.squeeze(self.last(self.second(self.first(preprocess(gradients)))), axis=-1)
+        return tf.squeeze(self.last(self.second(self.first(_features(gradients)))), axis=-1)
 
 
 class _CoordinateLSTM(keras.layers.Layer):
@@ -276,8 +276,13 @@ class _CoordinateLSTM(keras.layers.Layer):
     def call(self, gradients):
         hidden = cell = tf.zeros([tf.size(gradients[0]), self.units], self.compute_dtype)
         for gradient in gradients:
-            hidden, (_, cell) = self.lstm(preprocess(gradient), [hidden, cell])
+            hidden, (_, cell) = self.lstm(_features(gradient), [hidden, cell])
         return tf.squeeze(self.last(hidden), axis=-1)
+
+
+def _features(gradients):
+    """Preprocessed numbers of any shape, the two features last, as Keras's layers take them."""
+    return keras.ops.moveaxis(preprocess(gradients), 0, -1)
 
 
 def _nearly_nothing(dtype):

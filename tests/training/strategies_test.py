@@ -35,7 +35,7 @@ def trained():
     return {line["name"]: line["results"] for line in lines}
 
 
-@pytest.mark.parametrize("name", _SHARED)
+@pytest.mark.parametrize("name", [*_SHARED, "meta_lstm in compiled blocks"])
 def test_two_devices_train_as_one_does(name, trained):
     one, two = trained[name]
     assert one["moved"] > 1e-3

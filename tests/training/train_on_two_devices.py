@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ml_lstm import data, devices, training
 from ml_lstm.learners import LEARNERS
-from ml_lstm.methods import METHODS
+from ml_lstm.methods import METHODS, learned_optimizer
 
 NAMES = devices.use(1, 1, ["cpu:0", "cpu:1"], most=None)
 sys.path.insert(0, str(Path(__file__).parents[1] / "methods"))
@@ -50,12 +50,14 @@ def with_a_broken_one(sampler, number):
     return broken
 
 
-def trained(name, shared, broken=None):
+def trained(name, shared, broken=None, **flags):
     """What a few steps leave: variables and logs. By SGD, as Adam enlarges what is zero but for rounding."""
     keras.utils.set_random_seed(3)
     with shared.scope():
         classes = {"train_classes": DATA.train_classes} if METHODS[name].trains_on == "classes" else {}
-        method = METHODS[name].from_flags(FLAGS | {"method": name}, SHAPE, image_mean=[0.8], image_std=[3.0], **classes)
+        method = METHODS[name].from_flags(
+            FLAGS | {"method": name} | flags, SHAPE, image_mean=[0.8], image_std=[3.0], **classes
+        )
         method.compile(optimizer=keras.optimizers.SGD(1.0, global_clipnorm=CLIP_NORM))
         method.optimizer.build(method.trainable_variables)
     start = method.get_weights()
@@ -84,6 +86,10 @@ if __name__ == "__main__":
         tf.config.run_functions_eagerly(name != "maml")
         results = [trained(name, shared) for shared in (one, two)]
         print(json.dumps({"name": name, "results": results}), flush=True)
+    tf.config.run_functions_eagerly(False)
+    learned_optimizer._BLOCK_SIZE = 1000
+    results = [trained("meta_lstm", shared, hidden_units=2) for shared in (one, two)]
+    print(json.dumps({"name": "meta_lstm in compiled blocks", "results": results}), flush=True)
     tf.config.run_functions_eagerly(True)
     results = [trained("maml", shared, broken=START + 3) for shared in (one, two)]
     print(json.dumps({"name": "the fourth broken", "results": results}), flush=True)
