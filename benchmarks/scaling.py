@@ -101,10 +101,10 @@ def main() -> None:
         for arguments in SWEEPS[sweep]:
             found[sweep].append(measured(arguments, FLAGS.repeats))
             print(row(found[sweep][-1]), flush=True)
+    if FLAGS.json:  # before the plot, lest a wrong --plot loses what took minutes
+        runs.write_json(Path(FLAGS.json), found)
     if FLAGS.plot:
         draw({sweep: points for sweep, points in found.items() if sweep != "memory"}, FLAGS.plot)
-    if FLAGS.json:
-        runs.write_json(Path(FLAGS.json), found)
 
 
 if __name__ == "__main__":
