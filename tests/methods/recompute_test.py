@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.eager import context
 
 from ml_lstm.methods.recompute import Recomputed
 
@@ -67,7 +66,7 @@ def test_what_lies_between_is_computed_again_and_not_kept(layer):
     assert len(calls) == 2
 
 
-def test_graph_optimization_does_not_bring_back_what_is_to_be_computed_again():
+def test_graph_optimization_does_not_bring_back_what_is_to_be_computed_again(graphs_run):
     x = tf.constant([[0.5, 2.0]])
 
     def run(function):
@@ -80,13 +79,8 @@ def test_graph_optimization_does_not_bring_back_what_is_to_be_computed_again():
                 value = tf.reduce_sum(function(x) ** 2)
             return value, tape.gradient(value, x)
 
-        context.enable_run_metadata()
-        try:
-            _, slope = gradient(x)
-            graphs = context.export_run_metadata().function_graphs
-        finally:
-            context.disable_run_metadata()
-        return slope, sum(node.op == "Softmax" for graph in graphs for node in graph.post_optimization_graph.node)
+        (_, slope), graphs = graphs_run(gradient, x)
+        return slope, sum(node.op == "Softmax" for graph in graphs for node in graph.node)
 
     slope, times = run(tf.nn.softmax)
     recomputed = Recomputed(tf.nn.softmax, [])

@@ -1,0 +1,18 @@
+"""What tests of several folders share."""
+
+import pytest
+from tensorflow.python.eager import context
+
+
+@pytest.fixture(scope="session")
+def graphs_run():
+    """A function that calls another, a `tf.function`'s first call say: what it returns, and the graphs that ran."""
+
+    def run(function, *arguments):
+        # A summary writer whose trace was never exported has the collection on, and graphs in it.
+        context.context().disable_graph_collection()
+        with context.collect_graphs() as graphs:
+            value = function(*arguments)
+        return value, graphs
+
+    return run
