@@ -1,6 +1,8 @@
 """A learned optimizer's step for all coordinates of a learner, as fast as a machine allows."""
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -11,6 +13,18 @@ from ml_lstm.methods.recompute import Recomputed
 
 # Numbers in a block's widest tensor, the LSTM's four gates: 1 MiB, which stays in a core's own cache.
 _BLOCK_SIZE = 2**18
+
+_COMPILES = contextvars.ContextVar("compiles", default=True)
+
+
+@contextlib.contextmanager
+def without_xla() -> Iterator[None]:
+    """What is traced inside runs without XLA, as an export must: a server may lack it."""
+    token = _COMPILES.set(False)
+    try:
+        yield
+    finally:
+        _COMPILES.reset(token)
 
 
 class OptimizerState(NamedTuple):
@@ -40,9 +54,9 @@ class Blocks(NamedTuple):
 class LearnedOptimizer:
     """An update rule, with the LSTM in front of it, at work on one learner.
 
-    Where it may be compiled, in the graphs of meta-training, many coordinates are taken in blocks: a block's step is
-    one compiled function, which a core runs within its cache, and which keeps nothing for its gradient but its
-    arguments. The unrolled graph has a node for it rather than a hundred.
+    In a graph, unless it is traced `without_xla`, many coordinates are taken in blocks: a block's step is one compiled
+    function, which a core runs within its cache, and which keeps nothing for its gradient but its arguments. The
+    unrolled graph has a node for it rather than a hundred.
 
     Args:
         cell: the update rule.
@@ -56,20 +70,19 @@ class LearnedOptimizer:
         self._second_order = second_order
         self._compiled_step = Recomputed(self._step, [cell, *([lstm] if lstm else [])], jit_compile=True)
 
-    def start(self, parameters: tf.Tensor, spread: Callable[[tf.Tensor], tf.Tensor], may_compile: bool) -> Blocks:
+    def start(self, parameters: tf.Tensor, spread: Callable[[tf.Tensor], tf.Tensor]) -> Blocks:
         """The state before the first step.
 
         Args:
             parameters: [P], theta_0.
             spread: see `UpdateRule.get_initial_state`.
-            may_compile: False where what is traced has to run without XLA, as in an export.
         """
         lstm_state = self._lstm.get_initial_state(tf.size(parameters)) if self._lstm else ()
         state = OptimizerState(self._cell.get_initial_state(parameters, spread), lstm_state)
         coordinates = parameters.shape[0]
-        compiles = may_compile and self._cell.reads_features and coordinates is not None and not tf.executing_eagerly()
+        compiles = _COMPILES.get() and self._cell.reads_features and not tf.executing_eagerly()
         # An accelerator has no use for blocks: Keras has the whole step compiled there.
-        if not compiles or tf.config.get_visible_devices("GPU"):
+        if not compiles or coordinates is None or tf.config.get_visible_devices("GPU"):
             return Blocks([state], None)
         widest = 4 * self._lstm.units if self._lstm else NUM_FEATURES
         size = -(-coordinates // -(-coordinates * widest // _BLOCK_SIZE))

@@ -106,7 +106,7 @@ class MetaLSTM(GradientBasedClassifier):
         def spread(numbers):
             return self.network.spread(numbers, n_classes)
 
-        blocks = self._optimizer.start(learner.parameters, spread, may_compile=training)
+        blocks = self._optimizer.start(learner.parameters, spread)
         for batch in batches:
             loss, gradient, statistics = self.inner_gradient(learner, batch)
             cell_state, blocks = self._optimizer(blocks, loss, gradient * self.inner_gradient_scale)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ml_lstm.methods import FewShotClassifier
+from ml_lstm.methods import FewShotClassifier, without_xla
 from ml_lstm.serving import pictures
 from ml_lstm.serving.pictures import require
 
@@ -35,7 +35,8 @@ class ServingModule:
         self.image_shape = tuple(image_shape)
         # Traced once and called by all signatures: an unrolled inner loop takes seconds to trace.
         images, labels = tf.TensorSpec([None, *self.image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
-        self._adapt_once = tf.function(method.adapt, autograph=False).get_concrete_function(images, labels)
+        with without_xla():
+            self._adapt_once = tf.function(method.adapt, autograph=False).get_concrete_function(images, labels)
         self._adaptation_specs = {
             name: tf.TensorSpec(value.shape, value.dtype, name=name)
             for name, value in self._adapt_once.structured_outputs.items()

@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from ml_lstm.episode import Episode
-from ml_lstm.methods import MetaLSTM, learned_optimizer
+from ml_lstm.methods import MetaLSTM, learned_optimizer, without_xla
 from ml_lstm.methods.meta_lstm import CELLS
+from ml_lstm.serving.signatures import ServingModule
 
 WAY, SHAPE = 3, (16, 16, 1)
 
@@ -35,7 +36,8 @@ def new_method(cell, **arguments):
 
 def compiled_calls(function):
     graph = function.graph.as_graph_def()
-    return sum(node.attr["_XlaMustCompile"].b for each in graph.library.function for node in each.node_def)
+    nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
+    return sum(node.attr["_XlaMustCompile"].b for node in nodes)
 
 
 @pytest.mark.parametrize("second_order", [False, True], ids=["first_order", "second_order"])
@@ -60,7 +62,19 @@ def test_few_coordinates_or_a_rule_without_features_are_not_worth_a_compiler(cel
     assert compiled_calls(step) == 0
 
 
-def test_what_adapts_outside_of_meta_training_needs_no_compiler(monkeypatch):
+def test_adaptation_is_compiled_but_where_it_must_do_without(monkeypatch):
+    monkeypatch.setattr(learned_optimizer, "_BLOCK_SIZE", 2500)
+    method, (images, labels, *_) = new_method("meta_lstm"), (part[0] for part in EPISODES)
+    compiled = tf.function(method.adapt, autograph=False).get_concrete_function(images, labels)
+    with without_xla():
+        plain = tf.function(method.adapt, autograph=False).get_concrete_function(images, labels)
+    assert compiled_calls(compiled) >= 2 * 3
+    assert compiled_calls(plain) == 0
+    for name, expected in plain(images, labels).items():
+        np.testing.assert_allclose(compiled(images, labels)[name], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_what_a_server_is_given_needs_no_compiler(monkeypatch):
     monkeypatch.setattr(learned_optimizer, "_BLOCK_SIZE", 500)
-    adapt = tf.function(new_method("meta_lstm").adapt, autograph=False)
-    assert compiled_calls(adapt.get_concrete_function(EPISODES[0][0], EPISODES[1][0])) == 0
+    functions = ServingModule(new_method("meta_lstm"), SHAPE).functions
+    assert [compiled_calls(function) for function in functions.values()] == [0] * len(functions)
