@@ -6,12 +6,16 @@ import tensorflow as tf
 
 @tf.custom_gradient
 def _add_bias(x, bias):
-    """`x` [n, H, W, C] plus `bias` [C], with a gradient that is a sum of its own.
+    """`x` [n, H, W, C] plus `bias` [C].
 
-    TensorFlow joins its own gradient, `BiasAddGrad`, and the convolution's gradient to its kernel into one oneDNN call,
-    which for few input channels takes about twice the time of the two apart (docs/performance.md).
+    TensorFlow would join `BiasAddGrad` and the convolution's gradient to its kernel, if of the same tensor, into one
+    oneDNN call, which for few input channels is much slower than the two apart.
     """
-    return tf.nn.bias_add(x, bias), lambda d_sum: (d_sum, tf.reduce_sum(d_sum, axis=[0, 1, 2]))
+
+    def gradient(d_sum):
+        return d_sum, tf.raw_ops.BiasAddGrad(out_backprop=tf.reshape(d_sum, [-1, d_sum.shape[-1]]))
+
+    return tf.nn.bias_add(x, bias), gradient
 
 
 @keras.saving.register_keras_serializable("ml_lstm")

@@ -85,9 +85,11 @@ class LearnedOptimizer:
         if not compiles or coordinates is None or tf.config.get_visible_devices("GPU"):
             return Blocks([state], None)
         widest = 4 * self._lstm.units if self._lstm else NUM_FEATURES
-        size = -(-coordinates // -(-coordinates * widest // _BLOCK_SIZE))
-        if size == coordinates:
+        count = -(-coordinates * widest // _BLOCK_SIZE)
+        if count == 1:
             return Blocks([state], None)
+        count += count % 2  # so that two cores have as much to do
+        size = -(-coordinates // count)
         return Blocks(_split(state, coordinates, size), self._compiled_step.weights())
 
     def __call__(self, blocks: Blocks, loss: tf.Tensor, gradient: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Blocks]:
