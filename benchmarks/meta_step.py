@@ -24,6 +24,7 @@ from ml_lstm import command, devices, learners, methods, runs
 from ml_lstm.cells.preprocessing import NUM_FEATURES
 from ml_lstm.episode import Episode
 from ml_lstm.flags import define_device_flags, device_settings
+from ml_lstm.learners import LearnerState
 
 FLAGS = flags.FLAGS
 
@@ -41,6 +42,7 @@ class Setting(NamedTuple):
     filters: int = 32
     second_order: bool = False
     recompute_inner_steps: bool = False
+    mixed_precision: bool = False
 
 
 SETTINGS = {
@@ -48,7 +50,7 @@ SETTINGS = {
     "b": Setting((28, 28, 1), n_way=5, k_shot=1, n_query=15, inner_steps=12, inner_batch_size=5),
 }
 
-_CHANGEABLE = ("inner_steps", "filters", "second_order", "recompute_inner_steps")
+_CHANGEABLE = ("inner_steps", "filters", "second_order", "recompute_inner_steps", "mixed_precision")
 
 
 def forward_multiply_adds(learner: keras.Model) -> int:
@@ -111,8 +113,9 @@ def copy_bytes_per_second(repeats: int = 5) -> float:
 
 def build(setting: Setting) -> methods.MetaLSTM:
     """The method that a setting trains, ready for its `train_function`."""
+    dtype = "mixed_bfloat16" if setting.mixed_precision else "float32"
     method = methods.MetaLSTM(
-        learners.conv4(setting.image_shape, setting.n_way, setting.filters),
+        learners.conv4(setting.image_shape, setting.n_way, setting.filters, dtype=dtype),
         hidden_units=setting.hidden_units,
         inner_steps=setting.inner_steps,
         inner_batch_size=setting.inner_batch_size,
@@ -151,6 +154,7 @@ def measure(setting: Setting, repeats: int, meta_batch_size: int = 1) -> dict[st
         "episodes_per_second": 1.0 / median,
         "ratio_to_floor": median / found["floor_seconds"],
         "matrix_rate_share": found["floor_learner_seconds"] / median,
+        "learner_seconds": learner_seconds(setting, method, repeats),
         "coordinates": method.network.num_parameters,
         **found,
         "peak_resident_bytes": peak_memory,
@@ -178,6 +182,32 @@ def floor(setting: Setting, learner: keras.Model) -> dict[str, float]:
     }
 
 
+def learner_seconds(setting: Setting, method: methods.MetaLSTM, repeats: int) -> float:
+    """What the learner alone takes of an episode: plain gradient descent in as many steps, then the queries' gradient.
+
+    All of it is TensorFlow's own kernels. Median seconds of `repeats` calls, after three that are not timed.
+    """
+    network, episode = method.network, Episode(*(tf.constant(part[0]) for part in random_episodes(setting, 1)))
+
+    def gradient(state, images, labels):
+        with tf.GradientTape() as tape:
+            tape.watch(state.parameters)
+            logits, collected = network(state, images, training=True)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+        return tape.gradient(loss, state.parameters), collected
+
+    @tf.function(autograph=False, jit_compile=method.jit_compile)
+    def run():
+        state, batch = network.initial_state(), setting.inner_batch_size
+        images = method.normalize(episode.support_images)[:batch]
+        for _ in range(setting.inner_steps):
+            change, collected = gradient(state, images, episode.support_labels[:batch])
+            state = LearnerState(state.parameters - 0.01 * change, collected)
+        return gradient(state, method.normalize(episode.query_images), episode.query_labels)[0]
+
+    return statistics.median(seconds(lambda: run().numpy(), 3 + repeats)[3:])
+
+
 def random_episodes(setting: Setting, size: int) -> Episode:
     """A meta-batch of `size` episodes of random pixels."""
     generator = np.random.default_rng(0)
@@ -191,6 +221,7 @@ def random_episodes(setting: Setting, size: int) -> Episode:
 _TABLE = """\
 setting             {setting}: {shape}
 seconds/episode     {seconds_per_episode:.4f} median ({seconds_per_episode_min:.4f}-{seconds_per_episode_max:.4f})
+  the learner alone {learner_seconds:.4f}, by gradient descent
 episodes/s          {episodes_per_second:.2f}
 floor, seconds      {floor_seconds:.4f}
   learner           {floor_learner_seconds:.4f}: {learner_multiply_adds:.3g} at {multiply_adds_per_second:.3g}/s
@@ -234,6 +265,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("filters", None, "Of each convolution, other than the setting's 32.", lower_bound=1)
     flags.DEFINE_boolean("second_order", False, "Meta-gradient through the learner's gradients too.")
     flags.DEFINE_boolean("recompute_inner_steps", False, "Compute inner steps again for the meta-gradient.")
+    flags.DEFINE_boolean("mixed_precision", False, "Let the learner's convolutions compute in bfloat16.")
     flags.DEFINE_string("json", None, "File to write the results to.")
     define_device_flags()
     logging.set_verbosity(logging.WARNING)

@@ -135,6 +135,12 @@ def define_method_flags():
     _run_flag(flags.DEFINE_enum, "method", "meta_lstm", sorted(METHODS), "Few-shot classifier to train.")
     _run_flag(flags.DEFINE_enum, "cell", "meta_lstm", sorted(CELLS), "Update rule.")
     _run_flag(flags.DEFINE_enum, "learner", "conv4", sorted(LEARNERS), "Network that is adapted.")
+    _run_flag(
+        flags.DEFINE_boolean,
+        "mixed_precision",
+        False,
+        "Let the learner's convolutions compute in bfloat16; weights and the meta-learner stay float32.",
+    )
     _run_flag(flags.DEFINE_integer, "filters", 32, "Filters of each convolution of the learner.", lower_bound=1)
     _run_flag(
         flags.DEFINE_float,

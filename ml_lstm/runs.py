@@ -30,6 +30,10 @@ DATA_FLAGS = (
 """What `load_data` needs to know."""
 
 
+# What runs did that are older than these flags.
+_NEWER_FLAGS = {"mixed_precision": False, "recompute_inner_steps": False}
+
+
 class _Flags(dict):
     """Flags read from a run, which may be older than a flag."""
 
@@ -132,7 +136,7 @@ class RunDirectory:
         try:
             contents = json.loads(self._flags_path.read_text())
             return {
-                "flags": _Flags(contents["flags"]),
+                "flags": _Flags(_NEWER_FLAGS | contents["flags"]),
                 "images": dict(contents["images"]),
                 "classes": contents.get("classes"),
             }

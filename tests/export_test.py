@@ -37,6 +37,7 @@ FLAGS = {
     "final_statistics": False,
     "shared_head": False,
     "recompute_inner_steps": False,
+    "mixed_precision": False,
     "seed": 0,
 }
 

@@ -28,3 +28,11 @@ def test_a_run_is_bound_to_the_classes_of_its_data(tmp_path):
 def test_an_older_run_does_not_know_its_classes(tmp_path):
     (tmp_path / "flags.json").write_text(json.dumps({"flags": {}, "images": {}}))
     RunDirectory(tmp_path).require_classes("any classes")
+
+
+def test_a_run_older_than_a_choice_made_the_one_there_was(tmp_path):
+    (tmp_path / "flags.json").write_text(json.dumps({"flags": {"n_way": 5}, "images": {}}))
+    newer = {"mixed_precision": False, "recompute_inner_steps": False}
+    assert RunDirectory(tmp_path).exists({"n_way": 5} | newer)
+    with pytest.raises(UserError, match="--mixed_precision was False, is True"):
+        RunDirectory(tmp_path).exists({"n_way": 5} | newer | {"mixed_precision": True})

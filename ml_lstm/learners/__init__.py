@@ -1,18 +1,29 @@
 """Networks that get adapted, and what makes any Keras model one of them."""
 
 import functools
+from collections.abc import Mapping
+from typing import Any
+
+import keras
 
 from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
 from ml_lstm.learners.conv4 import conv4
 from ml_lstm.learners.embedding import embedding, feature_maps
 from ml_lstm.learners.functional import FunctionalLearner, LearnerState
 
-# Each from (image_shape, n_way, filters, batch_norm_momentum) to a built model.
+# Each from (image_shape, n_way, filters, batch_norm_momentum, dtype=) to a built model.
 LEARNERS = {
     "conv4": conv4,
     "conv4_2pool": functools.partial(conv4, pools=2),
     "conv4_centred": functools.partial(conv4, centred=True),
 }
+
+
+def from_flags(flags: Mapping[str, Any], image_shape: tuple[int, int, int], n_way: int) -> keras.Model:
+    """The learner that the commands' flags describe, for images [height, width, channels] and `n_way` classes."""
+    dtype = "mixed_bfloat16" if flags["mixed_precision"] else "float32"
+    return LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"], dtype=dtype)
+
 
 __all__ = [
     "LEARNERS",
@@ -22,4 +33,5 @@ __all__ = [
     "conv4",
     "embedding",
     "feature_maps",
+    "from_flags",
 ]

@@ -55,11 +55,13 @@ class EpisodicBatchNormalization(keras.layers.Layer):
 
     def build(self, input_shape):
         shape = (input_shape[-1],)
-        self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones")
-        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros")
-        self.mean = self.add_weight(name="mean", shape=shape, initializer="zeros", trainable=False)
-        self.variance = self.add_weight(name="variance", shape=shape, initializer="ones", trainable=False)
-        self.collected = self.add_weight(name="collected", shape=(), initializer="zeros", trainable=False)
+        # float32 whatever the inputs are.
+        self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones", autocast=False)
+        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros", autocast=False)
+        average = {"trainable": False, "autocast": False}
+        self.mean = self.add_weight(name="mean", shape=shape, initializer="zeros", **average)
+        self.variance = self.add_weight(name="variance", shape=shape, initializer="ones", **average)
+        self.collected = self.add_weight(name="collected", shape=(), initializer="zeros", **average)
 
     def call(self, inputs, training=False):
         scale, offset = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)

@@ -13,6 +13,7 @@ def conv4(
     batch_norm_momentum: float = 0.9,
     pools: int = 4,
     centred: bool = False,
+    dtype: str = "float32",
 ) -> keras.Model:
     """Four blocks of (3x3 convolution, batch norm, ReLU, 2x2 max-pool), then a dense head.
 
@@ -30,6 +31,8 @@ def conv4(
         centred: whether the last block is (convolution, max-pool, batch norm) instead, so that a support set's
             features are around zero: a gradient step, which adds pictures' features to the output weights,
             then adds nothing that all pictures share.
+        dtype: Keras's dtype policy for the blocks; with `"mixed_bfloat16"` they compute in bfloat16, while weights,
+            batch norm's averages and what follows the blocks are float32.
 
     Returns:
         A built model from [n, height, width, channels] to logits [n, n_way].
@@ -42,10 +45,12 @@ def conv4(
         raise ValueError(f"conv4 halves its images four times and needs at least 16x16, got {height}x{width}.")
     x = inputs = keras.Input(image_shape)
     for block in range(4):
-        x = Convolution(filters, 3, padding="same")(x)
-        normalize = EpisodicBatchNormalization(batch_norm_momentum)
-        pool = [keras.layers.MaxPool2D(2)] if block < pools else []
-        for layer in [*pool, normalize] if centred and block == 3 else [normalize, *pool, keras.layers.ReLU()]:
+        x = Convolution(filters, 3, padding="same", dtype=dtype)(x)
+        normalize = EpisodicBatchNormalization(batch_norm_momentum, dtype=dtype)
+        pool = [keras.layers.MaxPool2D(2, dtype=dtype)] if block < pools else []
+        for layer in (
+            [*pool, normalize] if centred and block == 3 else [normalize, *pool, keras.layers.ReLU(dtype=dtype)]
+        ):
             x = layer(x)
-    logits = keras.layers.Dense(n_way, name="head")(keras.layers.Flatten()(x))
+    logits = keras.layers.Dense(n_way, name="head", dtype="float32")(keras.layers.Flatten(dtype="float32")(x))
     return keras.Model(inputs, logits, name="conv4")

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ml_lstm import learners
 from ml_lstm.episode import Episode
-from ml_lstm.learners import LEARNERS, embedding
+from ml_lstm.learners import embedding
 from ml_lstm.methods import replicas
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
 from ml_lstm.methods.inner_loop import correct, mean_cross_entropy
@@ -54,7 +55,7 @@ class EmbeddingBasedClassifier(FewShotClassifier):
     def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **arguments):
         """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
         n_way = flags["train_n_way"] or flags["n_way"]
-        learner = LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"])
+        learner = learners.from_flags(flags, image_shape, n_way)
         return cls(cls.body_of(learner), n_way, **arguments)
 
     @property

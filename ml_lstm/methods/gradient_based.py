@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from ml_lstm.learners import LEARNERS, FunctionalLearner, LearnerState
+from ml_lstm import learners
+from ml_lstm.learners import FunctionalLearner, LearnerState
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
 from ml_lstm.methods.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
 from ml_lstm.methods.recompute import Recomputed
@@ -113,7 +114,7 @@ class GradientBasedClassifier(FewShotClassifier):
         """The arguments above, as the commands' flags have them."""
         n_way = max(flags["n_way"], flags["train_n_way"])
         return {
-            "learner": LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"]),
+            "learner": learners.from_flags(flags, image_shape, n_way),
             "eval_inner_steps": flags["eval_inner_steps"] or None,
             "inner_batch_size": flags["inner_batch_size"] or None,
             **{

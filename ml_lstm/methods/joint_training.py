@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ml_lstm import learners
 from ml_lstm.episode import Episode
-from ml_lstm.learners import LEARNERS, FunctionalLearner, embedding
+from ml_lstm.learners import FunctionalLearner, embedding
 from ml_lstm.methods.base import FewShotClassifier
 from ml_lstm.methods.inner_loop import mean_cross_entropy
 
@@ -61,7 +62,7 @@ class JointlyTrained(FewShotClassifier):
     ):
         """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
         n_way = max(flags["n_way"], flags["train_n_way"])
-        learner = LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"])
+        learner = learners.from_flags(flags, image_shape, n_way)
         return cls(embedding(learner), n_way, train_classes, **arguments)
 
     def episode_loss(self, episode: Episode, training: bool) -> tuple[tf.Tensor, tf.Tensor]:

@@ -14,8 +14,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ml_lstm import learners
 from ml_lstm.cells.memory import MemoryCell
-from ml_lstm.learners import LEARNERS, embedding
+from ml_lstm.learners import embedding
 from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
 from ml_lstm.methods.inner_loop import canonical_order, class_mask, correct, mask_logits
 
@@ -80,7 +81,7 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
     def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **arguments):
         """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
         n_way = max(flags["n_way"], flags["train_n_way"])
-        learner = LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"])
+        learner = learners.from_flags(flags, image_shape, n_way)
         cell = MemoryCell(flags["controller_units"], flags["memory_rows"], flags["memory_width"], flags["read_heads"])
         settings = {"label_characters": flags["label_characters"] or None, "embedding_loss": flags["embedding_loss"]}
         return cls(embedding(learner), n_way, cell, **settings, **arguments)

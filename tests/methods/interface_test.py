@@ -36,6 +36,7 @@ FLAGS = {
     "final_statistics": False,
     "shared_head": False,
     "recompute_inner_steps": False,
+    "mixed_precision": False,
     "distance": "squared_euclidean",
     "read_steps": 2,
     "attention_scale": 1.0,
