@@ -6,10 +6,6 @@ queries by a cached adaptation beside a forward pass of the learner by Keras; th
 First-order meta-gradients, all cores for both.
 """
 
-import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +15,9 @@ import tensorflow as tf
 import torch
 from absl import flags, logging
 
-from benchmarks.meta_step import SETTINGS, Setting, build, floor, random_episodes
+from benchmarks.meta_step import SETTINGS, Setting, build, floor, learner_seconds, random_episodes
 from benchmarks.plain_pytorch import PlainMetaLSTM, episode_tensors
-from benchmarks.timing import seconds
+from benchmarks.timing import measured_apart, seconds
 from ml_lstm import command, devices, runs
 from ml_lstm.episode import Episode
 
@@ -81,6 +77,7 @@ def measure(setting: Setting, repeats: int) -> dict[str, Any]:
         **{f"train_seconds_{name}": value for name, value in trained.items()},
         **{f"test_seconds_{name}": value for name, value in tested.items()},
         **{f"predict_seconds_{name}": value for name, value in predicted.items()},
+        "learner_seconds": learner_seconds(setting, ours, repeats),
         "train_ratio_pytorch": trained["pytorch"] / trained["ours"],
         "train_ratio_floor": trained["ours"] / found["floor_seconds"],
         "test_ratio_pytorch": tested["pytorch"] / tested["ours"],
@@ -101,6 +98,7 @@ def in_turn(calls: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, f
 
 
 _HEAD = "{:28} {:>9} {:>9} {:>10} {:>9} {:>9}".format("", "ours, s", "other, s", "other/ours", "floor, s", "our/floor")
+_HEAD += " {:>10}".format("learner, s")
 _ROW = "{:28} {:9.4f} {:9.4f} {:10.2f}"
 
 
@@ -116,7 +114,9 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
         for title, (what, other) in rows.items():
             ours, theirs = (found[f"{what}_seconds_{program}"] for program in ("ours", other))
             lines.append(_ROW.format(title, ours, theirs, theirs / ours))
-        lines[-3] += f" {found['floor_seconds']:9.4f} {found['train_ratio_floor']:9.2f}"
+        lines[-3] += (
+            f" {found['floor_seconds']:9.4f} {found['train_ratio_floor']:9.2f} {found['learner_seconds']:10.4f}"
+        )
     return "\n".join(lines)
 
 
@@ -127,6 +127,7 @@ def main() -> None:
         devices.use(_INTRA_OP_THREADS[name], 0)
         runs.write_json(Path(FLAGS.json), measure(SETTINGS[name], FLAGS.repeats))
         return
+    repeats = f"--repeats={FLAGS.repeats}"
     results = {
         "repeats": FLAGS.repeats,
         "intra_op_threads": _INTRA_OP_THREADS,
@@ -134,19 +135,14 @@ def main() -> None:
         "pytorch": torch.__version__,
         "device": devices.describe(),
         "commit": runs.commit(),
-        "settings": {name: _measured_apart(name) for name in FLAGS.settings},
+        "settings": {
+            name: measured_apart("benchmarks.compare", ["--in_this_process", f"--settings={name}", repeats])
+            for name in FLAGS.settings
+        },
     }
     print(table(results["settings"]))
     if FLAGS.json:
         runs.write_json(Path(FLAGS.json), results)
-
-
-def _measured_apart(name):
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "measured.json"
-        arguments = [f"--settings={name}", f"--repeats={FLAGS.repeats}", f"--json={file}", "--in_this_process"]
-        subprocess.run([sys.executable, "-m", "benchmarks.compare", *arguments], check=True)
-        return json.loads(file.read_text())
 
 
 if __name__ == "__main__":

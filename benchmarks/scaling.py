@@ -6,16 +6,13 @@ Each point is `benchmarks.meta_step` in a process of its own, whose peak memory 
 * setting (a) with 8 and with 40 inner steps, meta-gradients of both orders, with and without recomputation.
 """
 
-import json
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import flags, logging
 
+from benchmarks.timing import measured_apart
 from ml_lstm import command, runs
 
 FLAGS = flags.FLAGS
@@ -32,15 +29,6 @@ SWEEPS = {
         for recompute in ([], ["--recompute_inner_steps"])
     ],
 }
-
-
-def measured(arguments: Sequence[str], repeats: int) -> dict[str, Any]:
-    """What `benchmarks.meta_step` finds with these flags."""
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "measured.json"
-        command_line = [sys.executable, "-m", "benchmarks.meta_step", *arguments]
-        subprocess.run([*command_line, f"--repeats={repeats}", f"--json={file}"], check=True, stdout=subprocess.PIPE)
-        return json.loads(file.read_text())
 
 
 def size_of(sweep: str, point: Mapping[str, Any]) -> int:
@@ -99,7 +87,7 @@ def main() -> None:
     for sweep in FLAGS.sweeps:
         found[sweep] = []
         for arguments in SWEEPS[sweep]:
-            found[sweep].append(measured(arguments, FLAGS.repeats))
+            found[sweep].append(measured_apart("benchmarks.meta_step", [*arguments, f"--repeats={FLAGS.repeats}"]))
             print(row(found[sweep][-1]), flush=True)
     if FLAGS.json:  # before the plot, lest a wrong --plot loses what took minutes
         runs.write_json(Path(FLAGS.json), found)

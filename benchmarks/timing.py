@@ -1,9 +1,13 @@
 """What the benchmarks share."""
 
+import json
 import resource
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -21,3 +25,12 @@ def peak_resident_bytes() -> int:
     """The most memory that this process had."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def measured_apart(module: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """What `python -m module`, a process of its own, writes to its `--json`; what it prints is dropped."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "measured.json"
+        command = [sys.executable, "-m", module, *arguments, f"--json={file}"]
+        subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        return json.loads(file.read_text())

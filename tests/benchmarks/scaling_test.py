@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import scaling
+from benchmarks.timing import measured_apart
 
 
 def point(**changes):
@@ -37,7 +38,7 @@ def test_draws_a_column_for_each_thing_that_grows(tmp_path):
 
 def test_measures_a_point_with_the_flags_that_it_names():
     arguments = ["--setting=b", "--inner_steps=1", "--filters=2", "--recompute_inner_steps"]
-    found = scaling.measured(arguments, repeats=1)
+    found = measured_apart("benchmarks.meta_step", [*arguments, "--repeats=1"])
     assert found["episode"]["inner_steps"] == 1 and found["episode"]["recompute_inner_steps"]
     assert found["coordinates"] == 20 + 4 + 3 * (38 + 4) + 15  # layers with their batch norm, and the head
     assert scaling.size_of("coordinates", found) == found["coordinates"]
