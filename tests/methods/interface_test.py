@@ -58,7 +58,7 @@ VARIANTS["mann, strings"] = {"method": "mann", "label_characters": 3, "embedding
 VARIANTS |= {f"{name}, shared head": VARIANTS[name] | {"shared_head": True} for name in ("maml", "meta_lstm, meta_sgd")}
 
 
-def tiny(image_shape, n_way, filters, batch_norm_momentum):
+def tiny(image_shape, n_way, filters, batch_norm_momentum, dtype):
     """All that matters of a learner, and quick to trace."""
     x = inputs = keras.Input(image_shape)
     x = keras.layers.Conv2D(filters, 3, strides=4)(x)
