@@ -228,9 +228,10 @@ class MultiWorker(Mirrored):
         try:
             yield
         except _LOST as error:
+            reason = error.message.partition("\n")[0][:200]
             raise UserError(
-                f"Another worker is gone, or cannot be reached ({type(error).__name__}): start the same command again "
-                "on every worker, and the run goes on from its last save."
+                "Another worker is gone, or cannot be reached: start the same command again on every worker, and the "
+                f"run goes on from its last save. TensorFlow says: {type(error).__name__}, {reason}"
             ) from error
 
 

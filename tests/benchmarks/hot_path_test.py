@@ -47,7 +47,7 @@ def test_gradients_to_a_kernel_and_its_bias_are_apart(nodes):
 
 
 def test_the_optimizer_takes_one_compiled_call_for_each_block_there_and_one_back(per_step):
-    assert per_step["PartitionedCall"] == 2 * 10  # 28,005 coordinates of 80 numbers, in blocks of 2^18 at most
+    assert per_step["PartitionedCall"] == 2 * 10  # 28,485 coordinates of 80 numbers, in blocks of 2^18 at most
     assert not {"Sigmoid", "Tanh", "TanhGrad", "SigmoidGrad", "Log", "Sign", "Split"} & set(per_step)
 
 
