@@ -2,8 +2,8 @@
 
 For each setting of `benchmarks.meta_step`, in one process: a meta-training step on one episode, and adaptation to its
 support set with the answers to its queries, by `ml_lstm` and by `benchmarks.plain_pytorch`, in turn; the answers to
-queries by a cached adaptation beside a forward pass of the learner by Keras; then the floor of the meta-training step.
-First-order meta-gradients, all cores for both.
+queries by a cached adaptation beside a forward pass of the learner by Keras; then the floor of the meta-training step,
+and what the learner alone takes of it. First-order meta-gradients, all cores for both.
 """
 
 from collections.abc import Callable, Mapping
@@ -97,8 +97,9 @@ def in_turn(calls: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, f
     return {name: float(np.median(took)) for name, took in found.items()}
 
 
-_HEAD = "{:28} {:>9} {:>9} {:>10} {:>9} {:>9}".format("", "ours, s", "other, s", "other/ours", "floor, s", "our/floor")
-_HEAD += " {:>10}".format("learner, s")
+_HEAD = "{:28} {:>9} {:>9} {:>10} {:>9} {:>9} {:>10}".format(
+    "", "ours, s", "other, s", "other/ours", "floor, s", "our/floor", "learner, s"
+)
 _ROW = "{:28} {:9.4f} {:9.4f} {:10.2f}"
 
 
