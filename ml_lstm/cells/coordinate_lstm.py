@@ -52,10 +52,8 @@ class CoordinateLSTM(keras.layers.Layer):
         return zeros, zeros
 
     def call(self, inputs: tf.Tensor, states: tuple[tf.Tensor, tf.Tensor]):
-        hidden, cell = states
-        kernels = tf.concat([tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.recurrent_kernel)], axis=0)
-        seen = tf.concat([inputs, hidden], axis=0)
-        hidden, cell = _step(kernels, tf.convert_to_tensor(self.bias), seen, cell)
+        weights = [tf.convert_to_tensor(weight) for weight in (self.kernel, self.bias, self.recurrent_kernel)]
+        hidden, cell = _step(*weights, inputs, *states)
         return hidden, (hidden, cell)
 
     def get_config(self):
@@ -63,25 +61,26 @@ class CoordinateLSTM(keras.layers.Layer):
 
 
 @tf.custom_gradient
-def _step(kernels, bias, seen, cell):
-    """`(h, c)` [H, P] from [F + H, 4 H], [4 H], [F + H, P] and the c before [H, P]."""
-    i, f, g, o = tf.split(tf.matmul(kernels, seen, transpose_a=True) + bias[:, None], 4, axis=0)
-    i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
+def _step(kernel, bias, recurrent_kernel, inputs, hidden, cell):
+    """`(h, c)` [H, P] from [F, 4 H], [4 H], [H, 4 H], [F, P], and the h and c before [H, P]."""
+    rows = [inputs.shape[0], 1, hidden.shape[0]]
+    # The bias is the weight of a row of ones, so that the product that is its kernels' gradient is its own as well.
+    weights = tf.concat([kernel, bias[None, :], recurrent_kernel], axis=0)
+    seen = tf.concat([inputs, tf.ones_like(inputs[:1]), hidden], axis=0)
+    # A sigmoid of z is (1 + tanh(z / 2)) / 2, so one tanh makes all four gates.
+    slope = tf.repeat(tf.constant([0.5, 0.5, 1.0, 0.5], cell.dtype), hidden.shape[0])[:, None]
+    squashed = tf.tanh(slope * tf.matmul(weights, seen, transpose_a=True))
+    i, f, g, o = tf.split(slope * squashed + (1 - slope), 4, axis=0)
     new_cell = f * cell + i * g
     tanh_cell = tf.tanh(new_cell)
-    hidden = o * tanh_cell
 
     def gradient(d_hidden, d_cell):
         d_cell += d_hidden * o * (1 - tf.square(tanh_cell))
-        d_z = tf.concat(
-            [
-                d_cell * g * i * (1 - i),
-                d_cell * cell * f * (1 - f),
-                d_cell * i * (1 - tf.square(g)),
-                d_hidden * hidden * (1 - o),
-            ],
-            axis=0,
-        )
-        return tf.matmul(seen, d_z, transpose_b=True), tf.reduce_sum(d_z, 1), tf.matmul(kernels, d_z), d_cell * f
+        d_gates = tf.concat([d_cell * g, d_cell * cell, d_cell * i, d_hidden * tanh_cell], axis=0)
+        d_z = d_gates * tf.square(slope) * (1 - tf.square(squashed))
+        d_kernel, d_bias, d_recurrent_kernel = tf.split(tf.matmul(seen, d_z, transpose_b=True), rows)
+        # Apart, since the inputs' gradient often is not needed.
+        d_inputs, d_last_hidden = tf.matmul(kernel, d_z), tf.matmul(recurrent_kernel, d_z)
+        return d_kernel, d_bias[0], d_recurrent_kernel, d_inputs, d_last_hidden, d_cell * f
 
-    return (hidden, new_cell), gradient
+    return (o * tanh_cell, new_cell), gradient

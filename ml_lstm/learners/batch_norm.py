@@ -17,6 +17,12 @@ def _moments_of(x, mean, variance):
     return (tf.identity(mean), tf.identity(variance)), gradient
 
 
+@tf.custom_gradient
+def _without_effect(outputs, bias):
+    """`outputs` as they are; the gradient to `bias` is there, and zero."""
+    return tf.identity(outputs), lambda d_outputs: (d_outputs, tf.zeros_like(bias))
+
+
 @keras.saving.register_keras_serializable("ml_lstm")
 class EpisodicBatchNormalization(keras.layers.Layer):
     r"""Batch normalization over [n, H, W, C] that collects its averages afresh in each episode.
@@ -63,13 +69,22 @@ class EpisodicBatchNormalization(keras.layers.Layer):
         self.variance = self.add_weight(name="variance", shape=shape, initializer="ones", **average)
         self.collected = self.add_weight(name="collected", shape=(), initializer="zeros", **average)
 
-    def call(self, inputs, training=False):
-        scale, offset = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+    def call(self, inputs, training=False, bias=None):
+        """Normalises a batch.
+
+        Args:
+            inputs: [n, H, W, C].
+            training: whether by its own mean and variance, which the averages then take in.
+            bias: [C] to be added to the inputs, with `training=True` only. It never is, as the batch's own mean would
+                take it away again, but the averages are those of the sum.
+        """
         if not training:
-            mean, variance = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
-            factor = scale * tf.math.rsqrt(variance + self.epsilon)
-            return inputs * tf.cast(factor, inputs.dtype) + tf.cast(offset - mean * factor, inputs.dtype)
-        outputs, mean, variance = self._normalize(inputs, scale, offset)
+            factor, offset = self.factor_and_offset()
+            return inputs * tf.cast(factor, inputs.dtype) + tf.cast(offset, inputs.dtype)
+        outputs, mean, variance = self._normalize(inputs)
+        if bias is not None:
+            mean += tf.cast(bias, mean.dtype)
+            outputs = _without_effect(outputs, bias)
         momentum = tf.constant(self.momentum, mean.dtype)
         newest = tf.where(tf.convert_to_tensor(self.collected) > 0, momentum, tf.ones_like(momentum))
         self.mean.assign((1 - newest) * self.mean + newest * mean)
@@ -77,7 +92,14 @@ class EpisodicBatchNormalization(keras.layers.Layer):
         self.collected.assign(tf.ones_like(self.collected))
         return outputs
 
-    def _normalize(self, inputs, scale, offset):
+    def factor_and_offset(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the averages make of a batch, [C] each: with `training=False`, outputs are inputs x factor + offset."""
+        mean, variance = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
+        factor = tf.convert_to_tensor(self.gamma) * tf.math.rsqrt(variance + self.epsilon)
+        return factor, tf.convert_to_tensor(self.beta) - mean * factor
+
+    def _normalize(self, inputs):
+        scale, offset = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         if inputs.dtype == tf.float64:
             # Not tf.nn.moments: it stops a gradient that is zero, but whose own derivative is not.
             mean = tf.reduce_mean(inputs, _AXES)

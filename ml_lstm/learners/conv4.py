@@ -3,7 +3,7 @@
 import keras
 
 from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
-from ml_lstm.learners.convolution import Convolution
+from ml_lstm.learners.convolution import Convolution, NormalizedConvolution
 
 
 def conv4(
@@ -45,12 +45,14 @@ def conv4(
         raise ValueError(f"conv4 halves its images four times and needs at least 16x16, got {height}x{width}.")
     x = inputs = keras.Input(image_shape)
     for block in range(4):
-        x = Convolution(filters, 3, padding="same", dtype=dtype)(x)
-        normalize = EpisodicBatchNormalization(batch_norm_momentum, dtype=dtype)
         pool = [keras.layers.MaxPool2D(2, dtype=dtype)] if block < pools else []
-        for layer in (
-            [*pool, normalize] if centred and block == 3 else [normalize, *pool, keras.layers.ReLU(dtype=dtype)]
-        ):
+        if centred and block == 3:
+            normalize = EpisodicBatchNormalization(batch_norm_momentum, dtype=dtype)
+            layers = [Convolution(filters, 3, padding="same", dtype=dtype), *pool, normalize]
+        else:
+            convolution = NormalizedConvolution(filters, 3, batch_norm_momentum, padding="same", dtype=dtype)
+            layers = [convolution, *pool, keras.layers.ReLU(dtype=dtype)]
+        for layer in layers:
             x = layer(x)
     logits = keras.layers.Dense(n_way, name="head", dtype="float32")(keras.layers.Flatten(dtype="float32")(x))
     return keras.Model(inputs, logits, name="conv4")
