@@ -13,7 +13,7 @@ from absl import logging
 from ml_lstm.errors import UserError
 
 # What reading such a checkpoint raises; IndexError: cut short.
-_DAMAGED = (tf.errors.OpError, AssertionError, ValueError, IndexError)
+_DAMAGED = (tf.errors.OpError, ValueError, IndexError)
 
 
 class Progress(tf.train.experimental.PythonState):
@@ -113,12 +113,14 @@ class CheckpointStore:
             Its number, or None if there is no checkpoint at all.
 
         Raises:
-            UserError: if there are checkpoints and every one is damaged.
+            UserError: if there are checkpoints and every one is damaged, or one is of another model.
         """
         numbers = self.numbers()
         for number in reversed(numbers):
             try:
                 self._read(number)
+            except UserError:
+                raise
             except _DAMAGED as error:
                 name = self.directory / f"episode-{number}"
                 logging.warning("%s is damaged (%s): going back to the one before.", name, type(error).__name__)
@@ -132,10 +134,12 @@ class CheckpointStore:
         """Reads a checkpoint that another process has read before.
 
         Raises:
-            UserError: if it is not there, or damaged.
+            UserError: if it is not there, damaged or of another model.
         """
         try:
             self._read(number)
+        except UserError:
+            raise
         except _DAMAGED as error:
             raise UserError(
                 f"{self.directory / f'episode-{number}'}, which the chief goes on from, cannot be read here "
@@ -144,4 +148,11 @@ class CheckpointStore:
 
     def _read(self, number):
         path = self.directory / f"episode-{number}"
-        self._checkpoint.read(str(path)).expect_partial().assert_existing_objects_matched()
+        status = self._checkpoint.read(str(path)).expect_partial()
+        try:
+            status.assert_existing_objects_matched()
+        except AssertionError as error:
+            raise UserError(
+                f"{path} is of another model than the one that its run's flags describe now: read it with the version "
+                "of ml_lstm that wrote it, or train again in another --run_dir."
+            ) from error
