@@ -49,3 +49,16 @@ def test_little_else_is_run(per_step):
     assert sum(count for name, count in per_step.items() if name not in copies) <= 75
     assert per_step["Reshape"] <= 30
     assert not [name for name in per_step if "PyFunc" in name or "ReadVariable" in name]
+
+
+def test_an_answer_goes_through_feature_maps_by_convolution_pooling_and_relu_alone():
+    setting = SETTINGS["b"]
+    method = build(setting)
+    episode = Episode(*(tf.constant(part[0]) for part in random_episodes(setting, 1)))
+    adaptation = method.adapt(episode.support_images, episode.support_labels)
+    graph = tf.function(method.classify, autograph=False).get_concrete_function(adaptation, episode.query_images).graph
+    maps = (op for op in graph.get_operations() for y in op.outputs if y.shape.rank == 4 and y.shape[-1] == 32)
+    run = [op.type for op in maps if op.outputs[0].shape[0] == setting.n_way * setting.n_query]
+    # TensorFlow joins a convolution and its bias, and leaves identities out.
+    seen = collections.Counter(name for name in run if not name.startswith("Identity"))
+    assert seen == {"Conv2D": 4, "BiasAdd": 4, "MaxPool": 4, "Relu": 4}
