@@ -1,4 +1,4 @@
-"""How every command starts, and how it fails: one line, exit 1, or 2 for a wrong flag."""
+"""How every command starts, and how it fails: one line, exit 1, 2 for a wrong flag, or 75 for "try again"."""
 
 import errno
 import os
@@ -50,7 +50,7 @@ def _call(main):
     try:
         main()
     except UserError as error:
-        _fail(error, 1)
+        _fail(error, error.status)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(_with_remedy(f"{where}{error.strerror or error}"), 1)

@@ -227,7 +227,8 @@ def define_method_flags():
         flags.DEFINE_boolean,
         "recompute_inner_steps",
         False,
-        "Let the meta-gradient compute inner steps again, rather than keep them: less memory, more time.",
+        "Let the meta-gradient compute inner steps again, rather than keep them: much less memory with --second_order "
+        "and many of them, for a little more time. A run may go on with another value.",
     )
     _run_flag(
         flags.DEFINE_boolean,

@@ -33,6 +33,9 @@ DATA_FLAGS = (
 # What runs did that are older than these flags.
 _NEWER_FLAGS = {"mixed_precision": False, "recompute_inner_steps": False}
 
+# What decides how a run is computed, not what it comes to: it may go on with other values.
+_CHANGEABLE = {"recompute_inner_steps"}
+
 
 class _Flags(dict):
     """Flags read from a run, which may be older than a flag."""
@@ -71,7 +74,7 @@ class RunDirectory:
         bound = self.flags()
         differing = [
             f"--{name} was {bound.get(name)!r}, is {flags.get(name)!r}"
-            for name in sorted(bound.keys() | flags.keys())
+            for name in sorted((bound.keys() | flags.keys()) - _CHANGEABLE)
             if bound.get(name) != flags.get(name)
         ]
         if differing:

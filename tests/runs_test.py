@@ -36,3 +36,10 @@ def test_a_run_older_than_a_choice_made_the_one_there_was(tmp_path):
     assert RunDirectory(tmp_path).exists({"n_way": 5} | newer)
     with pytest.raises(UserError, match="--mixed_precision was False, is True"):
         RunDirectory(tmp_path).exists({"n_way": 5} | newer | {"mixed_precision": True})
+
+
+def test_a_run_goes_on_whether_inner_steps_are_recomputed_or_not(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    flags = {"n_way": 5, "mixed_precision": False, "recompute_inner_steps": False}
+    run.create(flags, {}, "its classes")
+    assert run.exists(flags | {"recompute_inner_steps": True})

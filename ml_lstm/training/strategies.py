@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import tensorflow as tf
 
 from ml_lstm.data.sampler import Sampler
-from ml_lstm.errors import UserError
+from ml_lstm.errors import TryAgainError, UserError
 from ml_lstm.methods import FewShotClassifier
 
 STRATEGIES = ("none", "mirrored", "multi_worker")
@@ -85,7 +85,7 @@ class Distribution:
 
     @contextlib.contextmanager
     def attended(self) -> Iterator[None]:
-        """Within it the loss of another worker is a `UserError`."""
+        """Within it the loss of another worker is a `TryAgainError`."""
         yield
 
     def require_same(self, what: str, value) -> None:
@@ -183,18 +183,22 @@ class MultiWorker(Mirrored):
     """
 
     # Another than 0: a cluster would take the job for done, when one of its machines was only needed elsewhere.
-    status_when_stopped = os.EX_TEMPFAIL
+    status_when_stopped = TryAgainError.status
 
     def __init__(self, devices: Sequence[str], config: str | None):
         super().__init__(devices)
         chief, workers, index, self._address = _place(config)
         if len(devices) > 1 and devices[0].startswith("cpu"):
             raise UserError("--strategy=multi_worker takes one CPU device a worker: start more workers instead.")
+        self._index = index
         self.is_chief = index == 0
         self._number_of_workers = chief + workers
         self.replicas = len(devices) * self._number_of_workers
 
     def _make_strategy(self):
+        print(
+            f"Worker {self._index} of {self._number_of_workers}, at {self._address}, looks for the others.", flush=True
+        )
         try:
             with self.attended():
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -228,8 +232,9 @@ class MultiWorker(Mirrored):
         try:
             yield
         except _LOST as error:
-            reason = error.message.partition("\n")[0][:200]
-            raise UserError(
+            # Where the graph was made comes first, in paragraphs of its own.
+            reason = " ".join(error.message.rpartition("\n\n")[-1].split())[:200]
+            raise TryAgainError(
                 "Another worker is gone, or cannot be reached: start the same command again on every worker, and the "
                 f"run goes on from its last save. TensorFlow says: {type(error).__name__}, {reason}"
             ) from error
