@@ -33,7 +33,9 @@ class Sampler:
 
     def items(self, indices: tf.data.Dataset) -> tf.data.Dataset:
         """The items with these indices, in their order."""
-        return indices.map(self.sample, num_parallel_calls=2, deterministic=True)
+        # AutoGraph would find nothing to convert, after seconds.
+        sample = tf.autograph.experimental.do_not_convert(self.sample)
+        return indices.map(sample, num_parallel_calls=2, deterministic=True)
 
     def _pictures(self, chosen: tf.Tensor, views: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Images [N, n, H, W, C] number `chosen` [N, n], those of row k in the pool's view `views[k]`, augmented."""

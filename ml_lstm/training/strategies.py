@@ -165,8 +165,8 @@ class Mirrored(Distribution):
             first = start + context.input_pipeline_id * here
             # Of each meta-batch in turn the items of this worker, which its replicas take one after the other.
             # Endless by its kind: TensorFlow would have the workers agree at each step whether there is more.
-            indices = tf.data.Dataset.counter().map(lambda n: first + n // here * meta_batch_size + n % here)
-            return sampler.items(indices).batch(share, drop_remainder=True)
+            number = tf.autograph.experimental.do_not_convert(lambda n: first + n // here * meta_batch_size + n % here)
+            return sampler.items(tf.data.Dataset.counter().map(number)).batch(share, drop_remainder=True)
 
         return self._strategy.distribute_datasets_from_function(of_worker)
 
