@@ -10,7 +10,7 @@ from ml_lstm.learners.convolution import Convolution, NormalizedConvolution
 
 
 def derivatives(function, tensors):
-    """What a function makes of tensors, its gradients, and the gradients of their norm, None for none."""
+    """What a function makes of tensors, its gradients, and the gradients of their norm; zeros where there is none."""
     with tf.GradientTape() as second:
         second.watch(tensors)
         with tf.GradientTape() as first:
