@@ -9,7 +9,18 @@ from ml_lstm.cells.preprocessing import preprocess, update_features
 from ml_lstm.cells.sgd import MetaSGDCell, MetaSGDState, SGDCell, SGDState
 from ml_lstm.cells.turtle import TurtleCell, TurtleState
 
+CELLS = {
+    "meta_lstm": MetaLSTMCell,
+    "complete_lstm": CompleteLSTMCell,
+    "gru": GRUCell,
+    "sgd": SGDCell,
+    "meta_sgd": MetaSGDCell,
+    "turtle": TurtleCell,
+}
+"""What `--cell` names."""
+
 __all__ = [
+    "CELLS",
     "CompleteLSTMCell",
     "CompleteLSTMState",
     "CoordinateLSTM",

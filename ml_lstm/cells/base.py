@@ -10,12 +10,13 @@ An update rule is a Keras layer, a recurrent cell over the learner's P coordinat
 `state_size` is a tuple like the state with the numbers that each coordinate keeps.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
+
+from ml_lstm.options import Configured
 
 
 class UpdateInputs(NamedTuple):
@@ -31,28 +32,18 @@ class UpdateInputs(NamedTuple):
     gradient: tf.Tensor
 
 
-class UpdateRule(keras.layers.Layer):
-    """An update rule.
+class UpdateRule(Configured, keras.layers.Layer):
+    """An update rule; what can be chosen of it are its constructor's keyword arguments, see `ml_lstm.options`.
 
     Attributes:
         state_size: the numbers that each coordinate keeps, a named tuple like the state.
-        default_hidden_units: width of the LSTM that prepares its features, unless told otherwise; 0 for a rule that
-            takes none.
+        hidden_units: of the coordinate-wise LSTM that prepares its features; 0 for none.
         reads_features: whether it looks at `UpdateInputs.features` at all.
     """
 
     state_size: tuple
-    default_hidden_units = 20
+    hidden_units = 0
     reads_features = True
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any]) -> "UpdateRule":
-        """Builds the rule that the commands' flags describe.
-
-        Args:
-            flags: values by name, see `ml_lstm.flags`; a rule reads those that concern it.
-        """
-        raise NotImplementedError
 
     def get_initial_state(self, parameters: tf.Tensor, spread: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> tuple:
         """The state before the first step.
@@ -71,14 +62,3 @@ class UpdateRule(keras.layers.Layer):
     def gates(self, states: tuple) -> dict[str, tf.Tensor]:
         """Values [P] worth a histogram after a step, by name; none unless a rule has some."""
         return {}
-
-
-def check_learning_rate(value: float) -> float:
-    """A rule's first learning rate, if it can be one.
-
-    Raises:
-        ValueError: unless it is positive and finite.
-    """
-    if not 0 < value < math.inf:
-        raise ValueError(f"initial_learning_rate must be positive and finite, got {value}.")
-    return value

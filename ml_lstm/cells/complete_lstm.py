@@ -1,13 +1,12 @@
 """The Complete-LSTM of Furrer et al.: the LSTM meta-learner with an output gate and a hidden state."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from ml_lstm.cells.base import UpdateInputs
-from ml_lstm.cells.gates import GatedUpdateRule, check_bias_range
+from ml_lstm.cells.gates import GatedUpdateRule
 
 
 class CompleteLSTMState(NamedTuple):
@@ -51,8 +50,7 @@ class CompleteLSTMCell(GatedUpdateRule):
     Shapes: P learner parameters, F features.
 
     Args:
-        input_gate_bias: range that b_I starts in; (-5, -4) makes a first learning rate of about 0.01.
-        forget_gate_bias: range that b_F starts in; (4, 6) keeps about 0.99 of a parameter.
+        **options: see `GatedUpdateRule`.
 
     Call arguments:
         inputs: `UpdateInputs(features [F, P], gradient [P])`.
@@ -62,24 +60,10 @@ class CompleteLSTMCell(GatedUpdateRule):
         `(parameters [P], CompleteLSTMState)`.
 
     Raises:
-        ValueError: for a bias range upside down.
+        ValueError: as `GatedUpdateRule`.
     """
 
     state_size = CompleteLSTMState(1, 1, 1, 1, 1)
-
-    def __init__(
-        self,
-        input_gate_bias: tuple[float, float] = (-5.0, -4.0),
-        forget_gate_bias: tuple[float, float] = (4.0, 6.0),
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.input_gate_bias = check_bias_range("input", input_gate_bias)
-        self.forget_gate_bias = check_bias_range("forget", forget_gate_bias)
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any]):
-        return cls(flags["input_gate_bias"], flags["forget_gate_bias"])
 
     def build(self, inputs_shape, states_shape=None):
         bias_ranges = {"input": self.input_gate_bias, "forget": self.forget_gate_bias, "output": (-0.01, 0.01)}
@@ -101,9 +85,3 @@ class CompleteLSTMCell(GatedUpdateRule):
     def gates(self, states: CompleteLSTMState) -> dict[str, tf.Tensor]:
         """The gates' values [P] in (0, 1) after a step, by name."""
         return {name: getattr(states, name) for name in ("input_gate", "forget_gate", "output_gate")}
-
-    def get_config(self):
-        return super().get_config() | {
-            "input_gate_bias": self.input_gate_bias,
-            "forget_gate_bias": self.forget_gate_bias,
-        }

@@ -56,9 +56,6 @@ class CoordinateLSTM(keras.layers.Layer):
         hidden, cell = _step(*weights, inputs, *states)
         return hidden, (hidden, cell)
 
-    def get_config(self):
-        return super().get_config() | {"units": self.units}
-
 
 @tf.custom_gradient
 def _step(kernel, bias, recurrent_kernel, inputs, hidden, cell):

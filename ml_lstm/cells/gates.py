@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.cells.base import UpdateRule
+from ml_lstm.options import Interval, Whole
 
 
 class GatedUpdateRule(UpdateRule):
@@ -16,7 +17,29 @@ class GatedUpdateRule(UpdateRule):
     .. math:: g = \sigma(W_g [x, v_1, \dots, v_M] + b_g)
 
     Its weights are `<name>_kernel` [F + M], the features' rows first, and `<name>_bias`, a scalar.
+
+    Args:
+        hidden_units: of the coordinate-wise LSTM in front of the rule; 0 for none.
+        input_gate_bias: range that the bias of the gate on the gradient starts in, the update gate of a GRU; (-5, -4)
+            makes a first learning rate of about 0.01.
+        forget_gate_bias: range that the bias of the gate on the parameter starts in, the reset gate of a GRU; (4, 6)
+            keeps about 0.99 of a parameter.
+
+    Raises:
+        ValueError: for a number of units below 0, or a range upside down.
     """
+
+    def __init__(
+        self,
+        *,
+        hidden_units: Whole = 20,
+        input_gate_bias: Interval = (-5.0, -4.0),
+        forget_gate_bias: Interval = (4.0, 6.0),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.hidden_units = hidden_units
+        self.input_gate_bias, self.forget_gate_bias = tuple(input_gate_bias), tuple(forget_gate_bias)
 
     def add_gates(self, num_inputs: int, bias_ranges: Mapping[str, tuple[float, float]]) -> None:
         """Makes the weights of the gates, to be called in `build`.
@@ -41,15 +64,3 @@ class GatedUpdateRule(UpdateRule):
         weighted = [weight * vector for weight, vector in zip(tf.unstack(kernel[-len(own) :]), own, strict=True)]
         bias = tf.convert_to_tensor(getattr(self, f"{gate}_bias"))
         return tf.linalg.matvec(features, kernel[: -len(own)], transpose_a=True) + (tf.add_n(weighted) + bias)
-
-
-def check_bias_range(gate: str, bias_range: tuple[float, float]) -> tuple[float, float]:
-    """The range that a gate's bias starts in, if it is one.
-
-    Raises:
-        ValueError: if it is upside down.
-    """
-    low, high = bias_range
-    if low > high:
-        raise ValueError(f"{gate}_gate_bias must be (low, high), got ({low}, {high}).")
-    return low, high

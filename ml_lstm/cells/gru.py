@@ -1,13 +1,12 @@
 """An update rule in the form of a GRU, whose state is the learner's parameters."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from ml_lstm.cells.base import UpdateInputs
-from ml_lstm.cells.gates import GatedUpdateRule, check_bias_range
+from ml_lstm.cells.gates import GatedUpdateRule
 
 
 class GRUState(NamedTuple):
@@ -50,8 +49,9 @@ class GRUCell(GatedUpdateRule):
     Shapes: P learner parameters, F features.
 
     Args:
-        update_gate_bias: range that b_Z starts in; (-5, -4) makes a first learning rate of about 0.01.
-        reset_gate_bias: range that b_R starts in; (4, 6) is a decay of about 0.01 of the learning rate.
+        **options: see `GatedUpdateRule`. The gates that decide the learning rate and what is kept take the ranges of an
+            LSTM's input and forget gates: b_Z starts in `input_gate_bias`, b_R in `forget_gate_bias`, where (4, 6) is a
+            decay of about 0.01 of the learning rate.
 
     Call arguments:
         inputs: `UpdateInputs(features [F, P], gradient [P])`.
@@ -61,28 +61,13 @@ class GRUCell(GatedUpdateRule):
         `(parameters [P], GRUState)`.
 
     Raises:
-        ValueError: for a bias range upside down.
+        ValueError: as `GatedUpdateRule`.
     """
 
     state_size = GRUState(1, 1, 1)
 
-    def __init__(
-        self,
-        update_gate_bias: tuple[float, float] = (-5.0, -4.0),
-        reset_gate_bias: tuple[float, float] = (4.0, 6.0),
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.update_gate_bias = check_bias_range("update", update_gate_bias)
-        self.reset_gate_bias = check_bias_range("reset", reset_gate_bias)
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any]):
-        # The gates that decide the learning rate and what is kept, as an LSTM's input and forget gates do.
-        return cls(flags["input_gate_bias"], flags["forget_gate_bias"])
-
     def build(self, inputs_shape, states_shape=None):
-        self.add_gates(inputs_shape[0][0] + 1, {"update": self.update_gate_bias, "reset": self.reset_gate_bias})
+        self.add_gates(inputs_shape[0][0] + 1, {"update": self.input_gate_bias, "reset": self.forget_gate_bias})
 
     def get_initial_state(self, parameters: tf.Tensor, spread=tf.identity) -> GRUState:
         zeros = tf.zeros_like(parameters)
@@ -100,9 +85,3 @@ class GRUCell(GatedUpdateRule):
     def gates(self, states: GRUState) -> dict[str, tf.Tensor]:
         """The gates' values [P] in (0, 1) after a step, by name."""
         return {"update_gate": states.update_gate, "reset_gate": states.reset_gate}
-
-    def get_config(self):
-        return super().get_config() | {
-            "update_gate_bias": self.update_gate_bias,
-            "reset_gate_bias": self.reset_gate_bias,
-        }

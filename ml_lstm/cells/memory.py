@@ -105,7 +105,3 @@ class MemoryCell(keras.layers.Layer):
         read = tf.reshape(tf.matmul(read_weights, memory), [-1, self.heads * self.width])
         usage = self.decay * usage + tf.reduce_sum(read_weights + write_weights, axis=1)
         return tf.concat([hidden, read], axis=-1), [hidden, cell, memory, read, read_weights, usage]
-
-    def get_config(self):
-        names = ("units", "rows", "width", "heads", "decay")
-        return super().get_config() | {name: getattr(self, name) for name in names}

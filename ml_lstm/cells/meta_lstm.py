@@ -1,15 +1,12 @@
 """The update rule of Ravi & Larochelle: an LSTM cell whose cell state is the learner's parameters."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from ml_lstm.cells.base import UpdateInputs
-from ml_lstm.cells.gates import GatedUpdateRule, check_bias_range
-
-GATE_FEEDBACKS = ("activation", "logit")
+from ml_lstm.cells.gates import GatedUpdateRule
 
 
 class MetaLSTMState(NamedTuple):
@@ -43,8 +40,7 @@ class MetaLSTMCell(GatedUpdateRule):
     Args:
         gate_feedback: `"activation"` (the paper) or `"logit"` (the authors' code, which feeds back the value
             before the sigmoid); what a gate sees of its last value.
-        input_gate_bias: range that b_I starts in; (-5, -4) makes a first learning rate of about 0.01.
-        forget_gate_bias: range that b_F starts in; (4, 6) keeps about 0.99 of a parameter.
+        **options: see `GatedUpdateRule`; b_I and b_F start in the ranges there.
 
     Call arguments:
         inputs: `UpdateInputs(features [F, P], gradient [P])`.
@@ -54,28 +50,14 @@ class MetaLSTMCell(GatedUpdateRule):
         `(parameters [P], MetaLSTMState)`.
 
     Raises:
-        ValueError: for another `gate_feedback`, or a bias range upside down.
+        ValueError: for another `gate_feedback`, and as `GatedUpdateRule`.
     """
 
     state_size = MetaLSTMState(1, 1, 1)
 
-    def __init__(
-        self,
-        gate_feedback: str = "activation",
-        input_gate_bias: tuple[float, float] = (-5.0, -4.0),
-        forget_gate_bias: tuple[float, float] = (4.0, 6.0),
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        if gate_feedback not in GATE_FEEDBACKS:
-            raise ValueError(f"gate_feedback must be one of {GATE_FEEDBACKS}, got {gate_feedback!r}.")
+    def __init__(self, *, gate_feedback: Literal["activation", "logit"] = "activation", **options):
+        super().__init__(**options)
         self.gate_feedback = gate_feedback
-        self.input_gate_bias = check_bias_range("input", input_gate_bias)
-        self.forget_gate_bias = check_bias_range("forget", forget_gate_bias)
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any]):
-        return cls(flags["gate_feedback"], flags["input_gate_bias"], flags["forget_gate_bias"])
 
     def build(self, inputs_shape, states_shape=None):
         num_features = inputs_shape[0][0]
@@ -99,10 +81,3 @@ class MetaLSTMCell(GatedUpdateRule):
         """The gates' values [P] in (0, 1) after a step, by name."""
         show = tf.identity if self.gate_feedback == "activation" else tf.sigmoid
         return {"input_gate": show(states.input_gate), "forget_gate": show(states.forget_gate)}
-
-    def get_config(self):
-        return super().get_config() | {
-            "gate_feedback": self.gate_feedback,
-            "input_gate_bias": self.input_gate_bias,
-            "forget_gate_bias": self.forget_gate_bias,
-        }

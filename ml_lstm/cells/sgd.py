@@ -1,12 +1,12 @@
 """Gradient descent with learned step sizes: one for all coordinates, or one for each."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
-from ml_lstm.cells.base import UpdateInputs, UpdateRule, check_learning_rate
+from ml_lstm.cells.base import UpdateInputs, UpdateRule
+from ml_lstm.options import Rate
 
 
 class SGDState(NamedTuple):
@@ -32,21 +32,17 @@ class MetaSGDState(NamedTuple):
 
 
 class _StepSizeRule(UpdateRule):
-    """Gradient descent at a learned rate, which looks at nothing but the gradient."""
+    """Gradient descent at a learned rate, which looks at nothing but the gradient.
 
-    default_hidden_units = 0
+    Args:
+        cell_learning_rate: the step size before any training.
+    """
+
     reads_features = False
 
-    def __init__(self, initial_learning_rate: float = 0.01, **kwargs):
+    def __init__(self, *, cell_learning_rate: Rate = 0.01, **kwargs):
         super().__init__(**kwargs)
-        self.initial_learning_rate = check_learning_rate(initial_learning_rate)
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any]):
-        return cls(flags["cell_learning_rate"])
-
-    def get_config(self):
-        return super().get_config() | {"initial_learning_rate": self.initial_learning_rate}
+        self.cell_learning_rate = cell_learning_rate
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
@@ -61,7 +57,7 @@ class SGDCell(_StepSizeRule):
     Shapes: P learner parameters.
 
     Args:
-        initial_learning_rate: what alpha starts from.
+        cell_learning_rate: what alpha starts from.
 
     Call arguments:
         inputs: `UpdateInputs(features, gradient [P])`; the features are not read and may be None.
@@ -71,13 +67,13 @@ class SGDCell(_StepSizeRule):
         `(parameters [P], SGDState)`.
 
     Raises:
-        ValueError: for an `initial_learning_rate` that is not positive and finite.
+        ValueError: for an `cell_learning_rate` that is not positive and finite.
     """
 
     state_size = SGDState(1)
 
     def build(self, inputs_shape, states_shape=None):
-        start = keras.initializers.Constant(self.initial_learning_rate)
+        start = keras.initializers.Constant(self.cell_learning_rate)
         self.learning_rate = self.add_weight(name="learning_rate", shape=(), initializer=start)
 
     def get_initial_state(self, parameters: tf.Tensor, spread=tf.identity) -> SGDState:
@@ -106,7 +102,7 @@ class MetaSGDCell(_StepSizeRule):
     Shapes: P learner parameters, P0 of them when the cell was built.
 
     Args:
-        initial_learning_rate: what each alpha starts from.
+        cell_learning_rate: what each alpha starts from.
 
     Call arguments:
         inputs: `UpdateInputs(features, gradient [P])`; the features are not read and may be None.
@@ -116,13 +112,13 @@ class MetaSGDCell(_StepSizeRule):
         `(parameters [P], MetaSGDState)`.
 
     Raises:
-        ValueError: for an `initial_learning_rate` that is not positive and finite.
+        ValueError: for an `cell_learning_rate` that is not positive and finite.
     """
 
     state_size = MetaSGDState(1, 1)
 
     def build(self, inputs_shape, states_shape=None):
-        start = keras.initializers.Constant(self.initial_learning_rate)
+        start = keras.initializers.Constant(self.cell_learning_rate)
         self.learning_rates = self.add_weight(name="learning_rates", shape=tuple(inputs_shape[1]), initializer=start)
 
     def get_initial_state(self, parameters: tf.Tensor, spread=tf.identity) -> MetaSGDState:

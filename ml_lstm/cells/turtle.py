@@ -1,12 +1,15 @@
 """TURTLE: a small stateless network, shared by all coordinates, that proposes each one's update."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from ml_lstm.cells.base import UpdateInputs, UpdateRule, check_learning_rate
+from ml_lstm.cells.base import UpdateInputs, UpdateRule
+from ml_lstm.options import Rate, Rule
+
+_Widths = Annotated[Sequence[int], Rule(lambda widths: min(widths, default=1) >= 1, "numbers of at least 1")]
 
 
 class TurtleState(NamedTuple):
@@ -42,8 +45,8 @@ class TurtleCell(UpdateRule):
     Shapes: P learner parameters, F features.
 
     Args:
-        layer_units: widths of the hidden layers.
-        initial_learning_rate: what alpha starts from.
+        layer_units: widths of the hidden layers of --cell=turtle.
+        cell_learning_rate: what alpha starts from.
 
     Call arguments:
         inputs: `UpdateInputs(features [F, P], gradient [P])`.
@@ -53,30 +56,23 @@ class TurtleCell(UpdateRule):
         `(parameters [P], TurtleState)`.
 
     Raises:
-        ValueError: for a width below 1, or an `initial_learning_rate` that is not positive and finite.
+        ValueError: for a width below 1, or an `cell_learning_rate` that is not positive and finite.
     """
 
     state_size = TurtleState(1)
-    default_hidden_units = 0
 
-    def __init__(self, layer_units: Sequence[int] = (20, 20), initial_learning_rate: float = 0.01, **kwargs):
+    def __init__(self, *, layer_units: _Widths = (20, 20), cell_learning_rate: Rate = 0.01, **kwargs):
         super().__init__(**kwargs)
-        if any(units < 1 for units in layer_units):
-            raise ValueError(f"layer_units must all be at least 1, got {tuple(layer_units)}.")
         self.layer_units = tuple(layer_units)
-        self.initial_learning_rate = check_learning_rate(initial_learning_rate)
+        self.cell_learning_rate = cell_learning_rate
         hidden = [keras.layers.Dense(units, "relu", dtype=self.dtype_policy) for units in self.layer_units]
         small = keras.initializers.RandomUniform(-0.01, 0.01)
         self.network = [*hidden, keras.layers.Dense(1, kernel_initializer=small, dtype=self.dtype_policy)]
         for number, layer in enumerate(self.network):
             setattr(self, f"layer_{number}", layer)  # a checkpoint does not see what is in a list alone
 
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any]):
-        return cls(initial_learning_rate=flags["cell_learning_rate"])
-
     def build(self, inputs_shape, states_shape=None):
-        start = keras.initializers.Constant(self.initial_learning_rate)
+        start = keras.initializers.Constant(self.cell_learning_rate)
         self.learning_rate = self.add_weight(name="learning_rate", shape=(), initializer=start)
         width = inputs_shape[0][0] + 1  # the features and the gradient
         for layer in self.network:
@@ -94,9 +90,3 @@ class TurtleCell(UpdateRule):
         learning_rate = tf.convert_to_tensor(self.learning_rate)
         parameters = states.parameters + learning_rate * (proposal[:, 0] - inputs.gradient)
         return parameters, TurtleState(parameters)
-
-    def get_config(self):
-        return super().get_config() | {
-            "layer_units": self.layer_units,
-            "initial_learning_rate": self.initial_learning_rate,
-        }

@@ -71,6 +71,3 @@ class AugmentedConvolutions(keras.layers.Layer):
             images = tf.nn.max_pool2d(images, 2, 2, "VALID")
         flat = tf.reshape(images, [-1, self.shapes[-2][0]])
         return sum(tf.matmul(flat, weights[-2]) + weights[-1] for weights in sets)
-
-    def get_config(self):
-        return super().get_config() | {"filters": self.filters, "features": self.features, "blocks": self.blocks}

@@ -45,16 +45,17 @@ class EpisodicBatchNormalization(keras.layers.Layer):
     inputs, which the kernel does not take, are composed.
 
     Args:
-        momentum: weight of the newest batch in the averages, in (0, 1]; 0.9 and 0.95 in the authors' code.
+        momentum: weight of the newest batch in the averages, in (0, 1]; 0.9 and 0.95 in the authors' code. None leaves
+            it to the method that the learner is given to, see `take_momentum`; 0.9 without one.
         epsilon: added to the variance.
 
     Raises:
         ValueError: for a momentum outside (0, 1].
     """
 
-    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-3, **kwargs):
+    def __init__(self, momentum: float | None = None, epsilon: float = 1e-3, **kwargs):
         super().__init__(**kwargs)
-        if not 0.0 < momentum <= 1.0:
+        if momentum is not None and not 0.0 < momentum <= 1.0:
             raise ValueError(f"momentum must be in (0, 1], got {momentum}.")
         self.momentum = momentum
         self.epsilon = epsilon
@@ -85,7 +86,7 @@ class EpisodicBatchNormalization(keras.layers.Layer):
         if bias is not None:
             mean += tf.cast(bias, mean.dtype)
             outputs = _without_effect(outputs, bias)
-        momentum = tf.constant(self.momentum, mean.dtype)
+        momentum = tf.constant(self.momentum or 0.9, mean.dtype)
         newest = tf.where(tf.convert_to_tensor(self.collected) > 0, momentum, tf.ones_like(momentum))
         self.mean.assign((1 - newest) * self.mean + newest * mean)
         self.variance.assign((1 - newest) * self.variance + newest * variance)
@@ -118,5 +119,9 @@ class EpisodicBatchNormalization(keras.layers.Layer):
         mean, variance = _moments_of(tf.cast(inputs, mean.dtype), mean, variance)
         return outputs, mean, variance
 
-    def get_config(self):
-        return super().get_config() | {"momentum": self.momentum, "epsilon": self.epsilon}
+
+def take_momentum(model: keras.Model, momentum: float) -> None:
+    """Gives the weight of the newest batch to all layers of a model that were made without one of their own."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, EpisodicBatchNormalization) and layer.momentum is None:
+            layer.momentum = momentum

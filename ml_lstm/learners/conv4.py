@@ -1,19 +1,23 @@
 """The four-block convolutional network that few-shot papers share."""
 
+from typing import Annotated
+
 import keras
 
 from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
 from ml_lstm.learners.convolution import Convolution, NormalizedConvolution
+from ml_lstm.options import Count, between, checked
 
 
+@checked
 def conv4(
     image_shape: tuple[int, int, int],
     n_way: int,
-    filters: int = 32,
-    batch_norm_momentum: float = 0.9,
-    pools: int = 4,
+    *,
+    filters: Count = 32,
+    pools: Annotated[int, between(0, 4)] = 4,
     centred: bool = False,
-    dtype: str = "float32",
+    mixed_precision: bool = False,
 ) -> keras.Model:
     """Four blocks of (3x3 convolution, batch norm, ReLU, 2x2 max-pool), then a dense head.
 
@@ -26,31 +30,31 @@ def conv4(
         image_shape: `(height, width, channels)`, at least 16x16.
         n_way: classes, the width of the output.
         filters: of each convolution.
-        batch_norm_momentum: weight of the newest batch in the running averages.
         pools: how many blocks, from the first on, end in max-pooling; 2 in Relation Networks.
         centred: whether the last block is (convolution, max-pool, batch norm) instead, so that a support set's
             features are around zero: a gradient step, which adds pictures' features to the output weights,
             then adds nothing that all pictures share.
-        dtype: Keras's dtype policy for the blocks; with `"mixed_bfloat16"` they compute in bfloat16, while weights,
-            batch norm's averages and what follows the blocks are float32.
+        mixed_precision: whether the blocks compute in bfloat16; weights, batch norm's averages and what follows the
+            blocks stay float32.
 
     Returns:
         A built model from [n, height, width, channels] to logits [n, n_way].
 
     Raises:
-        ValueError: for images smaller than 16x16.
+        ValueError: for images smaller than 16x16, or an option out of its range.
     """
     height, width, _ = image_shape
     if min(height, width) < 16:
         raise ValueError(f"conv4 halves its images four times and needs at least 16x16, got {height}x{width}.")
+    dtype = "mixed_bfloat16" if mixed_precision else "float32"
     x = inputs = keras.Input(image_shape)
     for block in range(4):
         pool = [keras.layers.MaxPool2D(2, dtype=dtype)] if block < pools else []
         if centred and block == 3:
-            normalize = EpisodicBatchNormalization(batch_norm_momentum, dtype=dtype)
+            normalize = EpisodicBatchNormalization(dtype=dtype)
             layers = [Convolution(filters, 3, padding="same", dtype=dtype), *pool, normalize]
         else:
-            convolution = NormalizedConvolution(filters, 3, batch_norm_momentum, padding="same", dtype=dtype)
+            convolution = NormalizedConvolution(filters, 3, padding="same", dtype=dtype)
             layers = [convolution, *pool, keras.layers.ReLU(dtype=dtype)]
         for layer in layers:
             x = layer(x)

@@ -50,7 +50,7 @@ class NormalizedConvolution(Convolution):
         **kwargs: of `keras.layers.Conv2D`.
     """
 
-    def __init__(self, filters: int, kernel_size: int, momentum: float = 0.9, **kwargs):
+    def __init__(self, filters: int, kernel_size: int, momentum: float | None = None, **kwargs):
         super().__init__(filters, kernel_size, **kwargs)
         self.normalization = EpisodicBatchNormalization(momentum, dtype=self.dtype_policy)
 
