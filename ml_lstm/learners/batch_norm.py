@@ -38,6 +38,9 @@ class EpisodicBatchNormalization(keras.layers.Layer):
     mean 0 and variance 1. The weight on the newest is large because an episode has few steps and its later
     weights matter more (Ravi & Larochelle 2017, section 3.4).
 
+    Frozen (`trainable=False`), the layer normalises by its averages as they are, even with `training=True`, like
+    `keras.layers.BatchNormalization`.
+
     Second derivatives are right too, unlike those of `keras.layers.BatchNormalization` (by way of
     `tf.nn.moments`), which `MetaLSTM(second_order=True)` would need.
 
@@ -79,7 +82,7 @@ class EpisodicBatchNormalization(keras.layers.Layer):
             bias: [C] to be added to the inputs, with `training=True` only. It never is, as the batch's own mean would
                 take it away again, but the averages are those of the sum.
         """
-        if not training:
+        if not (training and self.trainable):
             factor, offset = self.factor_and_offset()
             return inputs * tf.cast(factor, inputs.dtype) + tf.cast(offset, inputs.dtype)
         outputs, mean, variance = self._normalize(inputs)

@@ -52,7 +52,7 @@ class NormalizedConvolution(Convolution):
 
     def __init__(self, filters: int, kernel_size: int, momentum: float | None = None, **kwargs):
         super().__init__(filters, kernel_size, **kwargs)
-        self.normalization = EpisodicBatchNormalization(momentum, dtype=self.dtype_policy)
+        self.normalization = EpisodicBatchNormalization(momentum, dtype=self.dtype_policy, trainable=self.trainable)
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -60,7 +60,7 @@ class NormalizedConvolution(Convolution):
 
     def call(self, inputs, training=False):
         kernel, bias = tf.convert_to_tensor(self.kernel), self._own_bias()
-        if training:
+        if training and self.normalization.trainable:
             return self.activation(self.normalization(self._convolve(inputs, kernel, None), training=True, bias=bias))
         factor, offset = self.normalization.factor_and_offset()
         if bias is not None:

@@ -5,13 +5,20 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from ml_lstm.learners.embedding import embedding
+from ml_lstm.learners.requirements import refuse_unadaptable
+from ml_lstm.learners.structure import last_layer
+from ml_lstm.learners.variables import averages, seed_states
+
 
 class LearnerState(NamedTuple):
     """All that a learner is inside an episode.
 
+    Frozen weights are no part of it: they are the model's own in every episode.
+
     Attributes:
         parameters: [P], the trainable variables, flattened and joined in the order of `trainable_variables`.
-        statistics: the non-trainable variables (batch-norm averages, say), one tensor each.
+        statistics: the running averages of batch norm, one tensor each, and after them the states of random layers.
     """
 
     parameters: tf.Tensor
@@ -21,8 +28,15 @@ class LearnerState(NamedTuple):
 class FunctionalLearner:
     """Calls a Keras model with the weights of a `LearnerState` in place of its own.
 
-    The model's variables are read by `initial_state` and written by nothing: two episodes can run at the
-    same time, and gradients flow to whatever made the state.
+    The model's variables are read and written by nothing: two episodes can run at the same time, and gradients flow to
+    whatever made the state.
+
+    Random layers (Dropout) draw the same numbers in every episode: they start from constants, which follow from their
+    place in the model, and go on from step to step. So an adaptation is a function of its support set, before and after
+    saving.
+
+    A layer with `trainable=False` is constant, as everywhere in Keras: its weights are neither parameters nor
+    statistics, and its batch norm, `EpisodicBatchNormalization` too, normalises by the averages that it has.
 
     With `shared_head` the classes' output weights all start from one vector, the mean of those that the model
     has. So the order of classes does not matter, and there may be any number of them, more than the model has
@@ -38,14 +52,15 @@ class FunctionalLearner:
     """
 
     def __init__(self, model: keras.Model, shared_head: bool = False):
-        if not model.built:
-            raise ValueError(f"The learner {model.name!r} is not built: call it once, or `model.build(shape)`, first.")
-        if not model.trainable_variables:
-            raise ValueError(f"The learner {model.name!r} has no trainable variable, so nothing can be adapted.")
+        refuse_unadaptable(model)
         self.model = model
         self.shared_head = shared_head
         self._shapes = [tuple(v.shape) for v in model.trainable_variables]
         self._sizes = [tf.TensorShape(shape).num_elements() for shape in self._shapes]
+        self._averages = averages(model)
+        self._seed_states = seed_states(model)
+        changing = {id(v) for v in (*self._averages, *self._seed_states)}
+        self._constants = [v for v in model.non_trainable_variables if id(v) not in changing]
         self._body = _without_head(model) if shared_head else model
 
     @property
@@ -60,8 +75,12 @@ class FunctionalLearner:
             n_classes: with `shared_head`, of the problem; None for the model's number of outputs.
         """
         own = self.flatten([v.value for v in self.model.trainable_variables])
-        statistics = tuple(tf.convert_to_tensor(v.value) for v in self.model.non_trainable_variables)
-        return LearnerState(self.spread(own, n_classes), statistics)
+        statistics = tuple(tf.convert_to_tensor(v.value) for v in self._averages)
+        return LearnerState(self.spread(own, n_classes), (*statistics, *self._first_seed_states()))
+
+    def _first_seed_states(self):
+        # Not the variables' values, which Keras draws anew for each model and does not save.
+        return tuple(tf.constant([place, 0], v.dtype) for place, v in enumerate(self._seed_states))
 
     def spread(self, vector: tf.Tensor, n_classes: int | tf.Tensor | None = None) -> tf.Tensor:
         """Numbers of the model's trainable variables as numbers of the learner's coordinates.
@@ -101,21 +120,19 @@ class FunctionalLearner:
         return [tf.reshape(piece, shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
     def pack_statistics(self, statistics: tuple[tf.Tensor, ...]) -> tf.Tensor:
-        """Joins the floating-point statistics, all that inference needs, into one vector [M]."""
-        packed = [tf.reshape(tensor, [-1]) for tensor in statistics if tensor.dtype.is_floating]
+        """Joins the running averages, all that inference needs of the statistics, into one vector [M]."""
+        packed = [tf.reshape(tensor, [-1]) for tensor in statistics[: len(self._averages)]]
         return tf.concat(packed, axis=0) if packed else tf.zeros([0], self.model.compute_dtype)
 
     def unpack_statistics(self, vector: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Undoes `pack_statistics`; what it left out (a random seed, say) is the model's own."""
+        """Undoes `pack_statistics`; what it left out, the states of random layers, is as in `initial_state`."""
         statistics, start = [], 0
-        for variable in self.model.non_trainable_variables:
-            value = tf.convert_to_tensor(variable.value)
-            if value.dtype.is_floating:
-                size = value.shape.num_elements()
-                value = tf.reshape(vector[start : start + size], value.shape)
-                start += size
-            statistics.append(value)
-        return tuple(statistics)
+        for variable in self._averages:
+            shape = tf.TensorShape(variable.shape)
+            size = shape.num_elements()
+            statistics.append(tf.reshape(vector[start : start + size], shape))
+            start += size
+        return (*statistics, *self._first_seed_states())
 
     def __call__(
         self, state: LearnerState, images: tf.Tensor, training: bool
@@ -125,25 +142,45 @@ class FunctionalLearner:
         Args:
             state: the weights to run with.
             images: [n, H, W, C].
-            training: whether batch norm uses, and collects, the statistics of this very batch.
+            training: whether batch norm uses, and collects, the statistics of this very batch, and random layers are
+                at work.
 
         Returns:
             The model's output, and the statistics after the call.
         """
         tensors = self.unflatten(state.parameters)
         tensors, head = (tensors[:-2], tensors[-2:]) if self.shared_head else (tensors, None)
-        output, statistics = self._body.stateless_call(tensors, list(state.statistics), images, training=training)
+        changing = [*self._averages, *self._seed_states]
+        values = [
+            *zip(self._body.trainable_variables, tensors, strict=True),
+            *zip(changing, state.statistics, strict=True),
+            *((variable, _unwatched(variable)) for variable in self._constants),
+        ]
+        with keras.StatelessScope(values) as scope:
+            output = self._body(images, training=training)
         if head:
             kernel, bias = (tf.cast(tensor, output.dtype) for tensor in head)
             output = tf.matmul(output, kernel) + bias
-        return output, tuple(statistics)
+        return output, tuple(scope.get_current_value(variable) for variable in changing)
+
+
+def _unwatched(variable):
+    """The value of a frozen variable, read where no gradient tape sees it.
+
+    TensorFlow goes on taking it for trainable when Keras has frozen it, and `tf.custom_gradient` refuses functions that
+    read trainable variables.
+    """
+    value = variable.value
+    if isinstance(value, tf.distribute.DistributedValues) and tf.distribute.in_cross_replica_context():
+        value = value.distribute_strategy.experimental_local_results(value)[0]
+    return tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
 
 
 def _without_head(model):
-    head = model.layers[-1]
+    head = last_layer(model)
     if not (isinstance(head, keras.layers.Dense) and head.use_bias and head.activation is keras.activations.linear):
         raise ValueError(f"shared_head needs a learner that ends in a linear Dense layer with bias, not {head}.")
-    body = keras.Model(model.inputs, head.input)
+    body = embedding(model)
     wanted = [*body.trainable_variables, head.kernel, head.bias]
     if [id(v) for v in model.trainable_variables] != [id(v) for v in wanted]:
         raise ValueError(f"shared_head needs a learner whose last variables are those of its head, not {model.name!r}.")

@@ -1,0 +1,156 @@
+"""What cannot be a learner, or not of every method, is refused here: a sentence each, before anything is trained."""
+
+import keras
+
+from ml_lstm.learners.embedding import ends_in_class_head
+from ml_lstm.learners.structure import last_layer, output_shape, trace
+from ml_lstm.learners.variables import nested_layers
+
+# Names of Keras's layers and operations and of TensorFlow's operations that bend what they get, in lower case.
+_ACTIVATIONS = {
+    "softmax",
+    "logsoftmax",
+    "sigmoid",
+    "logsigmoid",
+    "hardsigmoid",
+    "tanh",
+    "hardtanh",
+    "softplus",
+    "softsign",
+}
+_ACTIVATIONS |= {"relu", "relu6", "leakyrelu", "prelu", "elu", "selu", "celu", "gelu", "silu"}
+_FORWARDING = ("Identity", "IdentityN", "Cast", "Reshape", "Squeeze")
+
+
+def refuse_unbuilt(learner: keras.Model) -> None:
+    """Refuses what is no Keras model, or has no weights yet.
+
+    Raises:
+        ValueError: for these.
+    """
+    if not isinstance(learner, keras.Model):
+        raise ValueError(f"The learner must be a keras.Model, got {type(learner).__name__}.")
+    if not learner.built:
+        raise ValueError(f"The learner {learner.name!r} is not built: call it once, or `model.build(shape)`, first.")
+
+
+def refuse_unadaptable(learner: keras.Model) -> None:
+    """Refuses what is not built or has no trainable variable.
+
+    Raises:
+        ValueError: for these.
+    """
+    refuse_unbuilt(learner)
+    if not learner.trainable_variables:
+        raise ValueError(
+            f"The learner {learner.name!r} has no trainable variable, so nothing can be adapted: set "
+            "`trainable = True` on a layer with weights."
+        )
+
+
+def require_logits(learner: keras.Model, image_shape: tuple[int, int, int]) -> int:
+    """Refuses a learner whose output is not logits: what methods ask for that adapt a classifier.
+
+    Args:
+        learner: a Keras model.
+        image_shape: `(height, width, channels)` of what it gets.
+
+    Returns:
+        How many classes it tells apart.
+
+    Raises:
+        ValueError: for a learner that is not built or has nothing to adapt, another shape than [n, n_way], or an
+            activation after the last weights.
+    """
+    refuse_unadaptable(learner)
+    shape = output_shape(learner, image_shape)
+    if len(shape) != 2:
+        raise ValueError(f"The output of the learner {learner.name!r} must be logits [n, n_way], got {shape}.")
+    activation = _last_activation(learner, image_shape)
+    if activation:
+        raise ValueError(
+            f"The learner {learner.name!r} must give logits, but its output goes through {activation!r}: leave that "
+            "out, as the loss has a softmax of its own."
+        )
+    return shape[-1]
+
+
+def _last_activation(learner, image_shape):
+    last = last_layer(learner)
+    if last is None:
+        operation = trace(learner, image_shape).op
+        while operation.type in _FORWARDING:
+            operation = operation.inputs[0].op
+        name = operation.type
+    else:
+        activation = getattr(last, "activation", keras.activations.linear)
+        if activation is not keras.activations.linear:
+            return getattr(activation, "__name__", type(activation).__name__)
+        name = type(last).__name__
+    return name if name.lower() in _ACTIVATIONS else None
+
+
+def require_features(learner: keras.Model, image_shape: tuple[int, int, int], n_way: int, rank: int = 2) -> tuple:
+    """Refuses a learner whose output is not features: what methods ask for that compare them.
+
+    Args:
+        learner: a Keras model.
+        image_shape: `(height, width, channels)` of what it gets.
+        n_way: see `refuse_class_head`.
+        rank: of the output: 2 for features [n, F], 4 for feature maps [n, h, w, F].
+
+    Returns:
+        The shape of the output, `(None, ...)`.
+
+    Raises:
+        ValueError: for a learner that is not built, an output of another rank, or logits.
+    """
+    refuse_unbuilt(learner)
+    shape = output_shape(learner, image_shape)
+    if len(shape) != rank:
+        kind, function = {2: ("features [n, F]", "embedding"), 4: ("feature maps [n, h, w, F]", "feature_maps")}[rank]
+        raise ValueError(
+            f"The output of the learner {learner.name!r} must be {kind}, got {shape}: ml_lstm.learners.{function} "
+            "takes off what follows them."
+        )
+    refuse_class_head(learner, n_way)
+    return shape
+
+
+def refuse_class_head(learner: keras.Model, n_way: int) -> None:
+    """Refuses a learner whose logits a method would take for its features; see `ends_in_class_head`.
+
+    Args:
+        learner: a built Keras model.
+        n_way: classes that the method tells apart.
+
+    Raises:
+        ValueError: for such a learner.
+    """
+    if ends_in_class_head(learner, n_way):
+        raise ValueError(
+            f"The learner {learner.name!r} ends in a class head, whose logits are no features to compare: take it off "
+            "with ml_lstm.learners.embedding, or give a Dense layer of features another width than n_way "
+            f"({n_way}) and another name than 'head'."
+        )
+
+
+def refuse_wrong_second_derivatives(learner: keras.Model) -> None:
+    """Refuses a learner through which a gradient of a gradient would be wrong.
+
+    Through `keras.layers.BatchNormalization` it is, unless that is frozen: `tf.nn.moments` stops a gradient that is
+    zero, but whose own derivative is not.
+
+    Args:
+        learner: a Keras model.
+
+    Raises:
+        ValueError: for such a learner.
+    """
+    for layer in nested_layers(learner):
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+            raise ValueError(
+                f"The learner {learner.name!r} has keras.layers.BatchNormalization ({layer.name!r}), whose second "
+                "derivatives are wrong in TensorFlow: take ml_lstm.learners.EpisodicBatchNormalization in its place, "
+                "or first-order gradients."
+            )

@@ -1,0 +1,40 @@
+"""What a Keras model's variables are for: running averages, states of random layers, and what no call changes."""
+
+import keras
+
+from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
+
+
+def nested_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """A model and all layers inside it, those of its layers included; each once."""
+    return model._flatten_layers()  # Keras has no public way into a layer of layers
+
+
+def averages(model: keras.layers.Layer) -> list[keras.Variable]:
+    """The running averages of batch norm in a model, in the order of its variables.
+
+    They are what a call with `training=True` changes, and all that one is allowed to leave behind. A frozen layer
+    (`trainable=False`) normalises by its averages and does not change them, so they are not among these.
+
+    Args:
+        model: a built model or layer.
+    """
+    moved = {id(variable) for layer in nested_layers(model) for variable in _averages_of(layer)}
+    return [variable for variable in model.non_trainable_variables if id(variable) in moved]
+
+
+def _averages_of(layer):
+    if not layer.trainable:
+        return []
+    if isinstance(layer, EpisodicBatchNormalization):
+        return [layer.mean, layer.variance, layer.collected]
+    if isinstance(layer, keras.layers.BatchNormalization):
+        # Whatever it keeps, but not a scale that is frozen by itself.
+        weights = {id(layer.gamma), id(layer.beta)}
+        return [variable for variable in layer.non_trainable_variables if id(variable) not in weights]
+    return []
+
+
+def seed_states(model: keras.layers.Layer) -> list[keras.Variable]:
+    """The states of a model's random layers, of `keras.layers.Dropout` say, in the order of its variables."""
+    return [variable for variable in model.non_trainable_variables if variable.name == "seed_generator_state"]
