@@ -1,8 +1,26 @@
-"""The problem that data makes and methods solve."""
+"""What data make and methods solve."""
 
 from typing import NamedTuple
 
 import tensorflow as tf
+
+
+class Problem(NamedTuple):
+    """What every method is told of the data that it is for.
+
+    Attributes:
+        image_shape: `(height, width, channels)`.
+        n_way: the most classes that an episode of the setting has, in meta-training or after.
+        train_classes: how many classes there are to meta-train on; None where that is not known.
+        image_mean: what is taken from pixels in [0, 1], a number or one a channel.
+        image_std: what they are then divided by.
+    """
+
+    image_shape: tuple[int, int, int]
+    n_way: int
+    train_classes: int | None = None
+    image_mean: float | tuple[float, ...] = 0.0
+    image_std: float | tuple[float, ...] = 1.0
 
 
 class Episode(NamedTuple):
@@ -19,3 +37,31 @@ class Episode(NamedTuple):
     support_labels: tf.Tensor
     query_images: tf.Tensor
     query_labels: tf.Tensor
+
+    def __repr__(self):
+        return _in_one_line(self)
+
+
+class LabelledBatch(NamedTuple):
+    """Images of any meta-train classes, for methods that learn to tell all of them apart.
+
+    Attributes:
+        images: uint8 [n, H, W, C], or float in [0, 1].
+        labels: int32 [n], in [0, train_classes).
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+
+    def __repr__(self):
+        return _in_one_line(self)
+
+
+def _in_one_line(tensors):
+    parts = (f"{name}={_shown(tensor)}" for name, tensor in tensors._asdict().items())
+    return f"{type(tensors).__name__}({', '.join(parts)})"
+
+
+def _shown(tensor):
+    kind = getattr(tensor.dtype, "name", tensor.dtype) if hasattr(tensor, "dtype") else type(tensor).__name__
+    return f"{kind}{list(getattr(tensor, 'shape', []))}"

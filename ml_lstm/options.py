@@ -3,8 +3,8 @@
     def conv4(image_shape, n_way, *, filters: Count = 32, centred: bool = False): ...
 
 The annotation is an option's type and range, the `Args:` entry of the docstring its help, the default its default. A
-class whose constructor ends in `**kwargs` has the options of the class above it too; a `functools.partial` takes no option
-that it fixes. Flags, validation, `get_config`, what a run is bound to and docs/options.md are made of this alone.
+class whose constructor ends in `**kwargs` has the options of the class above it too; a `functools.partial` takes no
+option that it fixes. Flags, validation, `get_config`, what a run is bound to and docs/options.md are made of this alone.
 """
 
 import collections.abc
@@ -41,6 +41,11 @@ def at_least(least: float) -> Rule:
 def between(least: float, most: float) -> Rule:
     """For numbers with two bounds, both allowed."""
     return Rule(lambda value: least <= value <= most, f"from {least} to {most}")
+
+
+def one_of(registry: Mapping[str, Any]) -> Rule:
+    """For names of what a registry holds, now or later."""
+    return Rule(lambda name: name in registry, f"one of {', '.join(registry)}")
 
 
 FREE = object()
@@ -97,7 +102,7 @@ class Option(NamedTuple):
         items = [value]
         if self.length is not None:
             right = isinstance(value, collections.abc.Sequence) and not isinstance(value, str)
-            if not right or self.length and len(value) != self.length:
+            if not right or (self.length and len(value) != self.length):
                 self._refuse(value)
             items = value
         if not all(_is(item, self.item) for item in items) or (self.choices and value not in self.choices):
@@ -275,7 +280,8 @@ class Configured:
 
     def __new__(cls, *arguments, **given):
         check(cls, given)
-        return super().__new__(cls, *arguments, **given)
+        new = super().__new__
+        return new(cls) if new is object.__new__ else new(cls, *arguments, **given)
 
     def get_config(self) -> dict[str, Any]:
         """What Keras makes the same again of."""

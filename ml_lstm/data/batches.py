@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from ml_lstm.data.pools import ClassPool
 from ml_lstm.data.sampler import Sampler
-from ml_lstm.episode import Episode
+from ml_lstm.episode import LabelledBatch
 
 
 class BatchSampler(Sampler):
@@ -22,11 +22,11 @@ class BatchSampler(Sampler):
         super().__init__(pool, seed, augment)
         self.batch_size = batch_size
 
-    def sample(self, index: tf.Tensor) -> Episode:
+    def sample(self, index: tf.Tensor) -> LabelledBatch:
         """The batch number `index`: always the same for the same seed.
 
         Returns:
-            An episode without a support set; `query_labels` [batch_size] are in [0, pool.num_classes).
+            `batch_size` images; labels are in [0, pool.num_classes).
         """
         seed = tf.random.fold_in(tf.constant([self.seed, 1], tf.int64), tf.cast(index, tf.int64))
         image_seed, view_seed, augment_seed = tf.unstack(tf.random.split(seed, 3))
@@ -37,7 +37,7 @@ class BatchSampler(Sampler):
         labels = views * classes + tf.gather(class_of_image, chosen)
         images = self._pictures(chosen[:, None], views, augment_seed)
         images = tf.reshape(images, (self.batch_size, *self.pool.image_shape))
-        return Episode(images[:0], labels[:0], images, labels)
+        return LabelledBatch(images, labels)
 
     def _integers(self, seed, below):
         return tf.random.stateless_uniform([self.batch_size], seed, maxval=below, dtype=tf.int32)

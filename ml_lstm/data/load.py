@@ -1,124 +1,76 @@
 """One call from a data set's name to its episodes."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
 
-from ml_lstm.data import cache, cifar_fs, cub, folder, glyphs, mini_imagenet, mnist, omniglot
+from ml_lstm import options
+from ml_lstm.data import cache
+from ml_lstm.data.augmentation import AUGMENTATIONS
 from ml_lstm.data.batches import BatchSampler
 from ml_lstm.data.episodes import EpisodeSampler
 from ml_lstm.data.errors import DataError
 from ml_lstm.data.pools import ClassPool
-from ml_lstm.data.sampler import Sampler
+from ml_lstm.data.sources import SOURCES
+from ml_lstm.episode import Problem
+from ml_lstm.options import Count, Whole
 
 SPLITS = ("train", "val", "test")
 
 
-def _glyphs(*, image_size, **_) -> dict[str, ClassPool]:
-    return glyphs.load(image_size)
-
-
-def _omniglot(*, data_dir, cache_dir, image_size, omniglot_protocol, **_) -> dict[str, ClassPool]:
-    return omniglot.load(data_dir, image_size, omniglot_protocol, cache_dir)
-
-
-def _folder(
-    *, data_dir, cache_dir, image_size, split_fractions, split_seed, strict, max_bytes, **_
-) -> dict[str, ClassPool]:
-    return folder.load(data_dir, image_size, split_fractions, split_seed, strict, max_bytes, cache_dir)
-
-
-def _mnist(*, data_dir, cache_dir, image_size, max_bytes, **_) -> dict[str, ClassPool]:
-    return mnist.load(data_dir, image_size, cache_dir, max_bytes)
-
-
-def _cifar_fs(*, data_dir, cache_dir, image_size, max_bytes, **_) -> dict[str, ClassPool]:
-    return cifar_fs.load(data_dir, image_size, cache_dir, max_bytes)
-
-
-def _mini_imagenet(*, data_dir, cache_dir, image_size, max_bytes, manual_dir, **_) -> dict[str, ClassPool]:
-    return mini_imagenet.load(data_dir, image_size, cache_dir, max_bytes, manual_dir)
-
-
-def _cub(*, data_dir, cache_dir, image_size, max_bytes, cub_bounding_box, **_) -> dict[str, ClassPool]:
-    return cub.load(data_dir, image_size, cache_dir, max_bytes, cub_bounding_box)
-
-
-class Source(NamedTuple):
-    """Where images can come from.
-
-    Attributes:
-        load: takes what `load` below takes on sources, by name.
-        channels: of its images.
-        description: what it is, in a line.
-    """
-
-    load: Callable[..., dict[str, ClassPool]]
-    channels: int
-    description: str
-
-
-SOURCES = {
-    "cifar_fs": Source(
-        _cifar_fs, 3, "CIFAR-100, 64/16/20 classes of 600 colour images of 32x32 (Bertinetto et al. 2019)"
-    ),
-    "cub": Source(_cub, 3, "CUB-200-2011, birds, 100/50/50 species, about 60 photographs each (Chen et al. 2019)"),
-    "folder": Source(_folder, 3, "your pictures: DIR/<class>/*, or DIR/train|val|test/<class>/*"),
-    "glyphs": Source(_glyphs, 1, "characters drawn by the program: no file, no network; the default"),
-    "mini_imagenet": Source(
-        _mini_imagenet, 3, "mini-ImageNet, 64/16/20 classes of ImageNet, 600 photographs each, 84x84"
-    ),
-    "mnist": Source(_mnist, 1, "MNIST; 500/100 classes by shuffled pixels to train on, the ten digits to test on"),
-    "omniglot": Source(_omniglot, 1, "Omniglot, 1028/172/423 characters, 20 drawings each (Vinyals et al. 2016)"),
-}
-
-
-class FewShotData:
+class FewShotData(options.Configured):
     """The three disjoint sets of classes of a source, and the episodes drawn from them.
 
     Args:
         pools: a `ClassPool` for each of `SPLITS`.
-        n_way: classes an episode.
-        k_shot: support images a class.
-        n_query: query images a class.
-        seed: decides the meta-training episodes; validation and test episodes are the same for every seed.
-        validation_episodes: length of `validation`.
         test_episodes: length of `test`.
-        train_n_way: classes of a meta-training episode; None for `n_way`. More than in the test make a harder
-            lesson that trains faster (Snell et al. 2017).
-        train_k_shot: support images a class in a meta-training episode; None for `k_shot`.
-        train_n_query: query images a class in a meta-training episode; None for `n_query`.
-        augment: what is done to meta-training images, see `ml_lstm.data.augmentation`.
-        batch_size: images in one of `train_batches`.
+        n_way: classes in an episode.
+        k_shot: support images of each class.
+        n_query: query images of each class.
+        train_n_way: classes in a meta-training episode; 0: `n_way`. More than in the test make a harder lesson that
+            trains faster (Snell et al. 2017).
+        train_k_shot: support images of each class in a meta-training episode; 0: `k_shot`.
+        train_n_query: query images of each class in a meta-training episode; 0: `n_query`. Fewer are quicker.
+        augment: what is done to meta-training images; affine: small turns, stretches, shears and shifts, for drawings;
+            photo: cuts, mirror images and other colours.
+        validation_episodes: episodes of a meta-validation.
+        seed: decides weights and meta-training episodes; validation and test episodes are the same for every seed.
+
+    Raises:
+        ValueError: for an option out of its range.
     """
 
     def __init__(
         self,
         pools: dict[str, ClassPool],
-        n_way: int,
-        k_shot: int,
-        n_query: int = 15,
-        seed: int = 0,
-        validation_episodes: int = 100,
         test_episodes: int = 600,
-        train_n_way: int | None = None,
-        train_k_shot: int | None = None,
-        train_n_query: int | None = None,
-        augment: str = "none",
-        batch_size: int = 64,
+        *,
+        n_way: Annotated[int, options.at_least(2)] = 5,
+        k_shot: Count = 1,
+        n_query: Count = 15,
+        train_n_way: Annotated[int, options.Rule(lambda number: number == 0 or number >= 2, "0, or at least 2")] = 0,
+        train_k_shot: Whole = 0,
+        train_n_query: Whole = 0,
+        augment: Annotated[str, options.one_of(AUGMENTATIONS)] = "none",
+        validation_episodes: Count = 100,
+        seed: Annotated[int, options.between(0, 2**32 - 1)] = 0,
     ):
         self.pools = pools
         self._ways = {"train": train_n_way or n_way, "val": n_way, "test": n_way}
         self._shots = {"train": train_k_shot or k_shot, "val": k_shot, "test": k_shot}
         self._queries = {"train": train_n_query or n_query, "val": n_query, "test": n_query}
         self._augment = augment
-        self._batch_size = batch_size
         self._seed = seed
         self._samplers: dict[str, EpisodeSampler] = {}
         self._validation_episodes = validation_episodes
         self._test_episodes = test_episodes
+
+    def __repr__(self):
+        counts = ", ".join(f"{pool.num_classes} {split}" for split, pool in self.pools.items())
+        way, shot, query = self.setting("test")
+        shape = "x".join(map(str, self.image_shape))
+        return f"FewShotData({counts} classes of {shape}; {way}-way {shot}-shot, {query} queries a class)"
 
     def setting(self, split: str) -> tuple[int, int, int]:
         """Classes, support images and query images a class, of an episode of one of `SPLITS`."""
@@ -141,18 +93,13 @@ class FewShotData:
             )
         return self._samplers[split]
 
-    def training_sampler(self, trains_on: str) -> Sampler:
-        """What a method trains on, by its index.
+    def batches(self, batch_size: int) -> BatchSampler:
+        """Batches of images of all meta-train classes, by their index.
 
         Args:
-            trains_on: `FewShotClassifier.trains_on`, `"episodes"` or `"classes"`.
-
-        Raises:
-            DataError: if the meta-training classes are too few or too small for the episodes.
+            batch_size: images in a batch.
         """
-        if trains_on == "episodes":
-            return self.sampler("train")
-        return BatchSampler(self.pools["train"], self._batch_size, self._seed, self._augment)
+        return BatchSampler(self.pools["train"], batch_size, self._seed, self._augment)
 
     @property
     def train(self) -> tf.data.Dataset:
@@ -160,13 +107,8 @@ class FewShotData:
         return self.sampler("train").dataset()
 
     @property
-    def train_batches(self) -> tf.data.Dataset:
-        """Batches of images from all meta-train classes, without end, for methods that train on `"classes"`."""
-        return self.training_sampler("classes").dataset()
-
-    @property
     def train_classes(self) -> int:
-        """How many classes `train_batches` have."""
+        """How many classes there are to meta-train on."""
         return self.pools["train"].num_classes
 
     @property
@@ -183,6 +125,12 @@ class FewShotData:
     def image_shape(self) -> tuple[int, int, int]:
         """`(height, width, channels)`."""
         return self.pools["train"].image_shape
+
+    @property
+    def problem(self) -> Problem:
+        """What a method is told of these data."""
+        n_way = max(self._ways.values())
+        return Problem(self.image_shape, n_way, self.train_classes, **self.image_statistics())
 
     def require_channels(self, channels: int) -> None:
         """Turns coloured pictures to grey, or repeats grey ones in three channels; see `ClassPool.with_channels`."""
@@ -210,84 +158,32 @@ class FewShotData:
 
 def load(
     dataset: str,
-    n_way: int,
-    k_shot: int,
-    n_query: int = 15,
-    *,
-    image_size: int = 28,
-    data_dir: str | None = None,
-    cache_dir: str | None = None,
-    omniglot_protocol: str = "vinyals",
-    cub_bounding_box: bool = False,
-    split_fractions: Sequence[float] = folder.SPLIT_FRACTIONS,
-    split_seed: int = 0,
-    strict: bool = False,
-    manual_dir: str | None = None,
-    max_pool_memory: float = 2048,
-    seed: int = 0,
-    validation_episodes: int = 100,
     test_episodes: int = 600,
-    train_n_way: int | None = None,
-    train_k_shot: int | None = None,
-    train_n_query: int | None = None,
-    augment: str = "none",
-    batch_size: int = 64,
+    *,
+    image_size: Annotated[int, options.at_least(16)] = 28,
+    **chosen,
 ) -> FewShotData:
     """Loads a source by name.
 
     Args:
         dataset: one of `SOURCES`.
-        n_way: classes an episode.
-        k_shot: support images a class.
-        n_query: query images a class.
-        image_size: height and width that images are given, pixels.
-        data_dir: TensorFlow Datasets directory, None for its default, with download; or the folder.
-        cache_dir: where decoded images are kept; None for `~/.cache/ml_lstm`.
-        omniglot_protocol: see `ml_lstm.data.omniglot`.
-        cub_bounding_box: see `ml_lstm.data.cub`.
-        split_fractions: see `ml_lstm.data.folder`.
-        split_seed: see `ml_lstm.data.folder`.
-        strict: see `ml_lstm.data.folder`.
-        manual_dir: see `ml_lstm.data.mini_imagenet`.
-        max_pool_memory: MiB that the images of a source may take in memory; more are read from disk as needed.
-            Those of `glyphs` and `omniglot` are always in memory.
-        seed: of the meta-training episodes.
-        validation_episodes: length of the validation set.
-        test_episodes: length of the test set.
-        train_n_way: classes of a meta-training episode, if not `n_way`.
-        train_k_shot: support images a class in a meta-training episode, if not `k_shot`.
-        train_n_query: query images a class in a meta-training episode, if not `n_query`.
-        augment: what is done to meta-training images, one of `AUGMENTATIONS`.
-        batch_size: images in a batch, for methods that train on all meta-train classes at once.
+        test_episodes: length of `FewShotData.test`.
+        image_size: height and width of images, pixels.
+        **chosen: options of the source's loader (`data_dir`, say), and of `FewShotData` (`n_way`, `k_shot`, ...).
 
     Raises:
         DataError: for an unknown source, data that are missing or broken, or a split too small.
+        ValueError: for an option that the source does not have, or out of its range.
     """
     if dataset not in SOURCES:
         raise DataError(f"dataset {dataset!r} is unknown: use one of {', '.join(sorted(SOURCES))}.")
-    pools = SOURCES[dataset].load(
-        data_dir=data_dir,
-        cache_dir=cache_dir,
-        image_size=image_size,
-        omniglot_protocol=omniglot_protocol,
-        cub_bounding_box=cub_bounding_box,
-        split_fractions=split_fractions,
-        split_seed=split_seed,
-        strict=strict,
-        manual_dir=manual_dir,
-        max_bytes=int(max_pool_memory * 2**20),
-    )
-    return FewShotData(
-        pools,
-        n_way,
-        k_shot,
-        n_query,
-        seed,
-        validation_episodes,
-        test_episodes,
-        train_n_way,
-        train_k_shot,
-        train_n_query,
-        augment,
-        batch_size,
-    )
+    options.check(load, {"image_size": image_size})
+    source = SOURCES[dataset].load
+    unknown = [name for name in chosen if name not in options.names_of([source, FewShotData])]
+    if unknown:
+        known = ", ".join(sorted(options.names_of([source, FewShotData])))
+        raise ValueError(f"dataset {dataset!r} has no option {unknown[0]}: it has image_size, {known}.")
+    setting = options.pick(FewShotData, chosen)
+    options.check(FewShotData, setting)
+    pools = source(image_size, **options.pick(source, chosen))
+    return FewShotData(pools, test_episodes, **setting)

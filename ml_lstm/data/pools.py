@@ -38,6 +38,10 @@ class ClassPool(NamedTuple):
         offsets = np.cumsum(counts, dtype=np.int32) - counts
         return cls(concatenate(list(classes.values())), offsets, counts, tuple(classes), views)
 
+    def __repr__(self):
+        shape = "x".join(map(str, self.image_shape))
+        return f"ClassPool({self.num_classes} classes, {len(self.images)} images of {shape})"
+
     @property
     def num_views(self) -> int:
         """How many classes are made of each."""

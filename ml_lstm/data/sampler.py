@@ -5,7 +5,7 @@ import tensorflow as tf
 from ml_lstm.data.augmentation import AUGMENTATIONS
 from ml_lstm.data.pools import ClassPool
 from ml_lstm.data.stored import StoredImages
-from ml_lstm.episode import Episode
+from ml_lstm.episode import Episode, LabelledBatch
 
 
 class Sampler:
@@ -22,7 +22,7 @@ class Sampler:
         self.seed = seed
         self._augment = AUGMENTATIONS[augment]
 
-    def sample(self, index: tf.Tensor) -> Episode:
+    def sample(self, index: tf.Tensor) -> Episode | LabelledBatch:
         """The item number `index`: always the same for the same seed."""
         raise NotImplementedError
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from ml_lstm.data import mini_imagenet, splits
+from ml_lstm.data import splits
+from ml_lstm.data.sources import mini_imagenet
 
 
 class MiniImagenet(tfds.core.GeneratorBasedBuilder):

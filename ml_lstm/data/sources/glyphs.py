@@ -9,6 +9,8 @@ and shifted, and the pen has another width. Lengths are parts of the image's sid
 import numpy as np
 
 from ml_lstm.data.pools import ClassPool
+from ml_lstm.data.sources.base import Source
+from ml_lstm.options import Whole, checked
 
 CLASSES = {"train": 800, "val": 100, "test": 200}
 DRAWINGS = 20
@@ -30,7 +32,8 @@ _SPACING = 0.5  # pixels from one point of a rendered stroke to the next, about
 _CHARACTERS_AT_ONCE = 50  # bounds the memory of rendering
 
 
-def load(image_size: int = 28, seed: int = 0) -> dict[str, ClassPool]:
+@checked
+def load(image_size: int, *, glyphs_seed: Whole = 0) -> dict[str, ClassPool]:
     """Draws 1,100 characters, 20 times each, in dark ink (0) on white (255).
 
     A seed stands for the same characters and drawings in every size. They are about as hard to tell apart as
@@ -38,7 +41,7 @@ def load(image_size: int = 28, seed: int = 0) -> dict[str, ClassPool]:
 
     Args:
         image_size: S, pixels a side.
-        seed: of all characters and drawings.
+        glyphs_seed: decides all characters and drawings.
 
     Returns:
         The pools `"train"` (800 classes), `"val"` (100) and `"test"` (200), images uint8 [N, S, S, 1].
@@ -48,7 +51,7 @@ def load(image_size: int = 28, seed: int = 0) -> dict[str, ClassPool]:
     """
     if image_size < 1:
         raise ValueError(f"image_size must be positive, not {image_size}.")
-    rng = np.random.Generator(np.random.PCG64(seed))
+    rng = np.random.Generator(np.random.PCG64(glyphs_seed))
     characters = [_invent_character(rng) for _ in range(sum(CLASSES.values()))]
     pens = rng.uniform(*_HALF_PEN, (len(characters), DRAWINGS))
     drawn = [_redraw(strokes, rng) for strokes in characters]
@@ -155,3 +158,6 @@ def _spline_weights(samples: int, controls: int) -> np.ndarray:
     neighbours = np.clip(left[:, np.newaxis] + np.arange(-1, 3), 0, controls - 1)
     np.add.at(weights, (np.arange(samples)[:, np.newaxis], neighbours), powers @ cubic)
     return weights
+
+
+SOURCE = Source(load, 1, "characters drawn by the program: no file, no network; the default")

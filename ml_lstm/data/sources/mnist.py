@@ -7,12 +7,15 @@ import numpy as np
 
 from ml_lstm.data import labelled
 from ml_lstm.data.pools import ClassPool
+from ml_lstm.data.sources.base import Memory, Place, Source
+from ml_lstm.options import checked
 
 PERMUTATIONS = {"train": 50, "val": 10}
 
 
+@checked
 def load(
-    data_dir: str | None, image_size: int = 28, cache_dir: str | None = None, max_bytes: int = 2**31
+    image_size: int, *, data_dir: Place = None, cache_dir: Place = None, max_pool_memory: Memory = 2048
 ) -> dict[str, ClassPool]:
     """Loads the ten digits, black strokes (0) on white (255): as Omniglot has its characters, not as MNIST has them.
 
@@ -21,10 +24,12 @@ def load(
     on real digits. Meta-training takes the training images of the data set, the others its test images.
 
     Args:
-        data_dir: TensorFlow Datasets directory that holds `mnist/<version>/`; None: see `prepared.find`.
         image_size: S, pixels a side; the originals have 28.
-        cache_dir: where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
-        max_bytes: what they may take in memory; where they would take more, they are read from `cache_dir`.
+        data_dir: TensorFlow Datasets directory that holds `mnist/<version>/`; unset: TFDS's own default,
+            `$TFDS_DATA_DIR` or `~/tensorflow_datasets`, with download.
+        cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
+            from there.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`: 500, 100 and 10 classes, images uint8 [N, S, S, 1].
@@ -35,7 +40,7 @@ def load(
     """
     totals = {"train": 60_000, "test": 10_000}
     source = labelled.DataSet("mnist", "MNIST", dict.fromkeys(totals, "0123456789"), totals, channels=1)
-    parts = labelled.load(source, data_dir, image_size, cache_dir, max_bytes)
+    parts = labelled.load(source, data_dir, image_size, cache_dir, max_pool_memory * 2**20)
     generator = np.random.default_rng(0)
     shuffles = {
         split: np.stack([generator.permutation(image_size**2) for _ in range(number)]).astype(np.int32)
@@ -47,3 +52,6 @@ def load(
         "val": test._replace(views=shuffles["val"]),
         "test": test,
     }
+
+
+SOURCE = Source(load, 1, "MNIST; 500/100 classes by shuffled pixels to train on, the ten digits to test on")

@@ -6,25 +6,31 @@ import numpy as np
 
 from ml_lstm.data import labelled, splits
 from ml_lstm.data.pools import ClassPool
+from ml_lstm.data.sources.base import Memory, Place, Source
+from ml_lstm.options import checked
 
 TOTALS = {"train": 5_994, "test": 5_794}
 
 
+@checked
 def load(
-    data_dir: str | None,
-    image_size: int = 84,
-    cache_dir: str | None = None,
-    max_bytes: int = 2**31,
-    bounding_box: bool = False,
+    image_size: int,
+    *,
+    data_dir: Place = None,
+    cache_dir: Place = None,
+    max_pool_memory: Memory = 2048,
+    cub_bounding_box: bool = False,
 ) -> dict[str, ClassPool]:
     """Loads 200 species of birds, 11,788 photographs, training and test images together.
 
     Args:
-        data_dir: TensorFlow Datasets directory that holds `caltech_birds2011/<version>/`; None: see `prepared.find`.
         image_size: S, pixels a side, whatever an image's proportions.
-        cache_dir: where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
-        max_bytes: what they may take in memory; where they would take more, they are read from `cache_dir`.
-        bounding_box: whether images are cut to the box around the bird.
+        data_dir: TensorFlow Datasets directory that holds `caltech_birds2011/<version>/`; unset: TFDS's own default,
+            `$TFDS_DATA_DIR` or `~/tensorflow_datasets`, with download.
+        cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
+            from there.
+        cub_bounding_box: whether images are cut to the box around the bird.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, 100, 50 and 50 classes, images uint8 [N, S, S, 3].
@@ -36,8 +42,8 @@ def load(
     split = splits.published("cub")
     names = sorted(itertools.chain(*split.values()))
     source = labelled.DataSet("caltech_birds2011", "CUB-200-2011", dict.fromkeys(TOTALS, names), TOTALS, channels=3)
-    crop = labelled.Crop("bounding box", _inside_box) if bounding_box else labelled.Crop("whole", _whole)
-    parts = labelled.load(source, data_dir, image_size, cache_dir, max_bytes, crop)
+    crop = labelled.Crop("bounding box", _inside_box) if cub_bounding_box else labelled.Crop("whole", _whole)
+    parts = labelled.load(source, data_dir, image_size, cache_dir, max_pool_memory * 2**20, crop)
     return {part: ClassPool.from_classes(labelled.joined(parts, classes)) for part, classes in split.items()}
 
 
@@ -52,3 +58,6 @@ def _inside_box(example):
     row, column = min(int(top * height), height - 1), min(int(left * width), width - 1)
     last_row, last_column = max(int(np.ceil(bottom * height)), row + 1), max(int(np.ceil(right * width)), column + 1)
     return example["image"][row:last_row, column:last_column]
+
+
+SOURCE = Source(load, 3, "CUB-200-2011, birds, 100/50/50 species, about 60 photographs each (Chen et al. 2019)")

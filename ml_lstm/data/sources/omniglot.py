@@ -1,16 +1,15 @@
 """Omniglot (Lake et al. 2015) through TensorFlow Datasets, in the two class splits that papers report."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from ml_lstm.data import cache, prepared, splits
-from ml_lstm.data.errors import DataError
 from ml_lstm.data.pools import ClassPool, quarter_turns
 from ml_lstm.data.resizing import area_resize
-
-PROTOCOLS = ("vinyals", "lake")
+from ml_lstm.data.sources.base import Place, Source
+from ml_lstm.options import checked
 
 # The five smallest background alphabets, the validation set of Meta-Dataset (Triantafillou et al. 2020):
 # 883 classes train, 81 validate.
@@ -36,8 +35,13 @@ class _Characters(NamedTuple):
     images: np.ndarray
 
 
+@checked
 def load(
-    data_dir: str | None, image_size: int = 28, protocol: str = "vinyals", cache_dir: str | None = None
+    image_size: int,
+    *,
+    data_dir: Place = None,
+    cache_dir: Place = None,
+    omniglot_protocol: Literal["vinyals", "lake"] = "vinyals",
 ) -> dict[str, ClassPool]:
     """Loads Omniglot's 1623 characters, 20 drawings each, dark ink (0) on white (255).
 
@@ -46,23 +50,21 @@ def load(
     the original archive. Training classes count four times, by quarter turns (`ClassPool.views`).
 
     Args:
-        data_dir: TensorFlow Datasets directory that holds `omniglot/<version>/`. None: TFDS's own default,
-            `$TFDS_DATA_DIR` or `~/tensorflow_datasets`, and a download to there where it has no Omniglot.
         image_size: S, pixels a side; the 105 x 105 originals are averaged over areas.
-        protocol: `"vinyals"`, 1028 / 172 / 423 characters drawn from all alphabets (Vinyals et al. 2016, the
+        data_dir: TensorFlow Datasets directory that holds `omniglot/<version>/`; unset: TFDS's own default,
+            `$TFDS_DATA_DIR` or `~/tensorflow_datasets`, with download.
+        cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        omniglot_protocol: `"vinyals"`, 1028 / 172 / 423 characters drawn from all alphabets (Vinyals et al. 2016, the
             validation part as in Snell et al. 2017); or `"lake"`, whole alphabets, 883 / 81 characters of the
             30 background alphabets and the 659 of the 20 evaluation alphabets (Lake et al. 2015).
-        cache_dir: where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, images uint8 [N, S, S, 1].
 
     Raises:
-        DataError: for another protocol, or if the data are missing, incomplete or cannot be downloaded.
-        ValueError: if `image_size` is not positive.
+        DataError: if the data are missing, incomplete or cannot be downloaded.
+        ValueError: if `image_size` is not positive, or for another protocol.
     """
-    if protocol not in PROTOCOLS:
-        raise DataError(f"Unknown Omniglot protocol {protocol!r}; choose one of: {', '.join(PROTOCOLS)}.")
     if image_size < 1:
         raise ValueError(f"image_size must be positive, not {image_size}.")
     directory = prepared.find("omniglot", _TITLE, data_dir)
@@ -72,7 +74,7 @@ def load(
     characters = _Characters(**arrays) if arrays else _decode(directory, image_size)
     if not arrays:
         cache.save(cached, characters._asdict(), _TITLE)
-    split = splits.published("omniglot_vinyals") if protocol == "vinyals" else _lake_split(characters)
+    split = splits.published("omniglot_vinyals") if omniglot_protocol == "vinyals" else _lake_split(characters)
     views = {"train": quarter_turns(image_size)}
     return {part: _pool(characters, names, views.get(part)) for part, names in split.items()}
 
@@ -131,3 +133,6 @@ def _decode(directory: Path, image_size: int) -> _Characters:
         np.array([name in background for name in names]),
         np.stack([np.stack(drawings[name]) for name in names]),
     )
+
+
+SOURCE = Source(load, 1, "Omniglot, 1028/172/423 characters, 20 drawings each (Vinyals et al. 2016)")

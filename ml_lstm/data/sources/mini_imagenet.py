@@ -13,6 +13,8 @@ from PIL import Image
 from ml_lstm.data import labelled, prepared, splits
 from ml_lstm.data.errors import DataError
 from ml_lstm.data.pools import ClassPool
+from ml_lstm.data.sources.base import Memory, Place, Source
+from ml_lstm.options import checked
 
 NAME, VERSION, TITLE = "mini_imagenet", "1.0.0", "mini-ImageNet"
 SIDE = 84
@@ -25,24 +27,27 @@ Wanted = dict[str, list[str]]
 """Names of pictures by class, as a list of Ravi & Larochelle has them."""
 
 
+@checked
 def load(
-    data_dir: str | None,
-    image_size: int = SIDE,
-    cache_dir: str | None = None,
-    max_bytes: int = 2**31,
-    manual_dir: str | None = None,
+    image_size: int,
+    *,
+    data_dir: Place = None,
+    cache_dir: Place = None,
+    max_pool_memory: Memory = 2048,
+    manual_dir: Place = None,
 ) -> dict[str, ClassPool]:
     """Loads 100 classes of ImageNet, 600 pictures each, cut to their middle square and brought to 84x84.
 
     The first call makes a TensorFlow Datasets builder write them to `data_dir`, out of ImageNet 2012.
 
     Args:
-        data_dir: TFDS directory; None: see `prepared.root`.
         image_size: S, pixels a side.
-        cache_dir: where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
-        max_bytes: what they may take in memory; where they would take more, they are read from `cache_dir`.
-        manual_dir: directory of the training archive of ImageNet, ILSVRC2012_img_train.tar, or of its class folders
-            `n01532829/*`; and of the lists train.csv, val.csv and test.csv, downloaded if they are not there. None:
+        data_dir: TensorFlow Datasets directory; unset: TFDS's own default.
+        cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
+            from there.
+        manual_dir: if it is not yet in `data_dir`, the directory of the training archive of ImageNet, ILSVRC2012_img_train.tar, or of its class folders
+            `n01532829/*`; and of the lists train.csv, val.csv and test.csv, downloaded if they are not there. Unset:
             TFDS's own, `downloads/manual` in its directory.
 
     Returns:
@@ -57,7 +62,7 @@ def load(
     split = splits.published(NAME)
     totals = {part: PER_CLASS * len(names) for part, names in split.items()}
     source = labelled.DataSet(NAME, TITLE, split, totals, channels=3)
-    parts = labelled.load(source, data_dir, image_size, cache_dir, max_bytes)
+    parts = labelled.load(source, data_dir, image_size, cache_dir, max_pool_memory * 2**20)
     return {part: ClassPool.from_classes(parts[part]) for part in PARTS}
 
 
@@ -71,7 +76,7 @@ def _build(data_dir, manual_dir):
         )
     import tensorflow_datasets as tfds
 
-    from ml_lstm.data.mini_imagenet_builder import MiniImagenet
+    from ml_lstm.data.sources.mini_imagenet_builder import MiniImagenet
 
     try:
         MiniImagenet(data_dir=root).download_and_prepare(
@@ -176,3 +181,6 @@ def _square(where: str, file: Path | tuple) -> np.ndarray:
 
 def _extracted(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> BinaryIO:
     return archive.extractfile(entry)
+
+
+SOURCE = Source(load, 3, "mini-ImageNet, 64/16/20 classes of ImageNet, 600 photographs each, 84x84")

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from absl import logging
@@ -13,6 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ml_lstm.data import cache, stored
 from ml_lstm.data.errors import DataError
 from ml_lstm.data.pools import ClassPool
+from ml_lstm.data.sources.base import Memory, Place, Source
+from ml_lstm.options import FREE, Rule, Whole, checked
 
 _AT_ONCE = 256
 _STORE_FORMAT = 1  # counts up whenever the same files would give other images
@@ -22,15 +25,25 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF")
 SPLIT_FRACTIONS = (0.64, 0.16, 0.2)
 """Of the classes of mini-ImageNet."""
 
+Shares = Annotated[
+    tuple[float, float, float],
+    Rule(
+        lambda shares: min(shares) > 0 and math.isclose(sum(shares), 1, abs_tol=1e-6),
+        "three positive numbers that add up to 1",
+    ),
+]
 
+
+@checked
 def load(
-    data_dir: str | None,
     image_size: int,
-    split_fractions: Sequence[float] = SPLIT_FRACTIONS,
-    split_seed: int = 0,
-    strict: bool = False,
-    max_bytes: int = 2**31,
-    cache_dir: str | None = None,
+    *,
+    data_dir: Place = None,
+    cache_dir: Place = None,
+    max_pool_memory: Memory = 2048,
+    split_fractions: Shares = SPLIT_FRACTIONS,
+    split_seed: Whole = 0,
+    strict: Annotated[bool, FREE] = False,
 ) -> dict[str, ClassPool]:
     """Loads every picture, as RGB, in the order of the names.
 
@@ -39,14 +52,15 @@ def load(
     Names that begin with a dot are passed over.
 
     Args:
-        data_dir: DIR.
         image_size: S, height and width that pictures are resized to, pixels, whatever their proportions.
+        data_dir: DIR.
+        cache_dir: where resized images are kept that are too many for memory; unset: `$XDG_CACHE_HOME/ml_lstm` or
+            `~/.cache/ml_lstm`.
+        max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
+            from there.
         split_fractions: shares of the classes for training, validation and test where DIR has no such folders.
         split_seed: decides which classes those are; they depend on nothing else but the names.
-        strict: whether a file that cannot be read is an error.
-        max_bytes: what resized pictures may take in memory; where they would take more they are written to
-            `cache_dir` and read from there, see `ml_lstm.data.stored`.
-        cache_dir: see `cache.place`.
+        strict: whether a file that cannot be read stops everything, rather than being left out.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, images uint8 [N, S, S, 3].
@@ -71,7 +85,7 @@ def load(
     _require_names_of_their_own(root, [folder for classes in folders.values() for folder in classes])
     files = {folder: _files(folder) for classes in folders.values() for folder in classes}
     shape = (image_size, image_size, 3)
-    if sum(map(len, files.values())) * math.prod(shape) > max_bytes:
+    if sum(map(len, files.values())) * math.prod(shape) > max_pool_memory * 2**20:
         return _on_disk(root, folders, files, shape, strict, cache_dir)
     with ThreadPoolExecutor() as pool:
         pictures = {folder: list(_read_all(pool, paths, image_size)) for folder, paths in files.items()}
@@ -206,3 +220,6 @@ def _images(folder: Path, pictures: list[np.ndarray | str]) -> np.ndarray:
 def _require_some(folder: Path, images: Sequence) -> None:
     if not len(images):
         raise DataError(f"{folder} has no picture that can be read; remove the folder, or fill it.")
+
+
+SOURCE = Source(load, 3, "your pictures: DIR/<class>/*, or DIR/train|val|test/<class>/*")

@@ -7,20 +7,25 @@ import itertools
 
 from ml_lstm.data import labelled, splits
 from ml_lstm.data.pools import ClassPool
+from ml_lstm.data.sources.base import Memory, Place, Source
+from ml_lstm.options import checked
 
 TOTALS = {"train": 50_000, "test": 10_000}
 
 
+@checked
 def load(
-    data_dir: str | None, image_size: int = 32, cache_dir: str | None = None, max_bytes: int = 2**31
+    image_size: int, *, data_dir: Place = None, cache_dir: Place = None, max_pool_memory: Memory = 2048
 ) -> dict[str, ClassPool]:
     """Loads the 100 classes of CIFAR-100, 600 images each, its training and test images together.
 
     Args:
-        data_dir: TensorFlow Datasets directory that holds `cifar100/<version>/`; None: see `prepared.find`.
         image_size: S, pixels a side; the originals have 32.
-        cache_dir: where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
-        max_bytes: what they may take in memory; where they would take more, they are read from `cache_dir`.
+        data_dir: TensorFlow Datasets directory that holds `cifar100/<version>/`; unset: TFDS's own default,
+            `$TFDS_DATA_DIR` or `~/tensorflow_datasets`, with download.
+        cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
+            from there.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, 64, 16 and 20 classes, images uint8 [N, S, S, 3].
@@ -32,5 +37,8 @@ def load(
     split = splits.published("cifar_fs")
     names = sorted(itertools.chain(*split.values()))
     source = labelled.DataSet("cifar100", "CIFAR-100", dict.fromkeys(TOTALS, names), TOTALS, channels=3)
-    parts = labelled.load(source, data_dir, image_size, cache_dir, max_bytes)
+    parts = labelled.load(source, data_dir, image_size, cache_dir, max_pool_memory * 2**20)
     return {part: ClassPool.from_classes(labelled.joined(parts, classes)) for part, classes in split.items()}
+
+
+SOURCE = Source(load, 3, "CIFAR-100, 64/16/20 classes of 600 colour images of 32x32 (Bertinetto et al. 2019)")

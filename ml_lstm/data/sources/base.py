@@ -1,0 +1,28 @@
+"""What a data source is; a new one is a file here that ends in `SOURCE = Source(...)`, and its line in `__init__.py`."""
+
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
+
+from ml_lstm.data.pools import ClassPool
+from ml_lstm.options import FREE, Weight
+
+Place = Annotated[str | None, FREE]
+"""A directory of this machine."""
+
+Memory = Annotated[Weight, FREE]
+"""MiB."""
+
+
+class Source(NamedTuple):
+    """Where images can come from.
+
+    Attributes:
+        load: from an image size, and options (keyword-only arguments, see `ml_lstm.options`), to the pools `"train"`,
+            `"val"` and `"test"`.
+        channels: of its images.
+        description: what it is, in a line.
+    """
+
+    load: Callable[..., dict[str, ClassPool]]
+    channels: int
+    description: str
