@@ -1,37 +1,35 @@
 """Networks that get adapted, and what makes any Keras model one of them."""
 
 import functools
-from collections.abc import Mapping
-from typing import Any
 
-import keras
-
-from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
+from ml_lstm.learners.batch_norm import EpisodicBatchNormalization, take_momentum
 from ml_lstm.learners.conv4 import conv4
-from ml_lstm.learners.embedding import embedding, feature_maps
+from ml_lstm.learners.embedding import embedding, feature_maps, without_class_head
 from ml_lstm.learners.functional import FunctionalLearner, LearnerState
+from ml_lstm.learners.requirements import refuse_wrong_second_derivatives, require_features, require_logits
+from ml_lstm.learners.structure import output_shape
+from ml_lstm.learners.variables import averages
 
-# Each from (image_shape, n_way, filters, batch_norm_momentum, dtype=) to a built model.
 LEARNERS = {
     "conv4": conv4,
-    "conv4_2pool": functools.partial(conv4, pools=2),
-    "conv4_centred": functools.partial(conv4, centred=True),
+    "conv4_2pool": functools.partial(conv4, pools=2, centred=False),
+    "conv4_centred": functools.partial(conv4, pools=4, centred=True),
 }
-
-
-def from_flags(flags: Mapping[str, Any], image_shape: tuple[int, int, int], n_way: int) -> keras.Model:
-    """The learner that the commands' flags describe, for images [height, width, channels] and `n_way` classes."""
-    dtype = "mixed_bfloat16" if flags["mixed_precision"] else "float32"
-    return LEARNERS[flags["learner"]](image_shape, n_way, flags["filters"], flags["batch_norm_momentum"], dtype=dtype)
-
+"""What `--learner` names: functions from `(image_shape, n_way)` and options to a built model that ends in logits."""
 
 __all__ = [
     "LEARNERS",
     "EpisodicBatchNormalization",
     "FunctionalLearner",
     "LearnerState",
+    "averages",
     "conv4",
     "embedding",
     "feature_maps",
-    "from_flags",
+    "output_shape",
+    "refuse_wrong_second_derivatives",
+    "require_features",
+    "require_logits",
+    "take_momentum",
+    "without_class_head",
 ]

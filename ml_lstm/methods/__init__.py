@@ -1,5 +1,7 @@
 """Few-shot classifiers: one file a method, one interface (`base.FewShotClassifier`)."""
 
+import functools
+
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
 from ml_lstm.methods.fine_tuning import FineTuning
 from ml_lstm.methods.learned_optimizer import without_xla
@@ -17,15 +19,17 @@ from ml_lstm.methods.siamese import SiameseNetwork
 
 METHODS = {
     "fine_tuning": FineTuning,
-    "fomaml": MAML,
-    "maml": MAML,
+    "fomaml": functools.partial(MAML, second_order=False),
+    "maml": functools.partial(MAML, second_order=True),
     "mann": MemoryAugmentedNetwork,
-    "matching": MatchingNetworks,
-    "matching_fce": MatchingNetworks,
+    "matching": functools.partial(MatchingNetworks, full_context=False, read_steps=5),
+    "matching_fce": functools.partial(MatchingNetworks, full_context=True),
     "meta_lstm": MetaLSTM,
-    "meta_networks": MetaNetworks,
-    "meta_networks_minus": MetaNetworks,
-    "meta_networks_plus": MetaNetworks,
+    "meta_networks": functools.partial(MetaNetworks, task_level_embedding=True, task_level_base=False),
+    "meta_networks_minus": functools.partial(
+        MetaNetworks, task_level_embedding=False, task_level_base=False, task_examples=5, margin=1.0
+    ),
+    "meta_networks_plus": functools.partial(MetaNetworks, task_level_embedding=True, task_level_base=True),
     "nearest_neighbour": NearestNeighbour,
     "pixel_nearest_neighbour": PixelNearestNeighbour,
     "prototypical": PrototypicalNetworks,
@@ -33,6 +37,7 @@ METHODS = {
     "reptile": Reptile,
     "siamese": SiameseNetwork,
 }
+"""What `--method` names: a class, or a partial of one, which fixes what its name says and what that has no use for."""
 
 __all__ = [
     "MAML",

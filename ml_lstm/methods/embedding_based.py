@@ -4,18 +4,18 @@ The network does not change with the support set, so it is one function of one p
 averages that are kept over all of meta-training, as in these methods' papers, and no episode moves them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from ml_lstm import learners
-from ml_lstm.episode import Episode
-from ml_lstm.learners import embedding
+from ml_lstm.episode import Episode, Problem
+from ml_lstm.learners import averages, embedding, require_features, take_momentum
 from ml_lstm.methods import replicas
-from ml_lstm.methods.base import Adaptation, FewShotClassifier
+from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
 from ml_lstm.methods.inner_loop import correct, mean_cross_entropy
+from ml_lstm.options import Share
 
 
 class EmbeddingBasedClassifier(FewShotClassifier):
@@ -25,38 +25,25 @@ class EmbeddingBasedClassifier(FewShotClassifier):
     averages of the network take in their mean over the meta-batch.
 
     Args:
-        learner: the network, a built Keras model from images to features, of rank `features_rank`.
-        n_way: classes in a meta-training episode; others may have any number.
-        image_mean: see `FewShotClassifier`.
-        image_std: see `FewShotClassifier`.
+        learner: the network, a built Keras model from images to features, of rank `features_rank`:
+            `embedding(conv4(...))`, say.
+        problem: see `FewShotClassifier`; episodes after meta-training may have any number of classes.
+        batch_norm_momentum: weight of the newest batch in the averages that are kept over meta-training, for layers of
+            the learner that have none of their own.
 
     Raises:
-        ValueError: for a learner that does not fit.
+        ValueError: for an option out of its range, or a learner that does not fit.
     """
 
-    default_batch_norm_momentum = 0.05
     features_rank = 2
-    body_of = staticmethod(embedding)  # what of a learner is the network
+    body_of = staticmethod(embedding)
 
-    def __init__(
-        self,
-        learner: keras.Model,
-        n_way: int,
-        image_mean: float | list[float] = 0.0,
-        image_std: float | list[float] = 1.0,
-        **kwargs,
-    ):
-        super().__init__(n_way, image_mean, image_std, **kwargs)
-        if len(learner.output_shape) != self.features_rank:
-            raise ValueError(f"The learner's output must have rank {self.features_rank}, got {learner.output_shape}.")
+    def __init__(self, learner: keras.Model, problem: Problem, *, batch_norm_momentum: Share = 0.05, **kwargs):
+        self.features_shape = require_features(learner, problem.image_shape, problem.n_way, self.features_rank)
+        super().__init__(problem, **kwargs)
+        take_momentum(learner, batch_norm_momentum)
         self.learner = learner
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **arguments):
-        """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
-        n_way = flags["train_n_way"] or flags["n_way"]
-        learner = learners.from_flags(flags, image_shape, n_way)
-        return cls(cls.body_of(learner), n_way, **arguments)
+        self.batch_norm_momentum = batch_norm_momentum
 
     @property
     def most_classes(self) -> None:
@@ -108,16 +95,21 @@ class EmbeddingBasedClassifier(FewShotClassifier):
         labels = tf.cast(support_labels, tf.int32)
         return self.summarize(self.embed(support_images), labels, tf.reduce_max(labels) + 1)
 
-    def classify(self, adaptation: Adaptation, query_images, training: bool = False) -> tf.Tensor:
+    def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Compares queries with the support set; see `FewShotClassifier.classify`."""
-        with keras.StatelessScope():  # the averages stay, transductive or not
-            features = self.embed(query_images, training=self.transductive)
-        return self.compare(adaptation, features, training=False)
+        return self.compare(adaptation, self.query_features(query_images, query_statistics), training=False)
 
-    def episode_loss(self, episode: Episode, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    def query_features(self, images, query_statistics: Statistics) -> tf.Tensor:
+        """Features of queries [Q, H, W, C], by the averages of meta-training or by their own batch."""
+        with keras.StatelessScope():  # the averages stay, whatever normalises
+            return self.embed(images, training=query_statistics == "queries")
+
+    def episode_loss(
+        self, episode: Episode, training: bool, query_statistics: Statistics = "support"
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """`objective` and the queries' logits; see `FewShotClassifier.episode_loss`."""
         if not training:
-            return super().episode_loss(episode, training)
+            return super().episode_loss(episode, training, query_statistics)
         support_labels, query_labels = (
             tf.cast(labels, tf.int32) for labels in (episode.support_labels, episode.query_labels)
         )
@@ -136,8 +128,8 @@ class EmbeddingBasedClassifier(FewShotClassifier):
             episodes: a meta-batch of B.
 
         Returns:
-            `(losses [B], accuracies [B], *averages)`: of each episode, and what the running averages, the
-            floating-point `non_trainable_variables`, are to be after it, [B, ...] each.
+            `(losses [B], accuracies [B], *averages)`: of each episode, and what the running averages of batch norm
+            are to be after it, [B, ...] each.
         """
 
         def results(episode):
@@ -157,11 +149,8 @@ class EmbeddingBasedClassifier(FewShotClassifier):
         """
         with keras.StatelessScope() as scope:
             result = function()
-        moved = [(average, scope.get_current_value(average)) for average in self._averages()]
+        moved = [(average, scope.get_current_value(average)) for average in averages(self)]
         return result, [tf.convert_to_tensor(old if new is None else new) for old, new in moved]
-
-    def _averages(self):
-        return [v for v in self.non_trainable_variables if v.dtype.startswith("float")]
 
     def meta_gradient(self, episodes):
         """The gradient, and on the way the running averages; see `FewShotClassifier.meta_gradient`."""
@@ -170,17 +159,6 @@ class EmbeddingBasedClassifier(FewShotClassifier):
             scaled_loss = self.optimizer.scale_loss(tf.reduce_mean(losses))
         gradients = tape.gradient(scaled_loss, self.trainable_variables)
         moved = replicas.mean([tf.reduce_mean(values, axis=0) for values in moved])
-        for average, value in zip(self._averages(), moved, strict=True):
+        for average, value in zip(averages(self), moved, strict=True):
             average.assign(value)
         return losses, accuracies, gradients
-
-    def get_config(self):
-        names = ("n_way", "image_mean", "image_std")
-        return super().get_config() | {
-            "learner": keras.saving.serialize_keras_object(self.learner),
-            **{name: getattr(self, name) for name in names},
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config | {"learner": keras.saving.deserialize_keras_object(config["learner"])})

@@ -6,19 +6,20 @@ steps and its decay are found by a search on meta-validation episodes.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from ml_lstm.episode import Problem
 from ml_lstm.learners import LearnerState
-from ml_lstm.methods.base import Adaptation
+from ml_lstm.methods.base import Adaptation, Statistics
 from ml_lstm.methods.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
 from ml_lstm.methods.joint_training import JointlyTrained
+from ml_lstm.options import Count, Rule, Whole
 
-LEARNING_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
-DECAYS = (0.0, 0.1, 1.0)
+_Grid = Annotated[Sequence[float], Rule(lambda values: min(values, default=-1) >= 0, "some numbers of at least 0")]
 
 
 class _Weights(NamedTuple):
@@ -43,55 +44,42 @@ class FineTuning(JointlyTrained):
     under the final weights.
 
     Args:
-        learner, n_way, train_classes, image_mean, image_std: see `JointlyTrained`.
-        inner_steps: T.
-        inner_batch_size: support examples a step; None for all.
-        learning_rates: that `tune` tries; the middle one is taken until then.
-        decays: that it tries with each of them; the first is taken until then.
+        learner, problem: see `JointlyTrained`.
+        inner_steps: T, updates of the network for a support set.
+        inner_batch_size: support images that an inner step sees; 0: the whole support set.
+        fine_tuning_rates: learning rates that `tune` tries; the middle one is taken until then.
+        fine_tuning_decays: that it tries with each of them; the first is taken until then.
+        **shared: see `JointlyTrained`.
 
     Raises:
-        ValueError: for a number below its range, an empty grid, or a learner that does not fit.
+        ValueError: as `JointlyTrained`.
     """
 
     def __init__(
         self,
         learner: keras.Model,
-        n_way: int,
-        train_classes: int,
-        image_mean: float | list[float] = 0.0,
-        image_std: float | list[float] = 1.0,
-        inner_steps: int = 5,
-        inner_batch_size: int | None = None,
-        learning_rates: Sequence[float] = LEARNING_RATES,
-        decays: Sequence[float] = DECAYS,
-        **kwargs,
+        problem: Problem,
+        *,
+        inner_steps: Count = 5,
+        inner_batch_size: Whole = 0,
+        fine_tuning_rates: _Grid = (0.01, 0.03, 0.1, 0.3, 1.0),
+        fine_tuning_decays: _Grid = (0.0, 0.1, 1.0),
+        **shared,
     ):
-        super().__init__(learner, n_way, train_classes, image_mean, image_std, **kwargs)
-        for name, value in (("inner_steps", inner_steps), ("inner_batch_size", inner_batch_size or 1)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}.")
-        for name, values in (("learning_rates", learning_rates), ("decays", decays)):
-            if not values or min(values) < 0:
-                raise ValueError(f"{name} must be numbers of at least 0, and some, got {values}.")
+        super().__init__(learner, problem, **shared)
         self.inner_steps = inner_steps
         self.inner_batch_size = inner_batch_size
-        self.learning_rates = tuple(learning_rates)
-        self.decays = tuple(decays)
+        self.fine_tuning_rates = tuple(fine_tuning_rates)
+        self.fine_tuning_decays = tuple(fine_tuning_decays)
         self.fine_tuning_rate, self.fine_tuning_decay = (
             self.add_weight(
                 name=name, shape=(), initializer=keras.initializers.Constant(value), trainable=False, dtype="float32"
             )
             for name, value in (
-                ("fine_tuning_rate", self.learning_rates[len(self.learning_rates) // 2]),
-                ("fine_tuning_decay", self.decays[0]),
+                ("fine_tuning_rate", self.fine_tuning_rates[len(self.fine_tuning_rates) // 2]),
+                ("fine_tuning_decay", self.fine_tuning_decays[0]),
             )
         )
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **arguments):
-        """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
-        steps = {"inner_steps": flags["inner_steps"], "inner_batch_size": flags["inner_batch_size"] or None}
-        return super().from_flags(flags, image_shape, **steps, **arguments)
 
     @property
     def served_inner_steps(self) -> int:
@@ -105,7 +93,7 @@ class FineTuning(JointlyTrained):
     def tune(self, episodes: tf.data.Dataset) -> dict[str, float]:
         """Takes the pair of learning rate and decay that classifies `episodes` best; see `FewShotClassifier.tune`."""
         accuracies = {}
-        for rate, decay in itertools.product(self.learning_rates, self.decays):
+        for rate, decay in itertools.product(self.fine_tuning_rates, self.fine_tuning_decays):
             self._take(rate, decay)
             accuracies[rate, decay] = self.evaluate(episodes, verbose=0, return_dict=True)["accuracy"]
         rate, decay = max(accuracies, key=accuracies.get)  # of equals, the first
@@ -122,11 +110,11 @@ class FineTuning(JointlyTrained):
         mask = class_mask(labels, self.n_way)
         start = self._network.initial_state()
         rate, decay = (tf.cast(v, images.dtype) for v in (self.fine_tuning_rate, self.fine_tuning_decay))
-        features = self.learner.output_shape[-1]
+        features = self.features_shape[-1]
         weights = _Weights(
             start.parameters, tf.zeros([features, self.n_way], images.dtype), tf.zeros([self.n_way], images.dtype)
         )
-        for step, indices in enumerate(inner_batch_indices(labels, self.inner_steps, self.inner_batch_size)):
+        for step, indices in enumerate(inner_batch_indices(labels, self.inner_steps, self.inner_batch_size or None)):
             batch = (images, labels) if indices is None else (tf.gather(images, indices), tf.gather(labels, indices))
             gradients = self._gradients(weights, start.statistics, *batch, mask)
             step_size = rate / (1 + step * decay)
@@ -146,13 +134,10 @@ class FineTuning(JointlyTrained):
         features, statistics = self._network(LearnerState(weights.parameters, statistics), images, training)
         return tf.matmul(features, weights.head_kernel) + weights.head_bias, statistics
 
-    def classify(self, adaptation: Adaptation, query_images, training: bool = False) -> tf.Tensor:
+    def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Runs the fine-tuned network; see `FewShotClassifier.classify`."""
         weights = _Weights(*(adaptation[name] for name in _Weights._fields))
         statistics = self._network.unpack_statistics(adaptation["statistics"])
-        logits, _ = self._logits(weights, statistics, self.normalize(query_images), training=self.transductive)
+        by_queries = query_statistics == "queries"
+        logits, _ = self._logits(weights, statistics, self.normalize(query_images), training=by_queries)
         return mask_logits(logits, adaptation["class_mask"])
-
-    def get_config(self):
-        names = ("inner_steps", "inner_batch_size", "learning_rates", "decays")
-        return super().get_config() | {name: getattr(self, name) for name in names}

@@ -1,18 +1,23 @@
 """What the methods share that adapt a network to the support set by gradient steps."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from ml_lstm import learners
-from ml_lstm.learners import FunctionalLearner, LearnerState
-from ml_lstm.methods.base import Adaptation, FewShotClassifier
+from ml_lstm.episode import Problem
+from ml_lstm.learners import (
+    FunctionalLearner,
+    LearnerState,
+    refuse_wrong_second_derivatives,
+    require_logits,
+    take_momentum,
+)
+from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
 from ml_lstm.methods.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
 from ml_lstm.methods.recompute import Recomputed
-
-QUERY_STATISTICS = ("batch", "support")
+from ml_lstm.options import FREE, Count, Share, Whole
 
 
 class InnerBatch(NamedTuple):
@@ -47,56 +52,57 @@ class GradientBasedClassifier(FewShotClassifier):
     """A network whose weights are learned so that a few gradient steps adapt it; an update rule is a subclass.
 
     Args:
-        learner: the network to adapt, a built Keras model from images to `n_way` logits; its weights are
-            the learned initialisation.
+        learner: the network to adapt, a built Keras model from images to logits, of the problem's `n_way` classes or
+            more; its weights are the learned initialisation.
+        problem: see `FewShotClassifier`.
         inner_steps: T, updates of the learner in an episode.
-        eval_inner_steps: T in evaluation and when served; None for that of meta-training.
-        inner_batch_size: support examples a step; None for all.
+        eval_inner_steps: T in evaluation and when served; 0: as in meta-training.
+        inner_batch_size: support images that an inner step sees; 0: the whole support set.
         second_order: whether the meta-gradient goes through the learner's gradients and losses too, rather
             than holding them constant.
-        query_statistics: what batch norm uses for queries in meta-training: `"batch"`, the queries' own, or
-            `"support"`, the averages of the support set, as when served.
+        query_statistics: what batch norm uses for queries in meta-training: batch, their own, or support, the averages
+            of the support set, as when served.
         final_statistics: whether batch norm's averages take in the support set once more under the final
             parameters; else the newest that they know is the step before.
-        recompute_inner_steps: whether the meta-gradient computes each inner step's loss and gradient again, rather than
-            keep what lies between: memory for one step at a time, for a second pass through the learner.
         shared_head: whether the classes' output weights all start from one learned vector, so that the order
             of classes does not matter and there may be any number of them; the learner must end in a Dense
             layer.
-        image_mean: see `FewShotClassifier`.
-        image_std: see `FewShotClassifier`.
+        recompute_inner_steps: whether the meta-gradient computes each inner step's loss and gradient again, rather than
+            keep what lies between: much less memory with `second_order` and many steps, for a little more time. A run
+            may go on with another value.
+        batch_norm_momentum: weight of the newest batch in the averages of an episode, for layers of the learner that
+            have none of their own.
 
     Raises:
-        ValueError: for a number below its range, another `query_statistics`, or a learner that does not fit.
+        ValueError: for an option out of its range, or a learner that does not fit.
     """
 
     def __init__(
         self,
         learner: keras.Model,
-        inner_steps: int = 5,
-        eval_inner_steps: int | None = None,
-        inner_batch_size: int | None = None,
+        problem: Problem,
+        *,
+        inner_steps: Count = 5,
+        eval_inner_steps: Whole = 0,
+        inner_batch_size: Whole = 0,
         second_order: bool = False,
-        query_statistics: str = "batch",
+        query_statistics: Literal["batch", "support"] = "batch",
         final_statistics: bool = False,
         shared_head: bool = False,
-        recompute_inner_steps: bool = False,
-        image_mean: float | list[float] = 0.0,
-        image_std: float | list[float] = 1.0,
+        recompute_inner_steps: Annotated[bool, FREE] = False,
+        batch_norm_momentum: Share = 0.9,
         **kwargs,
     ):
-        if len(learner.output_shape) != 2:
-            raise ValueError(f"The learner's output must be [n, n_way], got {learner.output_shape}.")
-        super().__init__(learner.output_shape[-1], image_mean, image_std, **kwargs)
-        for name, value in (
-            ("inner_steps", inner_steps),
-            ("eval_inner_steps", eval_inner_steps),
-            ("inner_batch_size", inner_batch_size),
-        ):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}.")
-        if query_statistics not in QUERY_STATISTICS:
-            raise ValueError(f"query_statistics must be one of {QUERY_STATISTICS}, got {query_statistics!r}.")
+        outputs = require_logits(learner, problem.image_shape)
+        if outputs < problem.n_way and not shared_head:
+            raise ValueError(
+                f"The learner {learner.name!r} tells {outputs} classes apart, and the problem has {problem.n_way}: make "
+                "it wider, or give shared_head."
+            )
+        if second_order:
+            refuse_wrong_second_derivatives(learner)
+        super().__init__(problem._replace(n_way=outputs), **kwargs)
+        take_momentum(learner, batch_norm_momentum)
         self.learner = learner
         self.inner_steps = inner_steps
         self.eval_inner_steps = eval_inner_steps
@@ -106,29 +112,9 @@ class GradientBasedClassifier(FewShotClassifier):
         self.final_statistics = final_statistics
         self.shared_head = shared_head
         self.recompute_inner_steps = recompute_inner_steps
+        self.batch_norm_momentum = batch_norm_momentum
         self._recomputed_inner_gradient = Recomputed(self._inner_gradient, [])
         self.network = FunctionalLearner(learner, shared_head)
-
-    @classmethod
-    def settings_from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int]) -> dict[str, Any]:
-        """The arguments above, as the commands' flags have them."""
-        n_way = max(flags["n_way"], flags["train_n_way"])
-        return {
-            "learner": learners.from_flags(flags, image_shape, n_way),
-            "eval_inner_steps": flags["eval_inner_steps"] or None,
-            "inner_batch_size": flags["inner_batch_size"] or None,
-            **{
-                name: flags[name]
-                for name in (
-                    "inner_steps",
-                    "second_order",
-                    "query_statistics",
-                    "final_statistics",
-                    "shared_head",
-                    "recompute_inner_steps",
-                )
-            },
-        }
 
     @property
     def most_classes(self) -> int | None:
@@ -173,12 +159,16 @@ class GradientBasedClassifier(FewShotClassifier):
             "class_mask": class_mask(labels, self._n_classes(labels, training)),
         }
 
-    def classify(self, adaptation: Adaptation, query_images, training: bool = False) -> tf.Tensor:
+    @property
+    def training_statistics(self) -> Statistics:
+        """See `FewShotClassifier.training_statistics`."""
+        return "queries" if self.query_statistics == "batch" else "support"
+
+    def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Runs the adapted learner; see `FewShotClassifier.classify`."""
         statistics = self.network.unpack_statistics(adaptation["statistics"])
         state = LearnerState(adaptation["parameters"], statistics)
-        by_batch = self.transductive or (training and self.query_statistics == "batch")
-        logits, _ = self.network(state, self.normalize(query_images), training=by_batch)
+        logits, _ = self.network(state, self.normalize(query_images), training=query_statistics == "queries")
         return mask_logits(logits, adaptation["class_mask"])
 
     def diagnostics(self, support_images, support_labels) -> dict[str, tf.Tensor]:
@@ -219,7 +209,7 @@ class GradientBasedClassifier(FewShotClassifier):
         n_classes = self._n_classes(labels, training)
         mask = class_mask(labels, n_classes)
         steps = self.inner_steps if training else self.served_inner_steps
-        indices = inner_batch_indices(labels, steps, self.inner_batch_size)
+        indices = inner_batch_indices(labels, steps, self.inner_batch_size or None)
         batches = (
             InnerBatch(images, labels, mask)
             if taken is None
@@ -231,25 +221,3 @@ class GradientBasedClassifier(FewShotClassifier):
     def _n_classes(self, labels, training):
         # In meta-training a number that is known beforehand: shapes that depend on data cannot be compiled.
         return tf.reduce_max(labels) + 1 if self.shared_head and not training else self.n_way
-
-    def get_config(self):
-        names = (
-            "inner_steps",
-            "eval_inner_steps",
-            "inner_batch_size",
-            "second_order",
-            "query_statistics",
-            "final_statistics",
-            "shared_head",
-            "recompute_inner_steps",
-            "image_mean",
-            "image_std",
-        )
-        return super().get_config() | {
-            "learner": keras.saving.serialize_keras_object(self.learner),
-            **{name: getattr(self, name) for name in names},
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config | {"learner": keras.saving.deserialize_keras_object(config["learner"])})

@@ -18,19 +18,13 @@ class MAML(GradientDescentClassifier):
         \prod_{k=1}^{T} (I - \alpha \nabla^2_\theta L_{support}(\theta_{k-1}))
 
     Args:
-        learner: see `GradientBasedClassifier`.
-        inner_learning_rate: :math:`\alpha`.
+        learner, problem: see `GradientBasedClassifier`.
         second_order: False for first-order MAML, :math:`g_{FOMAML} = \nabla_{\theta_T} L_{query}(\theta_T)`.
-        **settings: see `GradientBasedClassifier`.
+        **shared: see `GradientDescentClassifier`.
 
     Raises:
         ValueError: as `GradientDescentClassifier`.
     """
 
-    def __init__(self, learner: keras.Model, inner_learning_rate: float = 0.4, second_order: bool = True, **settings):
-        super().__init__(learner, inner_learning_rate, second_order=second_order, **settings)
-
-    @classmethod
-    def settings_from_flags(cls, flags, image_shape):
-        """See `GradientBasedClassifier.settings_from_flags`; the method's name says which order."""
-        return super().settings_from_flags(flags, image_shape) | {"second_order": flags["method"] == "maml"}
+    def __init__(self, learner, problem, *, second_order: bool = True, **shared):
+        super().__init__(learner, problem, second_order=second_order, **shared)

@@ -8,17 +8,16 @@ A class is told by a one-hot vector or, for any number of classes, by a random s
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated
 
 import keras
 import tensorflow as tf
 
-from ml_lstm import learners
 from ml_lstm.cells.memory import MemoryCell
-from ml_lstm.learners import embedding
+from ml_lstm.episode import Problem
 from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
 from ml_lstm.methods.inner_loop import canonical_order, class_mask, correct, mask_logits
+from ml_lstm.options import Count, Weight, between
 
 LETTERS = 5
 """That a string may have at each place."""
@@ -35,19 +34,22 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
 
     Args:
         learner: see `EmbeddingBasedClassifier`; what the controller sees of a picture.
-        n_way: classes in a meta-training episode.
-        cell: the recurrent network; None for a `MemoryCell()`.
-        label_characters: length of the strings that stand for classes, 5 in the paper; every episode of meta-training
-            has others, and the answer is a softmax for each character. None for one-hot labels: no more classes
-            than `n_way` then.
+        problem: see `EmbeddingBasedClassifier`.
+        controller_units: of the controller.
+        memory_rows: of the memory.
+        memory_width: numbers in a row of the memory.
+        read_heads: rows that are read, and written, at a time; no more than there are.
+        label_characters: length of the strings of 5 letters that stand for classes, 5 in the paper; every episode of
+            meta-training has others, and the answer is a softmax for each character. 0: one-hot labels, no more classes
+            than in the problem.
         embedding_loss: weight in meta-training of `leave_one_out_loss`, which teaches the learner to tell classes
             apart, whatever the memory makes of it; the paper has none. What to do with a memory is found out far
             sooner where pictures of a class look alike to it.
-        image_mean: see `FewShotClassifier`.
-        image_std: see `FewShotClassifier`.
+        **shared: see `EmbeddingBasedClassifier`.
 
     Raises:
-        ValueError: for a learner that does not fit, or strings too short to tell `n_way` classes apart.
+        ValueError: for strings too short to tell the classes apart, more heads than rows, and as
+            `EmbeddingBasedClassifier`.
     """
 
     reads_sequences = True
@@ -57,34 +59,37 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
     def __init__(
         self,
         learner: keras.Model,
-        n_way: int,
-        cell: MemoryCell | None = None,
-        label_characters: int | None = None,
-        embedding_loss: float = 0.0,
-        **settings,
+        problem: Problem,
+        *,
+        controller_units: Count = 200,
+        memory_rows: Count = 128,
+        memory_width: Count = 40,
+        read_heads: Count = 4,
+        label_characters: Annotated[int, between(0, 13)] = 0,
+        embedding_loss: Weight = 0.0,
+        **shared,
     ):
-        super().__init__(learner, n_way, **settings)
+        super().__init__(learner, problem, **shared)
+        self.controller_units, self.memory_rows = controller_units, memory_rows
+        self.memory_width, self.read_heads = memory_width, read_heads
         self.label_characters, self.embedding_loss = label_characters, embedding_loss
-        self._code_shape = (1, n_way) if label_characters is None else (label_characters, LETTERS)
-        if self.most_classes < n_way:
-            raise ValueError(f"{label_characters} characters tell {self.most_classes} classes apart, not {n_way}.")
-        self.memory = keras.layers.RNN(
-            cell or MemoryCell(), return_sequences=True, return_state=True, dtype=self.dtype_policy
-        )
+        self._code_shape = (label_characters, LETTERS) if label_characters else (1, self.n_way)
+        if self.most_classes < self.n_way:
+            raise ValueError(
+                f"label_characters={label_characters} tells {self.most_classes} classes apart, fewer than the "
+                f"{self.n_way} of the problem: give more characters."
+            )
+        if read_heads > memory_rows:
+            raise ValueError(
+                f"read_heads={read_heads} is more than memory_rows={memory_rows}: lower it, or give more rows."
+            )
+        cell = MemoryCell(controller_units, memory_rows, memory_width, read_heads)
+        self.memory = keras.layers.RNN(cell, return_sequences=True, return_state=True, dtype=self.dtype_policy)
         code_size = math.prod(self._code_shape)
         self.head = keras.layers.Dense(code_size, name="head", dtype=self.dtype_policy)
-        self.memory.build((None, None, learner.output_shape[-1] + code_size))
+        self.memory.build((None, None, self.features_shape[-1] + code_size))
         self.head.build((None, self.memory.cell.output_size))
         self.built = True
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **arguments):
-        """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
-        n_way = max(flags["n_way"], flags["train_n_way"])
-        learner = learners.from_flags(flags, image_shape, n_way)
-        cell = MemoryCell(flags["controller_units"], flags["memory_rows"], flags["memory_width"], flags["read_heads"])
-        settings = {"label_characters": flags["label_characters"] or None, "embedding_loss": flags["embedding_loss"]}
-        return cls(embedding(learner), n_way, cell, **settings, **arguments)
 
     @property
     def most_classes(self) -> int:
@@ -104,7 +109,7 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         """
         characters, letters = self._code_shape
         numbers = tf.repeat(tf.range(n_classes)[None], tf.size(seeds), axis=0)
-        if self.label_characters is not None:  # as many strings, no two the same
+        if self.label_characters:  # as many strings, no two the same
             numbers = tf.map_fn(
                 lambda seed: tf.random.experimental.index_shuffle(
                     tf.range(n_classes), [seed, 0], self.most_classes - 1
@@ -124,10 +129,9 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         named = {f"state_{index}": tensor[0] for index, tensor in enumerate(state)}
         return named | {"last_label": labels[-1], "class_mask": class_mask(labels, n_classes)}
 
-    def classify(self, adaptation, query_images, training: bool = False):
+    def classify(self, adaptation, query_images, query_statistics="support"):
         """One step for each query, from where the support set ended; see `FewShotClassifier.classify`."""
-        with keras.StatelessScope():  # the averages stay, transductive or not
-            features = self.embed(query_images, training=self.transductive)
+        features = self.query_features(query_images, query_statistics)
         count = tf.shape(features)[0]
         state = [
             tf.repeat(adaptation[f"state_{index}"][None], count, axis=0)
@@ -156,7 +160,7 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         shape = tf.shape(images)
         flat = tf.reshape(images, tf.concat([[-1], shape[2:]], axis=0))
         flat = tf.ensure_shape(flat, [None, *images.shape[2:]])
-        return tf.reshape(self.embed(flat, training), [shape[0], shape[1], self.learner.output_shape[-1]])
+        return tf.reshape(self.embed(flat, training), [shape[0], shape[1], self.features_shape[-1]])
 
     def _answers(self, features, labels, training, seeds):
         n_classes = self.n_way if training else self._n_classes(labels)
@@ -165,7 +169,7 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         return self._log_probabilities(outputs, codes)
 
     def _n_classes(self, labels):
-        return self.n_way if self.label_characters is None else tf.reduce_max(labels) + 1
+        return self.n_way if not self.label_characters else tf.reduce_max(labels) + 1
 
     def _served_codes(self, n_classes):
         return self.codes(n_classes, tf.zeros([1], tf.int32))
@@ -204,15 +208,6 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         later = tf.cast(instances(labels) > 0, tf.float32)
         accuracies = tf.math.divide_no_nan(tf.reduce_sum(right * later, axis=1), tf.reduce_sum(later, axis=1))
         return tf.cast(losses, tf.float32), accuracies, *(tensor[None] for tensor in moved)
-
-    def get_config(self):
-        cell = keras.saving.serialize_keras_object(self.memory.cell)
-        settings = {"label_characters": self.label_characters, "embedding_loss": self.embedding_loss}
-        return super().get_config() | {"cell": cell, **settings}
-
-    @classmethod
-    def from_config(cls, config):
-        return super().from_config(config | {"cell": keras.saving.deserialize_keras_object(config["cell"])})
 
 
 def _flat(codes):

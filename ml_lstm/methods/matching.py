@@ -9,9 +9,11 @@ that reads from the set a number of times.
 import keras
 import tensorflow as tf
 
+from ml_lstm.episode import Problem
 from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
 from ml_lstm.methods.inner_loop import canonical_order, class_mask, mask_logits
 from ml_lstm.methods.nearest_example import cosines
+from ml_lstm.options import Count, Rate
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
@@ -23,43 +25,35 @@ class MatchingNetworks(EmbeddingBasedClassifier):
 
     Args:
         learner: see `EmbeddingBasedClassifier`; f and g are both it.
-        n_way: see `EmbeddingBasedClassifier`.
+        problem: see `EmbeddingBasedClassifier`.
         full_context: whether f and g see the whole support set, see `FullContext`.
-        read_steps: K of the queries' LSTM, with `full_context`.
-        attention_scale: :math:`\beta`, 1 in the paper; a cosine is at most 1, so with 1 the attention stays soft and
+        read_steps: K, how often a query's LSTM reads from the support set, with `full_context`.
+        attention_scale: :math:`\beta`, factor on the cosines before their softmax, 1 in the paper; a cosine is at most 1, so with 1 the attention stays soft and
             so does what is learned.
-        **settings: see `EmbeddingBasedClassifier`.
+        **shared: see `EmbeddingBasedClassifier`.
 
     Raises:
-        ValueError: for `read_steps` below 1, an `attention_scale` that is not positive, or a learner that does not fit.
+        ValueError: as `EmbeddingBasedClassifier`.
     """
 
     def __init__(
         self,
         learner: keras.Model,
-        n_way: int,
+        problem: Problem,
+        *,
         full_context: bool = False,
-        read_steps: int = 5,
-        attention_scale: float = 1.0,
-        **settings,
+        read_steps: Count = 5,
+        attention_scale: Rate = 1.0,
+        **shared,
     ):
-        super().__init__(learner, n_way, **settings)
-        if not attention_scale > 0:
-            raise ValueError(f"attention_scale must be positive, got {attention_scale}.")
+        super().__init__(learner, problem, **shared)
         self.attention_scale = attention_scale
         self.full_context = full_context
         self.read_steps = read_steps
         self.context = (
-            FullContext(learner.output_shape[-1], read_steps, dtype=self.dtype_policy) if full_context else None
+            FullContext(self.features_shape[-1], read_steps, dtype=self.dtype_policy) if full_context else None
         )
         self.built = True
-
-    @classmethod
-    def from_flags(cls, flags, image_shape, **arguments):
-        """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
-        own = {"full_context": flags["method"] == "matching_fce"}
-        own |= {name: flags[name] for name in ("read_steps", "attention_scale")}
-        return super().from_flags(flags, image_shape, **own, **arguments)
 
     def summarize(self, features, labels, n_classes):
         """The support set's embeddings [S, F], in context; see `EmbeddingBasedClassifier.summarize`."""
@@ -79,10 +73,6 @@ class MatchingNetworks(EmbeddingBasedClassifier):
         probabilities = tf.transpose(tf.math.unsorted_segment_sum(tf.transpose(attention), labels, n_classes))
         tiny = tf.constant(probabilities.dtype.as_numpy_dtype(1e-30))  # of a class without example
         return mask_logits(tf.math.log(probabilities + tiny), class_mask(labels, n_classes))
-
-    def get_config(self):
-        names = ("full_context", "read_steps", "attention_scale")
-        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 class FullContext(keras.layers.Layer):

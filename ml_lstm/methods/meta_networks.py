@@ -6,17 +6,16 @@ network m makes example-level fast weights W*_i for the base learner b from the 
 example i. These are kept in a memory M, indexed by embeddings R, and a query's fast weights are what it reads there.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import keras
 import tensorflow as tf
 
 from ml_lstm.cells.preprocessing import preprocess
+from ml_lstm.episode import Problem
 from ml_lstm.learners.augmented import AugmentedConvolutions, flatten, unflatten
-from ml_lstm.methods.base import Adaptation, FewShotClassifier
+from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
 from ml_lstm.methods.inner_loop import canonical_order, class_mask, mask_logits, mean_cross_entropy
 from ml_lstm.methods.nearest_example import cosines
+from ml_lstm.options import Count, Rate
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
@@ -39,77 +38,58 @@ class MetaNetworks(FewShotClassifier):
     as the paper's softmax layer that is put in for evaluation.
 
     Args:
-        image_shape: `(height, width, channels)`.
-        n_way: classes in a meta-training episode.
+        problem: see `FewShotClassifier`.
         filters: of each convolution of u.
-        features: F, of an embedding.
-        hidden_units: H, of the base learner.
-        task_examples: T, support examples or pairs that d sees.
+        embedding_units: F, of an embedding.
+        base_units: H, hidden units of the base learner.
+        task_examples: T, support examples or pairs that make the task-level fast weights.
         task_level_embedding: whether there are Q*; MetaNet- has none.
         task_level_base: whether the base learner has task-level fast weights beside W*; MetaNet+ has.
         meta_units: of d and m.
         margin: of the contrastive loss.
-        image_mean: see `FewShotClassifier`.
-        image_std: see `FewShotClassifier`.
 
     Raises:
-        ValueError: for `task_examples` below 1.
+        ValueError: for an option out of its range.
     """
 
     def __init__(
         self,
-        image_shape: tuple[int, int, int],
-        n_way: int,
-        filters: int = 32,
-        features: int = 64,
-        hidden_units: int = 64,
-        task_examples: int = 5,
+        problem: Problem,
+        *,
+        filters: Count = 32,
+        embedding_units: Count = 64,
+        base_units: Count = 64,
+        task_examples: Count = 5,
         task_level_embedding: bool = True,
         task_level_base: bool = False,
-        meta_units: int = 20,
-        margin: float = 1.0,
-        image_mean: float | list[float] = 0.0,
-        image_std: float | list[float] = 1.0,
+        meta_units: Count = 20,
+        margin: Rate = 1.0,
         **kwargs,
     ):
-        super().__init__(n_way, image_mean, image_std, **kwargs)
-        if task_examples < 1:
-            raise ValueError(f"task_examples must be at least 1, got {task_examples}.")
-        self.image_shape = tuple(image_shape)
-        self.filters, self.features, self.hidden_units = filters, features, hidden_units
+        super().__init__(problem, **kwargs)
+        self.filters, self.embedding_units, self.base_units = filters, embedding_units, base_units
         self.task_examples, self.meta_units, self.margin = task_examples, meta_units, margin
         self.task_level_embedding, self.task_level_base = task_level_embedding, task_level_base
 
-        self.embedding = AugmentedConvolutions(filters, features, dtype=self.dtype_policy, name="embedding")
-        self.embedding.build((None, *image_shape))
+        self.embedding = AugmentedConvolutions(filters, embedding_units, dtype=self.dtype_policy, name="embedding")
+        self.embedding.build((None, *problem.image_shape))
         self.hidden_kernel = self.add_weight(
-            name="hidden_kernel", shape=(features, hidden_units), initializer="he_normal"
+            name="hidden_kernel", shape=(embedding_units, base_units), initializer="he_normal"
         )
-        self.hidden_bias = self.add_weight(name="hidden_bias", shape=(hidden_units,), initializer="zeros")
-        self.output_rows = self.add_weight(name="output_rows", shape=(n_way, hidden_units), initializer="glorot_normal")
-        self.output_bias = self.add_weight(name="output_bias", shape=(n_way,), initializer="zeros")
+        self.hidden_bias = self.add_weight(name="hidden_bias", shape=(base_units,), initializer="zeros")
+        self.output_rows = self.add_weight(
+            name="output_rows", shape=(self.n_way, base_units), initializer="glorot_normal"
+        )
+        self.output_bias = self.add_weight(name="output_bias", shape=(self.n_way,), initializer="zeros")
         self.make_example_weights = _CoordinateMLP(meta_units, dtype=self.dtype_policy, name="m")
         if task_level_embedding:
             self.embedding_rows = self.add_weight(
-                name="embedding_rows", shape=(n_way, features), initializer="glorot_normal", trainable=False
+                name="embedding_rows", shape=(self.n_way, embedding_units), initializer="glorot_normal", trainable=False
             )
             self.make_embedding_weights = _CoordinateLSTM(meta_units, dtype=self.dtype_policy, name="d")
         if task_level_base:
             self.make_base_weights = _CoordinateLSTM(meta_units, dtype=self.dtype_policy, name="d_base")
         self.built = True
-
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **normalization):
-        """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
-        return cls(
-            image_shape,
-            flags["train_n_way"] or flags["n_way"],
-            flags["filters"],
-            task_examples=flags["task_examples"],
-            task_level_embedding=flags["method"] != "meta_networks_minus",
-            task_level_base=flags["method"] == "meta_networks_plus",
-            **normalization,
-        )
 
     @property
     def most_classes(self) -> None:
@@ -136,7 +116,7 @@ class MetaNetworks(FewShotClassifier):
             adaptation["base_weights"] = self.make_base_weights([gradients[index] for index in chosen])
         return adaptation
 
-    def classify(self, adaptation: Adaptation, query_images, training: bool = False) -> tf.Tensor:
+    def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Reads a query's fast weights from the memory; see `FewShotClassifier.classify`."""
         features = self._embed(self.normalize(query_images), adaptation)
         attention = tf.nn.softmax(cosines(features, adaptation["keys"]))
@@ -226,23 +206,6 @@ class MetaNetworks(FewShotClassifier):
 
         hidden = sum(tf.nn.relu(affine(features, kernel, bias)) for kernel, bias, _, _ in sets)
         return sum(affine(hidden, rows, bias, transpose=True) for _, _, rows, bias in sets)
-
-    def get_config(self):
-        names = (
-            "image_shape",
-            "n_way",
-            "filters",
-            "features",
-            "hidden_units",
-            "task_examples",
-            "task_level_embedding",
-            "task_level_base",
-            "meta_units",
-            "margin",
-            "image_mean",
-            "image_std",
-        )
-        return super().get_config() | {name: getattr(self, name) for name in names}
 
 
 class _CoordinateMLP(keras.layers.Layer):

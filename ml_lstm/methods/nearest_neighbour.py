@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.learners import LearnerState
-from ml_lstm.methods.base import Adaptation
+from ml_lstm.methods.base import Adaptation, Statistics
 from ml_lstm.methods.joint_training import JointlyTrained
 from ml_lstm.methods.nearest_example import nearest_example_logits
 
@@ -21,7 +21,7 @@ class NearestNeighbour(JointlyTrained):
     Batch norm normalises the support set by its own statistics, and queries by those too.
 
     Args:
-        learner, n_way, train_classes, image_mean, image_std: see `JointlyTrained`.
+        learner, problem, **options: see `JointlyTrained`.
     """
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
@@ -34,9 +34,10 @@ class NearestNeighbour(JointlyTrained):
             "statistics": self._network.pack_statistics(statistics),
         }
 
-    def classify(self, adaptation: Adaptation, query_images, training: bool = False) -> tf.Tensor:
+    def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Compares queries with the support set; see `FewShotClassifier.classify`."""
         statistics = self._network.unpack_statistics(adaptation["statistics"])
         state = LearnerState(self._network.initial_state().parameters, statistics)
-        features, _ = self._network(state, self.normalize(query_images), training=self.transductive)
+        by_queries = query_statistics == "queries"
+        features, _ = self._network(state, self.normalize(query_images), training=by_queries)
         return nearest_example_logits(features, adaptation["features"], adaptation["labels"], self.n_way)

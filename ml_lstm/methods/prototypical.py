@@ -3,14 +3,15 @@ r"""Prototypical Networks (Snell, Swersky & Zemel, Prototypical Networks for Few
 A class is the mean of its support examples in a learned space, and a query belongs to the nearest mean.
 """
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
 
+from ml_lstm.episode import Problem
 from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
 from ml_lstm.methods.inner_loop import class_mask, mask_logits
 from ml_lstm.methods.nearest_example import cosines
-
-DISTANCES = ("squared_euclidean", "cosine")
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
@@ -21,26 +22,25 @@ class PrototypicalNetworks(EmbeddingBasedClassifier):
         P(y = c | x) = \mathrm{softmax}_c(-d(f_\theta(x), v_c))
 
     Args:
-        learner: see `EmbeddingBasedClassifier`.
-        n_way: see `EmbeddingBasedClassifier`; the paper trains with more classes than it tests with.
-        distance: d, `"squared_euclidean"`, or `"cosine"` for one minus the cosine of the angle.
-        **settings: see `EmbeddingBasedClassifier`.
+        learner, problem: see `EmbeddingBasedClassifier`; the paper trains with more classes than it tests with.
+        distance: d, between query and prototype; cosine: one minus the cosine of the angle.
+        **shared: see `EmbeddingBasedClassifier`.
 
     Raises:
-        ValueError: for another `distance`, or a learner that does not fit.
+        ValueError: as `EmbeddingBasedClassifier`.
     """
 
-    def __init__(self, learner: keras.Model, n_way: int, distance: str = "squared_euclidean", **settings):
-        super().__init__(learner, n_way, **settings)
-        if distance not in DISTANCES:
-            raise ValueError(f"distance must be one of {DISTANCES}, got {distance!r}.")
+    def __init__(
+        self,
+        learner: keras.Model,
+        problem: Problem,
+        *,
+        distance: Literal["squared_euclidean", "cosine"] = "squared_euclidean",
+        **shared,
+    ):
+        super().__init__(learner, problem, **shared)
         self.distance = distance
         self.built = True
-
-    @classmethod
-    def from_flags(cls, flags, image_shape, **arguments):
-        """Builds the method that the commands' flags describe; see `FewShotClassifier.from_flags`."""
-        return super().from_flags(flags, image_shape, distance=flags["distance"], **arguments)
 
     def summarize(self, features, labels, n_classes):
         """The prototypes [K, F]; see `EmbeddingBasedClassifier.summarize`."""
@@ -57,6 +57,3 @@ class PrototypicalNetworks(EmbeddingBasedClassifier):
         else:
             logits = -tf.reduce_sum(tf.math.squared_difference(features[:, None], prototypes[None]), axis=2)
         return mask_logits(logits, adaptation["class_mask"])
-
-    def get_config(self):
-        return super().get_config() | {"distance": self.distance}

@@ -7,9 +7,11 @@ they relate, from 0 to 1. Scores are trained towards 1 for the query's class and
 import keras
 import tensorflow as tf
 
+from ml_lstm.episode import Problem
 from ml_lstm.learners import EpisodicBatchNormalization, feature_maps
 from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
 from ml_lstm.methods.inner_loop import class_mask, mask_logits
+from ml_lstm.options import Count
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
@@ -24,22 +26,22 @@ class RelationNetwork(EmbeddingBasedClassifier):
 
     Args:
         learner: see `EmbeddingBasedClassifier`; its output are feature maps [n, h, w, F]: `feature_maps(...)`, say.
-        n_way: see `EmbeddingBasedClassifier`.
-        hidden_units: of the dense layer before the score.
-        **settings: see `EmbeddingBasedClassifier`.
+        problem: see `EmbeddingBasedClassifier`.
+        relation_units: of the dense layer before the score.
+        **shared: see `EmbeddingBasedClassifier`.
 
     Raises:
-        ValueError: for a learner that does not fit.
+        ValueError: as `EmbeddingBasedClassifier`.
     """
 
     features_rank = 4
     body_of = staticmethod(feature_maps)
 
-    def __init__(self, learner: keras.Model, n_way: int, hidden_units: int = 8, **settings):
-        super().__init__(learner, n_way, **settings)
-        self.hidden_units = hidden_units
-        self.relation = RelationModule(hidden_units, dtype=self.dtype_policy)
-        self.relation.build(learner.output_shape)
+    def __init__(self, learner: keras.Model, problem: Problem, *, relation_units: Count = 8, **shared):
+        super().__init__(learner, problem, **shared)
+        self.relation_units = relation_units
+        self.relation = RelationModule(relation_units, dtype=self.dtype_policy)
+        self.relation.build(self.features_shape)
         self.built = True
 
     def summarize(self, features, labels, n_classes):
@@ -58,9 +60,6 @@ class RelationNetwork(EmbeddingBasedClassifier):
         """Mean squared error of the scores; see `EmbeddingBasedClassifier.objective`."""
         related = tf.one_hot(query_labels, self.n_way, dtype=logits.dtype)
         return tf.reduce_mean(tf.math.squared_difference(tf.exp(logits), related))
-
-    def get_config(self):
-        return super().get_config() | {"hidden_units": self.hidden_units}
 
 
 class RelationModule(keras.layers.Layer):

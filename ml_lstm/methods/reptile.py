@@ -9,8 +9,10 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.episode import Episode
+from ml_lstm.methods.base import Schedule, scheduled
 from ml_lstm.methods.gradient_descent import GradientDescentClassifier
 from ml_lstm.methods.inner_loop import correct
+from ml_lstm.options import Rate
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
@@ -23,24 +25,26 @@ class Reptile(GradientDescentClassifier):
     learning rate is :math:`\epsilon`: the meta-gradient is what the inner steps took from the weights.
 
     Args:
-        learner: see `GradientBasedClassifier`.
-        inner_learning_rate: of the gradient descent.
-        **settings: see `GradientBasedClassifier`; `inner_steps` is k. `second_order` is refused, and
-            `query_statistics` of no use.
+        learner, problem: see `GradientBasedClassifier`.
+        **shared: see `GradientDescentClassifier`; `inner_steps` is k. What concerns a gradient through the inner steps,
+            or queries in meta-training, is refused.
 
     Raises:
-        ValueError: for `second_order`, and as `GradientDescentClassifier`.
+        ValueError: as `GradientDescentClassifier`.
     """
 
-    def __init__(self, learner: keras.Model, inner_learning_rate: float = 0.1, **settings):
-        super().__init__(learner, inner_learning_rate, **settings)
-        if self.second_order:
-            raise ValueError("Reptile takes no gradient through its inner steps; got second_order=True.")
+    unused_options = frozenset({"second_order", "query_statistics", "recompute_inner_steps"})
 
     @staticmethod
-    def make_optimizer(learning_rate, clip_norm):
-        """Interpolation, nothing clipped; see `FewShotClassifier.make_optimizer`."""
-        return keras.optimizers.SGD(learning_rate)
+    def make_optimizer(steps: int, *, learning_rate: Rate = 1e-3, learning_rate_schedule: Schedule = "constant"):
+        """Interpolation, nothing clipped; see `FewShotClassifier.make_optimizer`.
+
+        Args:
+            steps: meta-steps in all.
+            learning_rate: the step from the initial weights towards the adapted ones.
+            learning_rate_schedule: how it goes; cosine: to 1 % of it at the last episode.
+        """
+        return keras.optimizers.SGD(scheduled(learning_rate, learning_rate_schedule, steps))
 
     def meta_gradient(self, episodes):
         """Initial less adapted weights, mean over the meta-batch; see `FewShotClassifier.meta_gradient`."""

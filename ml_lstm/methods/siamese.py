@@ -7,6 +7,7 @@ the same class. A query belongs to the class of the support picture that it most
 import keras
 import tensorflow as tf
 
+from ml_lstm.episode import Problem
 from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
 from ml_lstm.methods.nearest_example import best_of_class
 
@@ -22,13 +23,13 @@ class SiameseNetwork(EmbeddingBasedClassifier):
     best pair.
 
     Args:
-        learner, n_way, image_mean, image_std: see `EmbeddingBasedClassifier`.
+        learner, problem, **shared: see `EmbeddingBasedClassifier`.
     """
 
-    def __init__(self, learner: keras.Model, n_way: int, **settings):
-        super().__init__(learner, n_way, **settings)
+    def __init__(self, learner: keras.Model, problem: Problem, **shared):
+        super().__init__(learner, problem, **shared)
         self.similarity = keras.layers.Dense(1, name="similarity", dtype=self.dtype_policy)
-        self.similarity.build(learner.output_shape)
+        self.similarity.build(self.features_shape)
         self.built = True
 
     def summarize(self, features, labels, n_classes):
