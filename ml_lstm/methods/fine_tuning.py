@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from ml_lstm.learners import LearnerState
 from ml_lstm.methods.base import Adaptation
-from ml_lstm.methods.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
-from ml_lstm.methods.joint_training import JointlyTrained
+from ml_lstm.methods.families.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
+from ml_lstm.methods.families.joint_training import JointlyTrained
 
 LEARNING_RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
 DECAYS = (0.0, 0.1, 1.0)

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
-from ml_lstm.methods.nearest_example import nearest_example_logits
+from ml_lstm.methods.families.nearest_example import nearest_example_logits
 
 
 @keras.saving.register_keras_serializable("ml_lstm")

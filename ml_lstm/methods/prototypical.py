@@ -6,9 +6,9 @@ A class is the mean of its support examples in a learned space, and a query belo
 import keras
 import tensorflow as tf
 
-from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
-from ml_lstm.methods.inner_loop import class_mask, mask_logits
-from ml_lstm.methods.nearest_example import cosines
+from ml_lstm.methods.families.embedding_based import EmbeddingBasedClassifier
+from ml_lstm.methods.families.inner_loop import class_mask, mask_logits
+from ml_lstm.methods.families.nearest_example import cosines
 
 DISTANCES = ("squared_euclidean", "cosine")
 

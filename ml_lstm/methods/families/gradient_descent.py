@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from ml_lstm.learners import LearnerState
-from ml_lstm.methods.gradient_based import GradientBasedClassifier, InnerStep
+from ml_lstm.methods.families.gradient_based import GradientBasedClassifier, InnerStep
 
 
 class GradientDescentClassifier(GradientBasedClassifier):

@@ -15,7 +15,7 @@ from ml_lstm.episode import Episode
 from ml_lstm.learners import embedding
 from ml_lstm.methods import replicas
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
-from ml_lstm.methods.inner_loop import correct, mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import correct, mean_cross_entropy
 
 
 class EmbeddingBasedClassifier(FewShotClassifier):

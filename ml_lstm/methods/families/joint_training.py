@@ -14,7 +14,7 @@ from ml_lstm import learners
 from ml_lstm.episode import Episode
 from ml_lstm.learners import FunctionalLearner, embedding
 from ml_lstm.methods.base import FewShotClassifier
-from ml_lstm.methods.inner_loop import mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import mean_cross_entropy
 
 
 class JointlyTrained(FewShotClassifier):

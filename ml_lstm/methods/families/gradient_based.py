@@ -9,8 +9,8 @@ import tensorflow as tf
 from ml_lstm import learners
 from ml_lstm.learners import FunctionalLearner, LearnerState
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
-from ml_lstm.methods.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
-from ml_lstm.methods.recompute import Recomputed
+from ml_lstm.methods.families.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
+from ml_lstm.methods.families.recompute import Recomputed
 
 QUERY_STATISTICS = ("batch", "support")
 
