@@ -3,8 +3,8 @@
 import functools
 
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
+from ml_lstm.methods.families.learned_optimizer import without_xla
 from ml_lstm.methods.fine_tuning import FineTuning
-from ml_lstm.methods.learned_optimizer import without_xla
 from ml_lstm.methods.maml import MAML
 from ml_lstm.methods.mann import MemoryAugmentedNetwork
 from ml_lstm.methods.matching import MatchingNetworks

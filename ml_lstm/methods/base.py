@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from ml_lstm.episode import Episode
 from ml_lstm.methods import replicas
-from ml_lstm.methods.inner_loop import correct
+from ml_lstm.methods.families.inner_loop import correct
 
 Adaptation = dict[str, tf.Tensor]
 """All that a method keeps of a support set, by name: classifying a query needs nothing else."""

@@ -15,8 +15,8 @@ import tensorflow as tf
 from ml_lstm.episode import Problem
 from ml_lstm.learners import LearnerState
 from ml_lstm.methods.base import Adaptation, Statistics
-from ml_lstm.methods.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
-from ml_lstm.methods.joint_training import JointlyTrained
+from ml_lstm.methods.families.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
+from ml_lstm.methods.families.joint_training import JointlyTrained
 from ml_lstm.options import Count, Rule, Whole
 
 _Grid = Annotated[Sequence[float], Rule(lambda values: min(values, default=-1) >= 0, "some numbers of at least 0")]

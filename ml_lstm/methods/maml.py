@@ -7,7 +7,7 @@ adapted weights is taken for that at the initial ones.
 
 import keras
 
-from ml_lstm.methods.gradient_descent import GradientDescentClassifier
+from ml_lstm.methods.families.gradient_descent import GradientDescentClassifier
 
 
 @keras.saving.register_keras_serializable("ml_lstm")

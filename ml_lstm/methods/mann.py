@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from ml_lstm.cells.memory import MemoryCell
 from ml_lstm.episode import Problem
-from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
-from ml_lstm.methods.inner_loop import canonical_order, class_mask, correct, mask_logits
+from ml_lstm.methods.families.embedding_based import EmbeddingBasedClassifier
+from ml_lstm.methods.families.inner_loop import canonical_order, class_mask, correct, mask_logits
 from ml_lstm.options import Count, Weight, between
 
 LETTERS = 5

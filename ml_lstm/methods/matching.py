@@ -10,9 +10,9 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.episode import Problem
-from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
-from ml_lstm.methods.inner_loop import canonical_order, class_mask, mask_logits
-from ml_lstm.methods.nearest_example import cosines
+from ml_lstm.methods.families.embedding_based import EmbeddingBasedClassifier
+from ml_lstm.methods.families.inner_loop import canonical_order, class_mask, mask_logits
+from ml_lstm.methods.families.nearest_example import cosines
 from ml_lstm.options import Count, Rate
 
 

@@ -12,8 +12,8 @@ from ml_lstm.cells import CoordinateLSTM, MetaLSTMCell, UpdateRule
 from ml_lstm.cells.preprocessing import NUM_FEATURES
 from ml_lstm.episode import Problem
 from ml_lstm.learners import LearnerState
-from ml_lstm.methods.gradient_based import GradientBasedClassifier, InnerStep
-from ml_lstm.methods.learned_optimizer import LearnedOptimizer
+from ml_lstm.methods.families.gradient_based import GradientBasedClassifier, InnerStep
+from ml_lstm.methods.families.learned_optimizer import LearnedOptimizer
 from ml_lstm.options import Weight
 
 

@@ -13,8 +13,8 @@ from ml_lstm.cells.preprocessing import preprocess
 from ml_lstm.episode import Problem
 from ml_lstm.learners.augmented import AugmentedConvolutions, flatten, unflatten
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
-from ml_lstm.methods.inner_loop import canonical_order, class_mask, mask_logits, mean_cross_entropy
-from ml_lstm.methods.nearest_example import cosines
+from ml_lstm.methods.families.inner_loop import canonical_order, class_mask, mask_logits, mean_cross_entropy
+from ml_lstm.methods.families.nearest_example import cosines
 from ml_lstm.options import Count, Rate
 
 

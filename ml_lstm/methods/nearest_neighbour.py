@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from ml_lstm.learners import LearnerState
 from ml_lstm.methods.base import Adaptation, Statistics
-from ml_lstm.methods.joint_training import JointlyTrained
-from ml_lstm.methods.nearest_example import nearest_example_logits
+from ml_lstm.methods.families.joint_training import JointlyTrained
+from ml_lstm.methods.families.nearest_example import nearest_example_logits
 
 
 @keras.saving.register_keras_serializable("ml_lstm")

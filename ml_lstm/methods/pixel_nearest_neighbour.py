@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ml_lstm.episode import Problem
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
-from ml_lstm.methods.nearest_example import nearest_example_logits
+from ml_lstm.methods.families.nearest_example import nearest_example_logits
 
 
 @keras.saving.register_keras_serializable("ml_lstm")

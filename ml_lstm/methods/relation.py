@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from ml_lstm.episode import Problem
 from ml_lstm.learners import EpisodicBatchNormalization, feature_maps
-from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
-from ml_lstm.methods.inner_loop import class_mask, mask_logits
+from ml_lstm.methods.families.embedding_based import EmbeddingBasedClassifier
+from ml_lstm.methods.families.inner_loop import class_mask, mask_logits
 from ml_lstm.options import Count
 
 

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.episode import Problem
-from ml_lstm.methods.embedding_based import EmbeddingBasedClassifier
-from ml_lstm.methods.nearest_example import best_of_class
+from ml_lstm.methods.families.embedding_based import EmbeddingBasedClassifier
+from ml_lstm.methods.families.nearest_example import best_of_class
 
 
 @keras.saving.register_keras_serializable("ml_lstm")

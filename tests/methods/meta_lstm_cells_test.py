@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from ml_lstm.episode import Episode
 from ml_lstm.learners import conv4
-from ml_lstm.methods import MetaLSTM, learned_optimizer
+from ml_lstm.methods import MetaLSTM
+from ml_lstm.methods.families import learned_optimizer
 from ml_lstm.methods.meta_lstm import CELLS
 
 WAY, SHAPE = 3, (16, 16, 1)

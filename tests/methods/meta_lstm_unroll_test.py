@@ -8,7 +8,7 @@ import tensorflow as tf
 from ml_lstm.cells import MetaLSTMCell
 from ml_lstm.learners import EpisodicBatchNormalization
 from ml_lstm.methods import MetaLSTM
-from ml_lstm.methods.gradient_based import InnerBatch
+from ml_lstm.methods.families.gradient_based import InnerBatch
 
 WAY, SIZE = 3, 4
 

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from ml_lstm import data, devices, training
 from ml_lstm.learners import LEARNERS
-from ml_lstm.methods import METHODS, learned_optimizer
+from ml_lstm.methods import METHODS
+from ml_lstm.methods.families import learned_optimizer
 
 NAMES = devices.use(1, 1, ["cpu:0", "cpu:1"], most=None)
 sys.path.insert(0, str(Path(__file__).parents[1] / "methods"))

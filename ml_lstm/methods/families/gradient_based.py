@@ -15,8 +15,8 @@ from ml_lstm.learners import (
     take_momentum,
 )
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
-from ml_lstm.methods.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
-from ml_lstm.methods.recompute import Recomputed
+from ml_lstm.methods.families.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
+from ml_lstm.methods.families.recompute import Recomputed
 from ml_lstm.options import FREE, Count, Share, Whole
 
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ml_lstm.methods.inner_loop import MASKED_LOGIT
+from ml_lstm.methods.families.inner_loop import MASKED_LOGIT
 
 
 def best_of_class(scores: tf.Tensor, labels: tf.Tensor, n_classes: int | tf.Tensor) -> tf.Tensor:

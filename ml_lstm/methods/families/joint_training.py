@@ -10,7 +10,7 @@ import tensorflow as tf
 from ml_lstm.episode import Episode, LabelledBatch, Problem
 from ml_lstm.learners import FunctionalLearner, embedding, require_features, take_momentum
 from ml_lstm.methods.base import FewShotClassifier, Statistics
-from ml_lstm.methods.inner_loop import mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import mean_cross_entropy
 from ml_lstm.options import Count, Share
 
 

@@ -1,7 +1,7 @@
 """What MAML and Reptile share: a network adapted by gradient descent at a fixed rate."""
 
 from ml_lstm.learners import LearnerState
-from ml_lstm.methods.gradient_based import GradientBasedClassifier, InnerStep
+from ml_lstm.methods.families.gradient_based import GradientBasedClassifier, InnerStep
 from ml_lstm.options import Rate
 
 

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from ml_lstm.episode import Episode
-from ml_lstm.methods import MetaLSTM, learned_optimizer, without_xla
+from ml_lstm.methods import MetaLSTM, without_xla
+from ml_lstm.methods.families import learned_optimizer
 from ml_lstm.methods.meta_lstm import CELLS
 from ml_lstm.serving.signatures import ServingModule
 

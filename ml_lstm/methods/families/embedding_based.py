@@ -14,7 +14,7 @@ from ml_lstm.episode import Episode, Problem
 from ml_lstm.learners import averages, embedding, require_features, take_momentum
 from ml_lstm.methods import replicas
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
-from ml_lstm.methods.inner_loop import correct, mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import correct, mean_cross_entropy
 from ml_lstm.options import Share
 
 

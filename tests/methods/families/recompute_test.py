@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ml_lstm.methods.recompute import Recomputed
+from ml_lstm.methods.families.recompute import Recomputed
 
 
 @pytest.fixture

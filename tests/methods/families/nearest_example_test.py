@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ml_lstm.methods.inner_loop import MASKED_LOGIT
-from ml_lstm.methods.nearest_example import nearest_example_logits
+from ml_lstm.methods.families.inner_loop import MASKED_LOGIT
+from ml_lstm.methods.families.nearest_example import nearest_example_logits
 
 
 def cosine(a, b):

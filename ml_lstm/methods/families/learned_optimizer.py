@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from ml_lstm.cells import CoordinateLSTM, UpdateInputs, UpdateRule, update_features
 from ml_lstm.cells.preprocessing import NUM_FEATURES
-from ml_lstm.methods.recompute import Recomputed
+from ml_lstm.methods.families.recompute import Recomputed
 
 # Numbers in a block's widest tensor, the LSTM's four gates: 1 MiB, which stays in a core's own cache.
 _BLOCK_SIZE = 2**18
