@@ -1,5 +1,6 @@
 """A built Keras model seen as a pure function of one flat parameter vector."""
 
+import inspect
 from typing import NamedTuple
 
 import keras
@@ -7,8 +8,8 @@ import tensorflow as tf
 
 from ml_lstm.learners.embedding import embedding
 from ml_lstm.learners.requirements import refuse_unadaptable
-from ml_lstm.learners.structure import last_layer
-from ml_lstm.learners.variables import averages, seed_states
+from ml_lstm.learners.structure import is_graph, last_layer
+from ml_lstm.learners.variables import averages, nested_layers, seed_states
 
 
 class LearnerState(NamedTuple):
@@ -62,6 +63,7 @@ class FunctionalLearner:
         changing = {id(v) for v in (*self._averages, *self._seed_states)}
         self._constants = [v for v in model.non_trainable_variables if id(v) not in changing]
         self._body = _without_head(model) if shared_head else model
+        self._run = _without_name(self._body)
 
     @property
     def num_parameters(self) -> int:
@@ -157,11 +159,24 @@ class FunctionalLearner:
             *((variable, _unwatched(variable)) for variable in self._constants),
         ]
         with keras.StatelessScope(values) as scope:
-            output = self._body(images, training=training)
+            output = self._run(images, training=training)
         if head:
             kernel, bias = (tf.cast(tensor, output.dtype) for tensor in head)
             output = tf.matmul(output, kernel) + bias
         return output, tuple(scope.get_current_value(variable) for variable in changing)
+
+
+def _without_name(model):
+    """What to call for a model's output: its `call`, if that does all that `__call__` does.
+
+    `__call__` puts the model's name before those of the operations, and TensorFlow's optimizer adds gradients up in an
+    order that follows from names: the last bits would be others. But only `__call__` tells `training` to layers inside
+    a layer that does not take it itself.
+    """
+    needs_context = (layer for layer in model.layers if len(nested_layers(layer)) > 1)
+    if is_graph(model) and all("training" in inspect.signature(layer.call).parameters for layer in needs_context):
+        return model.call
+    return model
 
 
 def _unwatched(variable):

@@ -7,18 +7,8 @@ from ml_lstm.learners.structure import last_layer, output_shape, trace
 from ml_lstm.learners.variables import nested_layers
 
 # Names of Keras's layers and operations and of TensorFlow's operations that bend what they get, in lower case.
-_ACTIVATIONS = {
-    "softmax",
-    "logsoftmax",
-    "sigmoid",
-    "logsigmoid",
-    "hardsigmoid",
-    "tanh",
-    "hardtanh",
-    "softplus",
-    "softsign",
-}
-_ACTIVATIONS |= {"relu", "relu6", "leakyrelu", "prelu", "elu", "selu", "celu", "gelu", "silu"}
+_ACTIVATIONS = {"softmax", "logsoftmax", "sigmoid", "logsigmoid", "hardsigmoid", "tanh", "hardtanh"}
+_ACTIVATIONS |= {"relu", "relu6", "leakyrelu", "prelu", "elu", "selu", "celu", "gelu", "silu", "softplus", "softsign"}
 _FORWARDING = ("Identity", "IdentityN", "Cast", "Reshape", "Squeeze")
 
 
