@@ -20,8 +20,9 @@ def refuse_unbuilt(learner: keras.Model) -> None:
     """
     if not isinstance(learner, keras.Model):
         raise ValueError(f"The learner must be a keras.Model, got {type(learner).__name__}.")
-    if not learner.built:
-        raise ValueError(f"The learner {learner.name!r} is not built: call it once, or `model.build(shape)`, first.")
+    # Keras takes a subclassed model for built whose `build(shape)` was called, though its layers have no weights yet.
+    if not learner.built or not (learner.variables or all(layer.built for layer in nested_layers(learner))):
+        raise ValueError(f"The learner {learner.name!r} is not built: call it once on images first.")
 
 
 def refuse_unadaptable(learner: keras.Model) -> None:
