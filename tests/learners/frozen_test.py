@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ml_lstm.learners import EpisodicBatchNormalization, FunctionalLearner, conv4
+from ml_lstm.learners import EpisodicBatchNormalization, FunctionalLearner, LearnerState, conv4
 from ml_lstm.learners.convolution import NormalizedConvolution
 from ml_lstm.learners.variables import averages
 from ml_lstm.methods.recompute import Recomputed
@@ -94,6 +94,42 @@ def test_a_gradient_that_is_computed_again_may_pass_frozen_layers():
             value = function(parameters)
         gradients.append(tape.gradient(value, parameters))
     np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-6)
+
+
+def test_an_export_saves_the_frozen_weights_that_its_functions_read(tmp_path):
+    model = functional()
+    for layer in model.layers[1:3]:
+        layer.trainable = False
+    learner = FunctionalLearner(model)
+
+    def adapt(images):
+        state = learner.initial_state()
+        return {"answer": learner(state, images, training=True)[0], "parameters": state.parameters}
+
+    def classify(images, parameters):
+        state = LearnerState(parameters, learner.unpack_statistics(tf.zeros([0])))
+        return {"answer": learner(state, images, training=False)[0]}
+
+    signatures = {
+        function.__name__: tf.function(function, autograph=False).get_concrete_function(
+            **{name: tf.TensorSpec(shape, name=name) for name, shape in shapes.items()}
+        )
+        for function, shapes in (
+            (adapt, {"images": [None, *SHAPE]}),
+            (classify, {"images": [None, *SHAPE], "parameters": [learner.num_parameters]}),
+        )
+    }
+    module = tf.Module()
+    for function in signatures.values():
+        assert {id(v.value) for v in model.non_trainable_variables} <= {id(v) for v in function.variables}
+        setattr(module, f"read_by_{function.name}", list(function.variables))
+    tf.saved_model.save(module, str(tmp_path), signatures=signatures)
+    loaded = tf.saved_model.load(str(tmp_path)).signatures
+    adapted = loaded["adapt"](images=IMAGES)
+    expected = model(IMAGES)
+    np.testing.assert_allclose(adapted["answer"], expected, rtol=1e-5, atol=1e-6)
+    answer = loaded["classify"](images=IMAGES, parameters=adapted["parameters"])["answer"]
+    np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [EpisodicBatchNormalization, keras.layers.BatchNormalization])

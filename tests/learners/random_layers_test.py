@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ml_lstm.learners import EpisodicBatchNormalization, FunctionalLearner
+from ml_lstm.learners.variables import seed_states
 
 SHAPE = (8, 8, 1)
 IMAGES = tf.random.stateless_uniform([6, *SHAPE], [1, 2])
@@ -87,6 +88,18 @@ def test_states_of_random_layers_are_carried_but_not_kept():
     assert packed.shape == [4 + 4 + 1]
     for tensor, first in zip(learner.unpack_statistics(packed)[3:], state.statistics[3:], strict=True):
         np.testing.assert_array_equal(tensor, first)
+
+
+def test_a_model_that_is_called_as_it_is_can_draw_the_same_after_saving(tmp_path):
+    """As the methods do that do not adapt weights."""
+    model = network()
+    model.save(tmp_path / "learner.keras")
+    answers = []
+    for each in (model, model, keras.saving.load_model(tmp_path / "learner.keras")):
+        with keras.StatelessScope(seed_states(each)):
+            answers.append(each(IMAGES, training=True))
+    np.testing.assert_array_equal(answers[0], answers[1])
+    np.testing.assert_array_equal(answers[0], answers[2])
 
 
 def test_a_model_without_random_layers_has_no_such_state():
