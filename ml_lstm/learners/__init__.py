@@ -8,8 +8,17 @@ import keras
 
 from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
 from ml_lstm.learners.conv4 import conv4
-from ml_lstm.learners.embedding import embedding, feature_maps
+from ml_lstm.learners.embedding import embedding, feature_maps, without_class_head
 from ml_lstm.learners.functional import FunctionalLearner, LearnerState
+from ml_lstm.learners.requirements import (
+    refuse_class_head,
+    refuse_unbuilt,
+    refuse_wrong_second_derivatives,
+    require_features,
+    require_logits,
+)
+from ml_lstm.learners.structure import output_shape
+from ml_lstm.learners.variables import averages, seed_states
 
 # Each from (image_shape, n_way, filters, batch_norm_momentum, dtype=) to a built model.
 LEARNERS = {
@@ -30,8 +39,17 @@ __all__ = [
     "EpisodicBatchNormalization",
     "FunctionalLearner",
     "LearnerState",
+    "averages",
     "conv4",
     "embedding",
     "feature_maps",
     "from_flags",
+    "output_shape",
+    "refuse_class_head",
+    "refuse_unbuilt",
+    "refuse_wrong_second_derivatives",
+    "require_features",
+    "require_logits",
+    "seed_states",
+    "without_class_head",
 ]
