@@ -1,5 +1,6 @@
 """A built Keras model seen as a pure function of one flat parameter vector."""
 
+import inspect
 from typing import NamedTuple
 
 import keras
@@ -7,8 +8,8 @@ import tensorflow as tf
 
 from ml_lstm.learners.embedding import embedding
 from ml_lstm.learners.requirements import refuse_unadaptable
-from ml_lstm.learners.structure import last_layer
-from ml_lstm.learners.variables import averages, seed_states
+from ml_lstm.learners.structure import is_graph, last_layer
+from ml_lstm.learners.variables import averages, nested_layers, seed_states
 
 
 class LearnerState(NamedTuple):
@@ -58,10 +59,11 @@ class FunctionalLearner:
         self._shapes = [tuple(v.shape) for v in model.trainable_variables]
         self._sizes = [tf.TensorShape(shape).num_elements() for shape in self._shapes]
         self._averages = averages(model)
-        self._seed_states = seed_states(model)
-        changing = {id(v) for v in (*self._averages, *self._seed_states)}
+        self._changing = [*self._averages, *(variable for variable, _ in seed_states(model))]
+        changing = {id(v) for v in self._changing}
         self._constants = [v for v in model.non_trainable_variables if id(v) not in changing]
         self._body = _without_head(model) if shared_head else model
+        self._run = _without_name(self._body)
 
     @property
     def num_parameters(self) -> int:
@@ -74,13 +76,18 @@ class FunctionalLearner:
         Args:
             n_classes: with `shared_head`, of the problem; None for the model's number of outputs.
         """
+        self._show_constants()
         own = self.flatten([v.value for v in self.model.trainable_variables])
         statistics = tuple(tf.convert_to_tensor(v.value) for v in self._averages)
         return LearnerState(self.spread(own, n_classes), (*statistics, *self._first_seed_states()))
 
+    def _show_constants(self):
+        # A read that TensorFlow sees, for the list of variables that a function needs: an export saves those.
+        for variable in self._constants:
+            tf.convert_to_tensor(variable.value)
+
     def _first_seed_states(self):
-        # Not the variables' values, which Keras draws anew for each model and does not save.
-        return tuple(tf.constant([place, 0], v.dtype) for place, v in enumerate(self._seed_states))
+        return tuple(first for _, first in seed_states(self.model))
 
     def spread(self, vector: tf.Tensor, n_classes: int | tf.Tensor | None = None) -> tf.Tensor:
         """Numbers of the model's trainable variables as numbers of the learner's coordinates.
@@ -126,6 +133,7 @@ class FunctionalLearner:
 
     def unpack_statistics(self, vector: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Undoes `pack_statistics`; what it left out, the states of random layers, is as in `initial_state`."""
+        self._show_constants()
         statistics, start = [], 0
         for variable in self._averages:
             shape = tf.TensorShape(variable.shape)
@@ -150,18 +158,30 @@ class FunctionalLearner:
         """
         tensors = self.unflatten(state.parameters)
         tensors, head = (tensors[:-2], tensors[-2:]) if self.shared_head else (tensors, None)
-        changing = [*self._averages, *self._seed_states]
         values = [
             *zip(self._body.trainable_variables, tensors, strict=True),
-            *zip(changing, state.statistics, strict=True),
+            *zip(self._changing, state.statistics, strict=True),
             *((variable, _unwatched(variable)) for variable in self._constants),
         ]
         with keras.StatelessScope(values) as scope:
-            output = self._body(images, training=training)
+            output = self._run(images, training=training)
         if head:
             kernel, bias = (tf.cast(tensor, output.dtype) for tensor in head)
             output = tf.matmul(output, kernel) + bias
-        return output, tuple(scope.get_current_value(variable) for variable in changing)
+        return output, tuple(scope.get_current_value(variable) for variable in self._changing)
+
+
+def _without_name(model):
+    """What to call for a model's output: its `call`, if that does all that `__call__` does.
+
+    `__call__` puts the model's name before those of the operations, and TensorFlow's optimizer adds gradients up in an
+    order that follows from names: the last bits would be others. But only `__call__` tells `training` to layers inside
+    a layer that does not take it itself.
+    """
+    needs_context = (layer for layer in model.layers if len(nested_layers(layer)) > 1)
+    if is_graph(model) and all("training" in inspect.signature(layer.call).parameters for layer in needs_context):
+        return model.call
+    return model
 
 
 def _unwatched(variable):

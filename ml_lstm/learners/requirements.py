@@ -7,18 +7,8 @@ from ml_lstm.learners.structure import last_layer, output_shape, trace
 from ml_lstm.learners.variables import nested_layers
 
 # Names of Keras's layers and operations and of TensorFlow's operations that bend what they get, in lower case.
-_ACTIVATIONS = {
-    "softmax",
-    "logsoftmax",
-    "sigmoid",
-    "logsigmoid",
-    "hardsigmoid",
-    "tanh",
-    "hardtanh",
-    "softplus",
-    "softsign",
-}
-_ACTIVATIONS |= {"relu", "relu6", "leakyrelu", "prelu", "elu", "selu", "celu", "gelu", "silu"}
+_ACTIVATIONS = {"softmax", "logsoftmax", "sigmoid", "logsigmoid", "hardsigmoid", "tanh", "hardtanh"}
+_ACTIVATIONS |= {"relu", "relu6", "leakyrelu", "prelu", "elu", "selu", "celu", "gelu", "silu", "softplus", "softsign"}
 _FORWARDING = ("Identity", "IdentityN", "Cast", "Reshape", "Squeeze")
 
 
@@ -30,8 +20,9 @@ def refuse_unbuilt(learner: keras.Model) -> None:
     """
     if not isinstance(learner, keras.Model):
         raise ValueError(f"The learner must be a keras.Model, got {type(learner).__name__}.")
-    if not learner.built:
-        raise ValueError(f"The learner {learner.name!r} is not built: call it once, or `model.build(shape)`, first.")
+    # Keras takes a subclassed model for built whose `build(shape)` was called, though its layers have no weights yet.
+    if not learner.built or not (learner.variables or all(layer.built for layer in nested_layers(learner))):
+        raise ValueError(f"The learner {learner.name!r} is not built: call it once on images first.")
 
 
 def refuse_unadaptable(learner: keras.Model) -> None:

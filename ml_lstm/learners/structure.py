@@ -82,6 +82,13 @@ def trace(model: keras.Model, image_shape: tuple[int, int, int]) -> tf.Tensor:
     return tf.function(answer, autograph=False).get_concrete_function(images).structured_outputs
 
 
+def _check_input(model, image_shape):
+    # Keras does not, when it computes shapes.
+    (taken, *_) = (tuple(tensor.shape[1:]) for tensor in model.inputs)
+    if len(taken) != len(image_shape) or any(a not in (None, b) for a, b in zip(taken, image_shape, strict=True)):
+        raise ValueError(f"its input has shape {taken}.")
+
+
 def output_shape(model: keras.Model, image_shape: tuple[int, int, int]) -> tuple[int | None, ...]:
     """The shape of what a model makes of images [n, *image_shape].
 
@@ -98,6 +105,7 @@ def output_shape(model: keras.Model, image_shape: tuple[int, int, int]) -> tuple
     """
     try:
         if is_graph(model):
+            _check_input(model, image_shape)
             output = model.compute_output_spec(keras.KerasTensor((None, *image_shape), keras.config.floatx()))
         else:
             output = trace(model, image_shape)

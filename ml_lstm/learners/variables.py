@@ -1,6 +1,7 @@
 """What a Keras model's variables are for: running averages, states of random layers, and what no call changes."""
 
 import keras
+import tensorflow as tf
 
 from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
 
@@ -35,6 +36,17 @@ def _averages_of(layer):
     return []
 
 
-def seed_states(model: keras.layers.Layer) -> list[keras.Variable]:
-    """The states of a model's random layers, of `keras.layers.Dropout` say, in the order of its variables."""
-    return [variable for variable in model.non_trainable_variables if variable.name == "seed_generator_state"]
+def seed_states(model: keras.layers.Layer) -> list[tuple[keras.Variable, tf.Tensor]]:
+    """The states of a model's random layers, of `keras.layers.Dropout` say, and what each is to start from.
+
+    That follows from its place among them. The variables' own values do not last: Keras draws them anew for each model,
+    does not save them, and changes them with every call.
+
+    Args:
+        model: a built model or layer.
+
+    Returns:
+        Pairs for `keras.StatelessScope`, in the order of the model's variables.
+    """
+    states = [variable for variable in model.non_trainable_variables if variable.name == "seed_generator_state"]
+    return [(variable, tf.constant([place, 0], variable.dtype)) for place, variable in enumerate(states)]

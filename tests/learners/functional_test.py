@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ml_lstm.learners import FunctionalLearner, conv4, embedding
+from tests.learners.kinds import KINDS, SHAPE, WAY, head_inside, layers_called_before, sequential, subclassed
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,63 @@ def test_runs_like_the_model_with_those_weights(network, training):
     network.set_weights(before)  # called directly, the model did collect statistics
 
 
+@pytest.mark.parametrize("make", KINDS)
+def test_every_kind_of_model_runs_with_the_weights_that_it_is_given(make):
+    """Batch norm, of which a subclassed model does not take `training` itself, at work too."""
+    keras.utils.set_random_seed(0)
+    model = make()
+    learner = FunctionalLearner(model)
+    images = tf.random.stateless_uniform([6, *SHAPE], [1, 2])
+    state = learner.initial_state()
+    doubled = state._replace(parameters=2.0 * state.parameters)
+    outputs = {training: learner(doubled, images, training)[0] for training in (False, True)}
+    _, statistics = learner(doubled, images, training=True)
+    assert len(statistics) == 2
+    assert not np.array_equal(statistics[0], state.statistics[0])
+    for variable in model.trainable_variables:
+        variable.assign(2.0 * variable)
+    for training, output in outputs.items():
+        np.testing.assert_allclose(output, model(images, training=training), rtol=1e-5, atol=1e-6)
+    assert not np.allclose(outputs[False], outputs[True])
+
+
+def test_layers_inside_a_layer_that_does_not_take_training_are_told_of_it():
+    @keras.saving.register_keras_serializable("tests")
+    class Block(keras.layers.Layer):
+        def build(self, input_shape):
+            self.normalization = keras.layers.BatchNormalization()
+            self.normalization.build(input_shape)
+
+        def call(self, images):
+            return self.normalization(images)
+
+    model = keras.Sequential([keras.Input(SHAPE), Block(), keras.layers.Flatten(), keras.layers.Dense(WAY)])
+    learner = FunctionalLearner(model)
+    state = learner.initial_state()
+    _, statistics = learner(state, tf.random.stateless_uniform([6, *SHAPE], [1, 2]), training=True)
+    assert not np.array_equal(statistics[0], state.statistics[0])
+
+
+@pytest.mark.parametrize("make", [sequential, head_inside, layers_called_before])
+def test_a_shared_head_is_found_in_every_kind_of_model_that_says_what_it_is_made_of(make):
+    model = make()
+    learner = FunctionalLearner(model, shared_head=True)
+    *_, kernel, bias = learner.unflatten(learner.initial_state(n_classes=7).parameters)
+    assert (kernel.shape, bias.shape) == ((4, 7), (7,))
+    images = tf.random.stateless_uniform([6, *SHAPE], [1, 2])
+    output, _ = learner(learner.initial_state(n_classes=7), images, training=False)
+    *_, own_kernel, own_bias = model.trainable_variables
+    own_kernel.assign(tf.repeat(tf.reduce_mean(own_kernel, 1, keepdims=True), WAY, 1))
+    own_bias.assign(tf.repeat(tf.reduce_mean(own_bias, 0, keepdims=True), WAY, 0))
+    np.testing.assert_allclose(output[:, :WAY], model(images), rtol=1e-5, atol=1e-6)
+
+
+def test_a_head_that_cannot_be_shared_is_refused():
+    for model in (subclassed(), sequential(activation="softmax"), sequential(use_bias=False)):
+        with pytest.raises(ValueError, match="shared_head needs a learner that ends in a linear Dense layer with bias"):
+            FunctionalLearner(model, shared_head=True)
+
+
 def test_no_variable_is_written_inside_an_episode(network):
     learner = FunctionalLearner(network)
     before = network.get_weights()
@@ -52,17 +110,6 @@ def test_statistics_survive_packing(network):
     _, statistics = learner(learner.initial_state(), tf.random.stateless_uniform([6, 16, 16, 1], [1, 2]), True)
     for tensor, again in zip(statistics, learner.unpack_statistics(learner.pack_statistics(statistics)), strict=True):
         np.testing.assert_array_equal(tensor, again)
-
-
-def test_any_keras_model_can_be_the_learner_random_layers_included():
-    model = keras.Sequential(
-        [keras.Input((8,)), keras.layers.Dropout(0.5, seed=1), keras.layers.BatchNormalization(), keras.layers.Dense(2)]
-    )
-    learner = FunctionalLearner(model)
-    output, statistics = learner(learner.initial_state(), tf.ones([4, 8]), training=True)
-    assert output.shape == (4, 2)
-    again = learner.unpack_statistics(learner.pack_statistics(statistics))
-    assert [t.dtype for t in again] == [t.dtype for t in statistics]
 
 
 def test_a_model_that_cannot_be_adapted_is_refused():
