@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ml_lstm.distribution import replicas
 from ml_lstm.episode import Episode
-from ml_lstm.methods import replicas
 from ml_lstm.methods.families.inner_loop import correct
 
 Adaptation = dict[str, tf.Tensor]

@@ -11,9 +11,9 @@ import keras
 import tensorflow as tf
 
 from ml_lstm import learners
+from ml_lstm.distribution import replicas
 from ml_lstm.episode import Episode
 from ml_lstm.learners import embedding
-from ml_lstm.methods import replicas
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
 from ml_lstm.methods.families.inner_loop import correct, mean_cross_entropy
 
