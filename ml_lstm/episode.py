@@ -57,6 +57,12 @@ class LabelledBatch(NamedTuple):
         return _in_one_line(self)
 
 
+def as_meta_batch(items: Episode | LabelledBatch | tuple) -> Episode | LabelledBatch:
+    """What `fit` hands on, by name; a single episode is a meta-batch of one."""
+    items = (LabelledBatch if len(items) == 2 else Episode)(*items)
+    return items if len(items[-1].shape) == 2 else type(items)(*(tensor[None] for tensor in items))
+
+
 def _in_one_line(tensors):
     parts = (f"{name}={_shown(tensor)}" for name, tensor in tensors._asdict().items())
     return f"{type(tensors).__name__}({', '.join(parts)})"

@@ -10,12 +10,12 @@ from ml_lstm.cells.meta_lstm import GATE_FEEDBACKS
 from ml_lstm.data import AUGMENTATIONS, SOURCES
 from ml_lstm.data.folder import SPLIT_FRACTIONS
 from ml_lstm.data.omniglot import PROTOCOLS
+from ml_lstm.distribution import STRATEGIES
 from ml_lstm.learners import LEARNERS
 from ml_lstm.methods import METHODS, mann
 from ml_lstm.methods.families.gradient_based import QUERY_STATISTICS
 from ml_lstm.methods.meta_lstm import CELLS
 from ml_lstm.methods.prototypical import DISTANCES
-from ml_lstm.training.strategies import STRATEGIES
 
 FLAGS = flags.FLAGS
 

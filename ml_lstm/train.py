@@ -8,6 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from ml_lstm import command, devices, flags, methods, runs, training
+from ml_lstm.distribution import distribution, require_shareable
 from ml_lstm.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -17,9 +18,9 @@ def main() -> None:
     """Starts the run that the flags describe, or goes on with it."""
     names = devices.use(**flags.device_settings(), most=1 if FLAGS.strategy == "none" else None)
     values = flags.run_flags()
-    shared = training.distribution(FLAGS.strategy, names)
+    shared = distribution(FLAGS.strategy, names)
     kind = methods.METHODS[values["method"]]
-    training.require_shareable(shared, values["method"], kind, FLAGS.meta_batch_size)
+    require_shareable(shared, values["method"], kind, FLAGS.meta_batch_size)
     shared.start()
     with shared.attended():
         _train(shared, runs.RunDirectory(FLAGS.run_dir), values, kind.trains_on)

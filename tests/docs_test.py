@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ml_lstm.training import distribution
+from ml_lstm.distribution import distribution
 
 DISTRIBUTED = (Path(__file__).parents[1] / "docs" / "distributed.md").read_text()
 

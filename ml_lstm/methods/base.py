@@ -1,17 +1,30 @@
 """The interface that every few-shot classifier keeps, and the training that they share."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Literal
 
 import keras
 import tensorflow as tf
 
-from ml_lstm.episode import Episode
-from ml_lstm.methods import replicas
+from ml_lstm import options
+from ml_lstm.distribution import replicas
+from ml_lstm.episode import Episode, LabelledBatch, Problem, as_meta_batch
 from ml_lstm.methods.families.inner_loop import correct
+from ml_lstm.options import Configured, Rate
 
 Adaptation = dict[str, tf.Tensor]
 """All that a method keeps of a support set, by name: classifying a query needs nothing else."""
+
+Statistics = Literal["support", "queries"]
+"""What normalises queries."""
+
+Schedule = Literal["constant", "cosine"]
+"""How a learning rate goes."""
+
+
+def scheduled(rate: float, schedule: Schedule, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """A learning rate for a Keras optimizer; cosine: it falls to 1 % over `steps`."""
+    return rate if schedule == "constant" else keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
 
 
 class FirstNonFiniteEpisode(keras.metrics.Metric):
@@ -36,77 +49,69 @@ class FirstNonFiniteEpisode(keras.metrics.Metric):
         pass
 
 
-class FewShotClassifier(keras.Model):
+class FewShotClassifier(Configured, keras.Model):
     """A learner of small classification problems, as two pure functions.
 
         adaptation = method.adapt(support_images, support_labels)
         logits = method.classify(adaptation, query_images)
 
     A method implements these two, and overrides `episode_loss` if it trains by another loss than the
-    cross-entropy of the queries. `compile(optimizer=...)`, `fit` and `evaluate` take batches of `Episode`.
+    cross-entropy of the queries. `compile(optimizer=...)`, `fit` and `evaluate` take batches of `Episode`. What can be
+    chosen of it are its constructor's keyword arguments, see `ml_lstm.options`; its other arguments are called
+    `learner`, `problem` and `cell`, in this order, as far as it has them, and are kept as attributes of these names.
 
     Args:
-        n_way: the most classes that a meta-training episode may have.
-        image_mean: what is taken from pixels in [0, 1], a number or one a channel.
-        image_std: what they are then divided by.
+        problem: what it is told of the data, `FewShotData.problem` say.
+
+    Attributes:
+        trains: whether there is something to train.
+        splits_meta_batch: whether the episodes of a meta-batch are taken one by one, so that devices may share them.
+        reads_sequences: whether it has `sequence_logits`, answers to images of a sequence as they come
+            (`MemoryAugmentedNetwork`).
+        body_of: what of a network of `LEARNERS` is the learner.
 
     Raises:
-        ValueError: for an `n_way` below 2, or an `image_std` that is not positive.
+        ValueError: for fewer than 2 classes, or a standard deviation of pixels that is not positive.
     """
 
-    # What a training step takes: "episodes"; "classes", batches of images from all meta-train classes, each an
-    # `Episode` without a support set (`FewShotData.train_batches`); or None where there is nothing to train.
-    trains_on: str | None = "episodes"
-
-    # Whether the episodes of a meta-batch are taken one by one, so that devices may share them.
+    trains = True
     splits_meta_batch = True
-
-    # Whether it has `sequence_logits`, answers to pictures of a sequence as they come (`MemoryAugmentedNetwork`).
     reads_sequences = False
+    body_of = staticmethod(lambda learner: learner)
 
-    # Weight of the newest batch in the averages of batch norm, where no flag gives another.
-    default_batch_norm_momentum = 0.9
-
-    def __init__(
-        self,
-        n_way: int,
-        image_mean: float | list[float] = 0.0,
-        image_std: float | list[float] = 1.0,
-        **kwargs,
-    ):
+    def __init__(self, problem: Problem, **kwargs):
         super().__init__(**kwargs)
-        if n_way < 2:
-            raise ValueError(f"n_way must be at least 2, got {n_way}.")
-        if tf.reduce_min(image_std) <= 0:
-            raise ValueError(f"image_std must be positive, got {image_std}.")
-        self.n_way = n_way
-        self.image_mean = image_mean
-        self.image_std = image_std
-        self.transductive = False  # whether queries may always be normalised by one another
+        if problem.n_way < 2:
+            raise ValueError(f"n_way of the problem must be at least 2, got {problem.n_way}.")
+        if tf.reduce_min(problem.image_std) <= 0:
+            raise ValueError(f"image_std of the problem must be positive, got {problem.image_std}.")
+        self.problem = problem
+        self.n_way = problem.n_way
         self._means = {name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy", "gradient_norm")}
         self.first_non_finite_episode = FirstNonFiniteEpisode()
 
-    @classmethod
-    def from_flags(cls, flags: Mapping[str, Any], image_shape: tuple[int, int, int], **normalization):
-        """Builds the method that the commands' flags describe.
-
-        Args:
-            flags: values by name, see `ml_lstm.flags`; a method reads those that concern it.
-            image_shape: `(height, width, channels)`.
-            **normalization: `image_mean` and `image_std`; `train_classes` too, the number of meta-train classes,
-                for a method that trains on `"classes"`.
-        """
-        raise NotImplementedError
-
     @staticmethod
-    def make_optimizer(learning_rate, clip_norm: float) -> keras.optimizers.Optimizer:
+    def make_optimizer(
+        steps: int, *, learning_rate: Rate = 1e-3, learning_rate_schedule: Schedule = "constant", clip_norm: Rate = 0.25
+    ) -> keras.optimizers.Optimizer:
         """What `train` compiles the method with.
 
         Args:
-            learning_rate: a number or a schedule.
+            steps: meta-steps in all.
+            learning_rate: of the meta-learner's Adam.
+            learning_rate_schedule: how the learning rate goes; cosine: to 1 % of it at the last episode.
             clip_norm: global norm that meta-gradients are clipped to.
         """
-        return keras.optimizers.Adam(learning_rate, global_clipnorm=clip_norm)
+        rate = scheduled(learning_rate, learning_rate_schedule, steps)
+        return keras.optimizers.Adam(rate, global_clipnorm=clip_norm)
+
+    def training_sampler(self, data):
+        """What it trains on, by its index: meta-training episodes of `FewShotData`.
+
+        Raises:
+            DataError: if the meta-training classes are too few or too small for the episodes.
+        """
+        return data.sampler("train")
 
     @property
     def most_classes(self) -> int | None:
@@ -134,31 +139,42 @@ class FewShotClassifier(keras.Model):
         """
         raise NotImplementedError
 
-    def classify(self, adaptation: Adaptation, query_images, training: bool = False) -> tf.Tensor:
-        """Classifies queries, each on its own unless `training`.
+    def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
+        """Classifies queries, each on its own unless they are normalised by one another.
 
         Args:
             adaptation: what `adapt` returned.
             query_images: [Q, H, W, C], uint8 or float in [0, 1].
-            training: whether queries may be normalised by one another (the paper's meta-training).
+            query_statistics: what batch norm normalises queries by: `"support"`, what was known before they came, or
+                `"queries"`, their own batch (transductive; the paper's meta-training). Without effect where there is
+                no batch norm.
 
         Returns:
             Logits [Q, K], K at least the number of classes; hugely negative for those that the support set lacked.
         """
         raise NotImplementedError
 
-    def episode_loss(self, episode: Episode, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    @property
+    def training_statistics(self) -> Statistics:
+        """What normalises the queries of meta-training."""
+        return "support"
+
+    def episode_loss(
+        self, episode: Episode, training: bool, query_statistics: Statistics = "support"
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """The loss that meta-training lowers, of one episode.
 
         Args:
             episode: without a batch dimension.
             training: False in validation, where queries are classified as they will be when served.
+            query_statistics: see `classify`; in meta-training it is `training_statistics`.
 
         Returns:
             `(scalar loss in nats, logits [Q, K])`.
         """
         adaptation = self.adapt(episode.support_images, episode.support_labels, training=training)
-        logits = self.classify(adaptation, episode.query_images, training=training)
+        statistics = self.training_statistics if training else query_statistics
+        logits = self.classify(adaptation, episode.query_images, query_statistics=statistics)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(episode.query_labels, logits)
         return tf.reduce_mean(losses), logits
 
@@ -177,47 +193,70 @@ class FewShotClassifier(keras.Model):
         """Values worth a histogram while training, by name; none unless a method has some."""
         return {}
 
+    def as_float(self, images) -> tf.Tensor:
+        """Images [n, H, W, C], uint8 or float in [0, 1], as float in [0, 1]."""
+        images = tf.convert_to_tensor(images)
+        if images.dtype.is_integer:
+            images = tf.cast(images, tf.float32) / 255.0
+        return tf.cast(images, self.compute_dtype)
+
     def normalize(self, images) -> tf.Tensor:
         """Images [n, H, W, C], uint8 or float in [0, 1], as the float that the network sees."""
-        images = tf.convert_to_tensor(images)
-        if images.dtype == tf.uint8:
-            images = tf.cast(images, tf.float32) / 255.0
-        images = tf.cast(images, self.compute_dtype)
-        mean, std = tf.cast(self.image_mean, images.dtype), tf.cast(self.image_std, images.dtype)
+        images = self.as_float(images)
+        mean, std = (tf.cast(value, images.dtype) for value in (self.problem.image_mean, self.problem.image_std))
         return (images - mean) / std
 
-    def episode_results(self, episodes: Episode, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+    def get_config(self):
+        """See `keras.layers.Layer.get_config`; the problem is told by name, other parts as Keras tells them."""
+        made_of = {name: getattr(self, name) for name in options.parts(type(self))}
+        problem = made_of.pop("problem")._asdict()
+        return (
+            super().get_config()
+            | {name: keras.saving.serialize_keras_object(part) for name, part in made_of.items()}
+            | {"problem": problem}
+        )
+
+    @classmethod
+    def from_config(cls, config):
+        parts = {name: config[name] for name in options.parts(cls) if name in config}
+        problem = Problem(**parts.pop("problem"))
+        problem = problem._replace(image_shape=tuple(problem.image_shape))
+        made = {name: keras.saving.deserialize_keras_object(part) for name, part in parts.items()}
+        return cls(**config | made | {"problem": problem})
+
+    def episode_results(
+        self, items: Episode | LabelledBatch, training: bool = False, query_statistics: Statistics = "support"
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Loss [B] and accuracy [B] of each episode in a meta-batch, one independent of the other."""
-        episodes = Episode(*episodes)
-        if episodes.support_labels.shape.rank == 1:
-            episodes = Episode(*(tensor[None] for tensor in episodes))
 
-        def result(episode):
-            loss, logits = self.episode_loss(episode, training)
-            return tf.cast(loss, tf.float32), tf.reduce_mean(correct(episode.query_labels, logits))
+        def result(item):
+            loss, logits = self.episode_loss(item, training, query_statistics)
+            return tf.cast(loss, tf.float32), tf.reduce_mean(correct(item[-1], logits))
 
-        return self.map_episodes(result, episodes)
+        return self.map_episodes(result, as_meta_batch(items))
 
     @staticmethod
-    def map_episodes(function: Callable[[Episode], tuple[tf.Tensor, ...]], episodes: Episode) -> tuple[tf.Tensor, ...]:
+    def map_episodes(
+        function: Callable[[Episode | LabelledBatch], tuple[tf.Tensor, ...]], items: Episode | LabelledBatch
+    ) -> tuple[tf.Tensor, ...]:
         """Calls a function with each episode of a meta-batch, side by side.
 
         Args:
             function: from an episode to floating-point tensors.
-            episodes: a meta-batch of B.
+            items: a meta-batch of B.
 
         Returns:
             Those tensors, [B, ...] each.
         """
-        size = episodes.support_labels.shape[0]
+        size = items[-1].shape[0]
         if size is None:
-            one = Episode(*(tf.TensorSpec(tensor.shape[1:], tensor.dtype) for tensor in episodes))
+            one = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape[1:], tensor.dtype), items)
             results = tf.function(function, autograph=False).get_concrete_function(one).structured_outputs
             signature = tuple(tf.TensorSpec(result.shape, result.dtype) for result in results)
-            return tf.map_fn(function, episodes, fn_output_signature=signature)
+            return tf.map_fn(function, items, fn_output_signature=signature)
         # Traced once and called for each episode: short graphs to build, and the episodes run in parallel.
         function = tf.function(function, autograph=False)
-        results = [function(Episode(*(tensor[index] for tensor in episodes))) for index in range(size)]
+        results = [function(tf.nest.map_structure(lambda tensor: tensor[index], items)) for index in range(size)]  # noqa: B023
         return tuple(tf.stack(column) for column in zip(*results, strict=True))
 
     def meta_gradient(self, episodes: Episode) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:

@@ -3,12 +3,10 @@
 from ml_lstm.training.callbacks import EpisodesPerSecond, Interrupted, SaveProgress, StopOnNonFiniteLoss, Tune
 from ml_lstm.training.checkpoints import CheckpointStore, Progress
 from ml_lstm.training.loop import meta_train, steps_of
-from ml_lstm.training.strategies import Distribution, distribution, require_shareable
 from ml_lstm.training.tensorboard import EpisodeBoard
 
 __all__ = [
     "CheckpointStore",
-    "Distribution",
     "EpisodeBoard",
     "EpisodesPerSecond",
     "Interrupted",
@@ -16,8 +14,6 @@ __all__ = [
     "SaveProgress",
     "StopOnNonFiniteLoss",
     "Tune",
-    "distribution",
     "meta_train",
-    "require_shareable",
     "steps_of",
 ]

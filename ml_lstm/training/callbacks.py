@@ -6,9 +6,9 @@ import time
 import keras
 import tensorflow as tf
 
+from ml_lstm.distribution import Distribution
 from ml_lstm.errors import UserError
 from ml_lstm.training.checkpoints import CheckpointStore, Progress
-from ml_lstm.training.strategies import Distribution
 
 
 class Interrupted(Exception):

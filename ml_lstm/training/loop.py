@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.data import FewShotData
+from ml_lstm.distribution import Distribution
 from ml_lstm.methods import FewShotClassifier
 from ml_lstm.training.callbacks import Tune
-from ml_lstm.training.strategies import Distribution
 
 
 def steps_of(episodes: int, meta_batch_size: int) -> int:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ml_lstm.distribution import Distribution, distribution, require_shareable
 from ml_lstm.errors import UserError
 from ml_lstm.methods import METHODS
-from ml_lstm.training import Distribution, distribution, require_shareable
 
 _SCRIPT = Path(__file__).with_name("train_on_two_devices.py")
 _CLIP_NORM = 0.05

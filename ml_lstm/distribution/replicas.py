@@ -6,6 +6,8 @@ With a single replica every function here returns what it was given.
 import keras
 import tensorflow as tf
 
+from ml_lstm.distribution import keras_private
+
 
 def num_replicas() -> int:
     """How many replicas take this step together."""
@@ -44,12 +46,7 @@ def mean(tensors: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
 
 
 def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients, variables) -> None:
-    """Lets an optimizer apply gradients that are the same on every replica, as `mean` leaves them.
-
-    A Keras optimizer clips what it is given and sums over the replicas only afterwards. Given the replicas' own
-    gradients it would clip each by itself, which is not what one device does; given their mean it would
-    take that once for each replica. So they are reduced before, and its own sum is left out.
-    """
+    """Lets an optimizer apply gradients that are the same on every replica, as `mean` leaves them."""
     if num_replicas() > 1:
-        optimizer._all_reduce_sum_gradients = list
+        keras_private.leave_out_the_sum(optimizer)
     optimizer.apply_gradients(zip(gradients, variables, strict=True))

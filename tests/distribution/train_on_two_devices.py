@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ml_lstm import data, devices, training
+from ml_lstm import data, devices
+from ml_lstm.distribution import Distribution, distribution
 from ml_lstm.learners import LEARNERS
 from ml_lstm.methods import METHODS
 from ml_lstm.methods.families import learned_optimizer
@@ -80,7 +81,7 @@ def trained(name, shared, broken=None, **flags):
 
 
 if __name__ == "__main__":
-    one, two = training.Distribution(), training.distribution("mirrored", NAMES)
+    one, two = Distribution(), distribution("mirrored", NAMES)
     two.start()
     for name in sys.argv[1:]:
         # Eagerly all but one: two steps take less time than to trace a graph for them.
