@@ -4,7 +4,7 @@
 
 The annotation is an option's type and range, the `Args:` entry of the docstring its help, the default its default. A
 class whose constructor ends in `**kwargs` has the options of the class above it too; a `functools.partial` takes no
-option that it fixes. Flags, validation, `get_config`, what a run is bound to and docs/options.md are made of this alone.
+option that it fixes. Flags, validation, `get_config`, what a run is bound to and docs/options.md follow from this.
 """
 
 import collections.abc
@@ -119,9 +119,16 @@ class Option(NamedTuple):
         if self.choices:
             return f"one of {', '.join(map(str, self.choices))}"
         if self.rules:
-            whole = "a whole number " if self.item is int and self.length is None else ""
+            whole = "a whole number, " if self.item is int and self.length is None else ""
             return whole + " and ".join(rule.words for rule in self.rules)
         return _WORDS[self.item] if self.length is None else f"a list, each {_WORDS[self.item]}"
+
+    @property
+    def shown_default(self) -> str:
+        """The default as a flag would be given it."""
+        if self.length is not None:
+            return ",".join(map(str, self.default)) or "none"
+        return "unset" if self.default is None else str(self.default).lower() if self.item is bool else str(self.default)
 
     def parse(self, text: Any) -> Any:
         """The value that a flag's text, or JSON, means.
@@ -288,27 +295,33 @@ class Configured:
         return super().get_config() | {name: getattr(self, name) for name in of(type(self))}
 
 
-def define(takers: Mapping[str, Callable], flag_values: flags.FlagValues = flags.FLAGS) -> None:
+Takers = Iterable[tuple[str, Callable]]
+"""Components, each with what its users call it: `"--method=maml"`, or other words for what always runs."""
+
+
+def define(takers: Takers, only_free: bool = False, flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines a flag for each option of some components; unset, it is None.
 
     Args:
-        takers: components by what their users call them, `"--method=maml"` say; `""` for what always runs.
+        takers: see `Takers`.
+        only_free: whether to leave out what a run is bound to.
         flag_values: where flags are defined.
     """
     for name, options in collected(takers).items():
         first = next(iter(options.values()))
-        arguments = {"name": name, "default": None, "help_string": described(options)}
+        if only_free and not first.free:
+            continue
         if first.item is bool and first.length is None:
-            flag = flags.BooleanFlag(name, None, arguments["help_string"])
+            flag = flags.BooleanFlag(name, None, described(options))
         else:
-            flag = flags.Flag(_Parser(tuple(options.values())), _Serializer(), **arguments)
+            flag = flags.Flag(_Parser(tuple(options.values())), _Serializer(), name, None, described(options))
         flags.DEFINE_flag(flag, flag_values, module_name=f"{first.origin.__module__}.{first.origin.__qualname__}")
 
 
-def collected(takers: Mapping[str, Callable]) -> dict[str, dict[str, Option]]:
+def collected(takers: Takers) -> dict[str, dict[str, Option]]:
     """For the name of each option, the option as each of its takers has it."""
     found: dict[str, dict[str, Option]] = {}
-    for taker, component in takers.items():
+    for taker, component in takers:
         for name, option in of(component).items():
             found.setdefault(name, {})[taker] = option
     return found
@@ -318,15 +331,24 @@ def described(options: Mapping[str, Option]) -> str:
     """Help on an option, from what its takers say of it, with defaults and who takes it."""
     defaults: dict[str, list[str]] = {}
     for taker, option in options.items():
-        shown = ",".join(map(str, option.default)) if option.length is not None else str(option.default)
-        defaults.setdefault(shown.replace("None", "unset") or "none", []).append(taker)
-    if len(defaults) == 1:
-        (said,) = defaults
-    else:
-        said = "; ".join(f"{shown} for {', '.join(of_takers)}" for shown, of_takers in defaults.items())
-    takers = [taker for taker in options if taker]
-    taken = f" Taken by {', '.join(takers)}." if takers else ""
-    return f"{next(iter(options.values())).help} Default: {said}.{taken}"
+        defaults.setdefault(option.shown_default, []).append(taker)
+    said = "; ".join(
+        shown if len(defaults) == 1 else f"{shown} for {listed(takers)}" for shown, takers in defaults.items()
+    )
+    takers = [taker for taker in options if taker.startswith("--")]
+    taken = f" Taken by {listed(takers)}." if takers else ""
+    (first, *_) = options.values()
+    return f"{first.help[:1].upper()}{first.help[1:]} Default: {said}.{taken}"
+
+
+def listed(takers: Iterable[str]) -> str:
+    """`--method=a`, `--method=b` and `--cell=c` as `--method=a, b, --cell=c`."""
+    words, last = [], None
+    for taker in sorted(takers):
+        flag, _, name = taker.partition("=")
+        words.append(name if name and flag == last else taker)
+        last = flag
+    return ", ".join(words)
 
 
 class _Parser(flags.ArgumentParser):
@@ -355,5 +377,5 @@ class _Serializer(flags.ArgumentSerializer):
 
 
 def names_of(components: Iterable[Callable]) -> set[str]:
-    """All options of some components."""
+    """The names of all options of some components."""
     return {name for component in components for name in of(component)}

@@ -1,4 +1,4 @@
-"""What a data source is; a new one is a file here that ends in `SOURCE = Source(...)`, and its line in `__init__.py`."""
+"""What a data source is: a file here that ends in `SOURCE = Source(...)`, and its line in `__init__.py`."""
 
 from collections.abc import Callable
 from typing import Annotated, NamedTuple

@@ -46,8 +46,8 @@ def load(
         cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
         max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
             from there.
-        manual_dir: if it is not yet in `data_dir`, the directory of the training archive of ImageNet, ILSVRC2012_img_train.tar, or of its class folders
-            `n01532829/*`; and of the lists train.csv, val.csv and test.csv, downloaded if they are not there. Unset:
+        manual_dir: if it is not yet in `data_dir`, the directory of the training archive of ImageNet,
+            ILSVRC2012_img_train.tar, or of its class folders `n01532829/*`; and of the lists train.csv, val.csv and test.csv, downloaded if they are not there. Unset:
             TFDS's own, `downloads/manual` in its directory.
 
     Returns:

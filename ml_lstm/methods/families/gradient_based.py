@@ -96,8 +96,8 @@ class GradientBasedClassifier(FewShotClassifier):
         outputs = require_logits(learner, problem.image_shape)
         if outputs < problem.n_way and not shared_head:
             raise ValueError(
-                f"The learner {learner.name!r} tells {outputs} classes apart, and the problem has {problem.n_way}: make "
-                "it wider, or give shared_head."
+                f"The learner {learner.name!r} tells {outputs} classes apart, and the problem has {problem.n_way}: "
+                "make it wider, or give shared_head."
             )
         if second_order:
             refuse_wrong_second_derivatives(learner)

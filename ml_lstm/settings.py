@@ -1,0 +1,221 @@
+"""What a run is made of: the components that are chosen by name, and the options of what was chosen."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+from absl import flags
+
+from ml_lstm import data, options
+from ml_lstm.cells import CELLS
+from ml_lstm.command_line import devices
+from ml_lstm.data import SOURCES, FewShotData
+from ml_lstm.distribution import distribution
+from ml_lstm.episode import Problem
+from ml_lstm.errors import UserError
+from ml_lstm.learners import LEARNERS
+from ml_lstm.methods import METHODS, FewShotClassifier
+from ml_lstm.training import SaveProgress, meta_train
+
+Values = dict[str, Any]
+"""What was chosen, and the value of each option of that, by name."""
+
+
+class Choice(NamedTuple):
+    """A component that is chosen by name.
+
+    Attributes:
+        registry: what there is, by name.
+        default: a name.
+        help: a sentence.
+    """
+
+    registry: Mapping[str, Any]
+    default: str
+    help: str
+
+
+CHOICES = {
+    "dataset": Choice(SOURCES, "glyphs", "Source of classes and images."),
+    "method": Choice(METHODS, "meta_lstm", "Few-shot classifier to train."),
+    "cell": Choice(CELLS, "meta_lstm", "Update rule."),
+    "learner": Choice(LEARNERS, "conv4", "Network that is adapted, or makes features."),
+}
+
+
+def component(choice: str, name: str) -> Callable:
+    """What a choice names, as that which has options."""
+    found = CHOICES[choice].registry[name]
+    return found.load if choice == "dataset" else found
+
+
+def concerned(method: str) -> list[str]:
+    """Of `CHOICES` those that there are with a method: a cell and a learner only where it is made of one."""
+    made_of = options.parts(METHODS[method])
+    return [name for name in CHOICES if name in ("dataset", "method") or name in made_of]
+
+
+def takers_of(chosen: Mapping[str, str]) -> list[tuple[str, Callable]]:
+    """All that has options with some choices, see `options.Takers`."""
+    method = METHODS[chosen["method"]]
+    takers = [(f"--{name}={chosen[name]}", component(name, chosen[name])) for name in concerned(chosen["method"])]
+    takers += [("data", FewShotData), ("data", data.load), ("training", distribution), ("devices", devices.use)]
+    if options.target(method).trains:
+        optimizer = options.target(method).make_optimizer
+        takers += [(f"--method={chosen['method']}", optimizer), ("training", meta_train), ("training", SaveProgress)]
+    return takers
+
+
+def all_takers() -> list[tuple[str, Callable]]:
+    """All that has options, whatever is chosen."""
+    takers = [(f"--{choice}={name}", component(choice, name)) for choice in CHOICES for name in CHOICES[choice].registry]
+    first = {choice: CHOICES[choice].default for choice in CHOICES}
+    shared = [taker for method in METHODS for taker in takers_of(first | {"method": method})]
+    return list(dict.fromkeys([*takers, *shared]))
+
+
+def options_of(chosen: Mapping[str, str]) -> dict[str, options.Option]:
+    """The options that there are with some choices, by name."""
+    unused = getattr(options.target(METHODS[chosen["method"]]), "unused_options", ())
+    found = options.collected(takers_of(chosen))
+    return {name: next(iter(of_takers.values())) for name, of_takers in found.items() if name not in unused}
+
+
+def define_flags(only_free: bool = False) -> None:
+    """Defines a flag for each choice and each option.
+
+    Args:
+        only_free: whether to leave out the choices, and what a run is bound to.
+    """
+    if not only_free:
+        for name, (registry, default, words) in CHOICES.items():
+            flags.DEFINE_enum(name, default, sorted(registry), words, module_name="ml_lstm.settings")
+    options.define(all_takers(), only_free)
+
+
+def given(flag_values: flags.FlagValues = flags.FLAGS) -> Values:
+    """The choices and options that were given a value, by a flag or in a flag file."""
+    names = [name for name in (*CHOICES, *options.collected(all_takers())) if name in flag_values]
+    return {name: flag_values[name].value for name in names if flag_values[name].present}
+
+
+def from_flags(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> Values:
+    """What the flags describe, defaults filled in.
+
+    An option that concerns nothing that was chosen is refused where it was typed; one from a flag file is passed over
+    with a line, so that several runs can share a file.
+
+    Args:
+        argv: as typed.
+        flag_values: parsed.
+
+    Raises:
+        flags.Error: for such an option, or a value that it cannot have.
+    """
+    found = given(flag_values)
+    chosen = {name: found.get(name, CHOICES[name].default) for name in CHOICES}
+    there = {*concerned(chosen["method"]), *options_of(chosen)}
+    strays = [name for name in found if name not in there]
+    typed = [name for name in strays if any(re.match(rf"--?(no)?{name}(=|$)", word) for word in argv[1:])]
+    for name in typed:
+        raise flags.IllegalFlagValueError(f"--{name} {_who_takes(name, chosen)}: leave it out.")
+    if strays:
+        listed = ", ".join(f"--{name}" for name in strays)
+        print(f"Passed over, as nothing that was chosen takes them: {listed}.")
+    try:
+        return complete({name: value for name, value in found.items() if name in there})
+    except ValueError as error:
+        raise flags.IllegalFlagValueError(str(error)) from None
+
+
+def _who_takes(name, chosen):
+    if name in CHOICES:
+        takers = [f"--method={method}" for method in METHODS if name in concerned(method)]
+    else:
+        takers = list(options.collected(all_takers()).get(name, ()))
+        others = [f"--method={method}" for method in METHODS if name in options_of(chosen | {"method": method})]
+        takers = [taker for taker in takers if taker.startswith("--")] or others
+    kinds = {taker.partition("=")[0].removeprefix("--") for taker in takers}
+    mine = ", ".join(f"--{kind}={chosen[kind]}" for kind in CHOICES if kind in kinds)
+    return f"is not for {mine}; it is for {options.listed(takers)}"
+
+
+def complete(found: Mapping[str, Any]) -> Values:
+    """Choices and options as they are in force.
+
+    Args:
+        found: some of them; others, and those that concern nothing, are left out.
+
+    Raises:
+        ValueError: for a name that there is not, or a value that an option cannot have.
+    """
+    chosen = {name: found.get(name, CHOICES[name].default) for name in CHOICES}
+    for name in ("dataset", "method"):
+        _require_known(name, chosen[name])
+    for name in concerned(chosen["method"]):
+        _require_known(name, chosen[name])
+    values = {name: chosen[name] for name in concerned(chosen["method"])}
+    for name, option in options_of(chosen).items():
+        values[name] = option.parse(found[name]) if name in found else option.default
+    return values
+
+
+def _require_known(choice, name):
+    if name not in CHOICES[choice].registry:
+        raise ValueError(f"{choice} must be one of {', '.join(sorted(CHOICES[choice].registry))}, got {name!r}.")
+
+
+def unknown(found: Mapping[str, Any]) -> list[str]:
+    """Names that are no option of anything there is: those of another version."""
+    known = {*CHOICES, *options.collected(all_takers())}
+    return sorted(name for name in found if name not in known)
+
+
+def bound(values: Values) -> Values:
+    """Of what is in force what a run is bound to, as JSON can hold it."""
+    free = {name for name, option in options_of(values).items() if option.free}
+    if values.get("learning_rate_schedule", "constant") != "constant":
+        free.discard("episodes")  # the schedule's length
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if name not in free}
+
+
+def load_data(values: Values, test_episodes: int = 600) -> FewShotData:
+    """The data that a run's choices and options describe.
+
+    Raises:
+        DataError: see `ml_lstm.data.load`.
+    """
+    names = options.names_of([component("dataset", values["dataset"]), FewShotData, data.load])
+    chosen = {name: values[name] for name in names if name in values}
+    return data.load(values["dataset"], test_episodes, **chosen)
+
+
+def build_method(values: Values, problem: Problem) -> FewShotClassifier:
+    """The untrained method that a run's choices and options describe; its weights come from `seed`.
+
+    Args:
+        values: see `complete`.
+        problem: of its data.
+
+    Raises:
+        UserError: for options that do not go together.
+    """
+    keras.utils.set_random_seed(values["seed"])
+    method = METHODS[values["method"]]
+    made_of = {"problem": problem}
+    try:
+        if "learner" in values:
+            learner = LEARNERS[values["learner"]]
+            network = learner(problem.image_shape, problem.n_way, **options.pick(learner, values))
+            made_of["learner"] = options.target(method).body_of(network)
+        if "cell" in values:
+            made_of["cell"] = CELLS[values["cell"]](**options.pick(CELLS[values["cell"]], values))
+        return method(**made_of, **options.pick(method, values))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def make_optimizer(method: FewShotClassifier, values: Values, steps: int) -> keras.optimizers.Optimizer:
+    """What the method is compiled with, to be trained for so many meta-steps."""
+    return method.make_optimizer(steps, **options.pick(type(method).make_optimizer, values))
