@@ -18,7 +18,7 @@ from absl import flags, logging
 from benchmarks.meta_step import SETTINGS, Setting, build, floor, learner_seconds, random_episodes
 from benchmarks.plain_pytorch import PlainMetaLSTM, episode_tensors
 from benchmarks.timing import measured_apart, seconds
-from ml_lstm import command, devices, runs
+from ml_lstm.command_line import command, devices, records
 from ml_lstm.episode import Episode
 
 FLAGS = flags.FLAGS
@@ -126,7 +126,7 @@ def main() -> None:
     if FLAGS.in_this_process:
         (name,) = FLAGS.settings
         devices.use(_INTRA_OP_THREADS[name], 0)
-        runs.write_json(Path(FLAGS.json), measure(SETTINGS[name], FLAGS.repeats))
+        records.write_json(Path(FLAGS.json), measure(SETTINGS[name], FLAGS.repeats))
         return
     repeats = f"--repeats={FLAGS.repeats}"
     results = {
@@ -135,7 +135,7 @@ def main() -> None:
         "tensorflow": tf.__version__,
         "pytorch": torch.__version__,
         "device": devices.describe(),
-        "commit": runs.commit(),
+        "commit": records.commit(),
         "settings": {
             name: measured_apart("benchmarks.compare", ["--in_this_process", f"--settings={name}", repeats])
             for name in FLAGS.settings
@@ -143,7 +143,7 @@ def main() -> None:
     }
     print(table(results["settings"]))
     if FLAGS.json:
-        runs.write_json(Path(FLAGS.json), results)
+        records.write_json(Path(FLAGS.json), results)
 
 
 if __name__ == "__main__":

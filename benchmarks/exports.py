@@ -17,7 +17,8 @@ from absl import flags, logging
 from absl.testing import flagsaver
 
 from benchmarks.timing import seconds
-from ml_lstm import command, devices, methods, runs, serving
+from ml_lstm import methods, runs, serving
+from ml_lstm.command_line import command, devices, records
 from ml_lstm.data import SOURCES
 from ml_lstm.flags import (
     define_data_flags,
@@ -116,9 +117,9 @@ def main() -> None:
         print(_ROW.format(name, *milliseconds, *kilobytes, result["numbers"], result["most_classes"] or "any"))
     if FLAGS.json:
         names = ("repeats", "intra_op_threads", "inter_op_threads")
-        about = {"tensorflow": tf.__version__, "device": devices.describe(), "commit": runs.commit()}
+        about = {"tensorflow": tf.__version__, "device": devices.describe(), "commit": records.commit()}
         about |= {name: FLAGS[name].value for name in names}
-        runs.write_json(Path(FLAGS.json), about | {"configurations": results})
+        records.write_json(Path(FLAGS.json), about | {"configurations": results})
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from PIL import Image
 
 from benchmarks.meta_step import SETTINGS, build, random_episodes
 from benchmarks.timing import peak_resident_bytes, seconds
-from ml_lstm import command, data, devices, runs
+from ml_lstm import data
+from ml_lstm.command_line import command, devices, records
 from ml_lstm.data.stored import StoredImages
 
 FLAGS = flags.FLAGS
@@ -135,10 +136,10 @@ def main() -> None:
     }
     print(f"disk / memory {rates['disk'] / rates['memory']:.2f}, {FLAGS.images} images")
     if FLAGS.json:
-        about = {"tensorflow": tf.__version__, "device": devices.describe(), "commit": runs.commit()}
+        about = {"tensorflow": tf.__version__, "device": devices.describe(), "commit": records.commit()}
         about |= {name: FLAGS[name].value for name in ("images", "rounds", "steps")}
         ratio = rates["disk"] / rates["memory"]
-        runs.write_json(Path(FLAGS.json), about | {"measurements": rows, "ratio_disk_to_memory": ratio})
+        records.write_json(Path(FLAGS.json), about | {"measurements": rows, "ratio_disk_to_memory": ratio})
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ import tensorflow as tf
 from absl import flags, logging
 
 from benchmarks.timing import peak_resident_bytes, seconds
-from ml_lstm import command, devices, learners, methods, runs
+from ml_lstm import learners, methods
 from ml_lstm.cells.preprocessing import NUM_FEATURES
+from ml_lstm.command_line import command, devices, records
 from ml_lstm.episode import Episode
-from ml_lstm.flags import define_device_flags, device_settings
 from ml_lstm.learners import LearnerState
 
 FLAGS = flags.FLAGS
@@ -239,7 +239,7 @@ commit              {commit}"""
 
 def main() -> None:
     """Measures the setting that the flags name, prints a table and writes the same to `--json`."""
-    devices.use(**device_settings())
+    devices.use(**devices.settings())
     names = ("setting", "repeats", "meta_batch_size", "intra_op_threads", "inter_op_threads")
     changed = {name: FLAGS[name].value for name in _CHANGEABLE if FLAGS[name].value is not None}
     setting = SETTINGS[FLAGS.setting]._replace(**changed)
@@ -248,13 +248,13 @@ def main() -> None:
         "episode": setting._asdict(),
         "tensorflow": tf.__version__,
         "device": devices.describe(),
-        "commit": runs.commit(),
+        "commit": records.commit(),
         **measure(setting, FLAGS.repeats, FLAGS.meta_batch_size),
     }
     shape = ", ".join(f"{name} {value}" for name, value in setting._asdict().items())
     print(_TABLE.format(shape=shape, **results))
     if FLAGS.json:
-        runs.write_json(Path(FLAGS.json), results)
+        records.write_json(Path(FLAGS.json), results)
 
 
 if __name__ == "__main__":
@@ -267,6 +267,6 @@ if __name__ == "__main__":
     flags.DEFINE_boolean("recompute_inner_steps", False, "Compute inner steps again for the meta-gradient.")
     flags.DEFINE_boolean("mixed_precision", False, "Let the learner's convolutions compute in bfloat16.")
     flags.DEFINE_string("json", None, "File to write the results to.")
-    define_device_flags()
+    devices.define_flags()
     logging.set_verbosity(logging.WARNING)
     command.run(main)

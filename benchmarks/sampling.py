@@ -18,9 +18,9 @@ from absl import flags, logging
 
 from benchmarks.meta_step import SETTINGS, Setting, build
 from benchmarks.timing import seconds
-from ml_lstm import command, data, devices, runs
+from ml_lstm import data
+from ml_lstm.command_line import command, devices, records
 from ml_lstm.data.augmentation import AUGMENTATIONS
-from ml_lstm.flags import define_device_flags, device_settings
 
 FLAGS = flags.FLAGS
 
@@ -96,7 +96,7 @@ commit              {commit}"""
 
 def main() -> None:
     """Measures what the flags name, prints a table and writes the same to `--json`."""
-    devices.use(**device_settings())
+    devices.use(**devices.settings())
     names = ("setting", "dataset", "augment", "turns", "meta_batch_size", "intra_op_threads", "inter_op_threads")
     places = {"data_dir": FLAGS.data_dir, "cache_dir": FLAGS.cache_dir}
     setting = SETTINGS[FLAGS.setting]
@@ -105,7 +105,7 @@ def main() -> None:
         **{name: FLAGS[name].value for name in names},
         "tensorflow": tf.__version__,
         "device": devices.describe(),
-        "commit": runs.commit(),
+        "commit": records.commit(),
         **measure(setting, source, FLAGS.turns, FLAGS.meta_batch_size),
         "first_batch_seconds": first_batch_seconds(
             FLAGS.setting, FLAGS.dataset, FLAGS.augment, FLAGS.meta_batch_size, **places
@@ -114,7 +114,7 @@ def main() -> None:
     low, high = results["ratio_quartiles"]
     print(_TABLE.format(**results, low=low, high=high))
     if FLAGS.json:
-        runs.write_json(Path(FLAGS.json), results)
+        records.write_json(Path(FLAGS.json), results)
 
 
 if __name__ == "__main__":
@@ -126,6 +126,6 @@ if __name__ == "__main__":
     flags.DEFINE_integer("turns", 8, "Of twenty steps each.", lower_bound=1)
     flags.DEFINE_integer("meta_batch_size", 1, "Episodes a step.", lower_bound=1)
     flags.DEFINE_string("json", None, "File to write the results to.")
-    define_device_flags()
+    devices.define_flags()
     logging.set_verbosity(logging.WARNING)
     command.run(main)

@@ -13,7 +13,7 @@ from typing import Any
 from absl import flags, logging
 
 from benchmarks.timing import measured_apart
-from ml_lstm import command, runs
+from ml_lstm.command_line import command, records
 
 FLAGS = flags.FLAGS
 
@@ -90,7 +90,7 @@ def main() -> None:
             found[sweep].append(measured_apart("benchmarks.meta_step", [*arguments, f"--repeats={FLAGS.repeats}"]))
             print(row(found[sweep][-1]), flush=True)
     if FLAGS.json:  # before the plot, lest a wrong --plot loses what took minutes
-        runs.write_json(Path(FLAGS.json), found)
+        records.write_json(Path(FLAGS.json), found)
     if FLAGS.plot:
         draw({sweep: points for sweep, points in found.items() if sweep != "memory"}, FLAGS.plot)
 

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
-from ml_lstm import command, runs
+from ml_lstm import runs
+from ml_lstm.command_line import command, records
 from ml_lstm.errors import UserError
 from ml_lstm.evaluation import Accuracy
 from ml_lstm.flags import define_location_flags, locations
@@ -59,11 +60,11 @@ def main() -> None:
         "wall_seconds": round(time.monotonic() - started, 1),
         "evaluate": {name: evaluated[0][name] for name in ("accuracy", "confidence_interval_95", "episodes")},
         "flags": setting,
-        "commit": runs.commit(),
+        "commit": records.commit(),
     }
     print(f"served:   {_words(result)}\nevaluate: {_words(result['evaluate'])}")
     if FLAGS.json:
-        runs.write_json(Path(FLAGS.json), result)
+        records.write_json(Path(FLAGS.json), result)
 
 
 def _accuracy(client, episode):

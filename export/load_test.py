@@ -29,9 +29,8 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
 import ml_lstm
-from ml_lstm import command, devices, runs
+from ml_lstm.command_line import command, devices, records
 from ml_lstm.errors import UserError
-from ml_lstm.flags import define_device_flags, device_settings
 
 FLAGS = flags.FLAGS
 NAME = "few_shot"
@@ -50,7 +49,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("memory_requests", 10_000, "Requests while memory is watched.", lower_bound=10)
     flags.DEFINE_integer("latency_calls", 200, "Calls of each way, one caller.", lower_bound=1)
     flags.DEFINE_string("json", None, "File to write the results to.")
-    define_device_flags()
+    devices.define_flags()
 
 
 class Problem:
@@ -195,7 +194,7 @@ class Server:
 
 def main() -> None:
     """Prints a table of each part as it is measured."""
-    devices.use(**device_settings())
+    devices.use(**devices.settings())
     versions = [int(path.name) for path in Path(FLAGS.model_base_path).glob("[0-9]*") if path.name.isdecimal()]
     if not versions:
         raise UserError(f"{FLAGS.model_base_path} has no version: check --model_base_path.")
@@ -215,10 +214,10 @@ def main() -> None:
         "model": {name: card[name] for name in ("method", "image_shape", "inner_steps", "flags")},
         "device": devices.describe(),
         "wall_seconds": time.monotonic() - started,
-        "commit": runs.commit(),
+        "commit": records.commit(),
     }
     if FLAGS.json:
-        runs.write_json(Path(FLAGS.json), results)
+        records.write_json(Path(FLAGS.json), results)
 
 
 def _latency(problem, signatures, server):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from ml_lstm import command, runs
+from ml_lstm.command_line import command, records
 from ml_lstm.errors import UserError
 from ml_lstm.serving.exported import ExportedClassifier, NoPictureError
 
@@ -116,7 +116,7 @@ def _write_json(answers, skipped):
         }
         for path, answer in answers.items()
     ]
-    runs.write_json(Path(FLAGS.json), {"saved_model": FLAGS.saved_model, "answers": listed, "left_out": skipped})
+    records.write_json(Path(FLAGS.json), {"saved_model": FLAGS.saved_model, "answers": listed, "left_out": skipped})
 
 
 if __name__ == "__main__":

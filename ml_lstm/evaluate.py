@@ -5,7 +5,8 @@ import time
 import tensorflow as tf
 from absl import logging
 
-from ml_lstm import command, devices, evaluation, flags, runs
+from ml_lstm import evaluation, flags, runs
+from ml_lstm.command_line import command, devices, records
 from ml_lstm.data import SOURCES, SPLITS
 from ml_lstm.errors import UserError
 
@@ -70,7 +71,7 @@ def main() -> None:
     name = f"evaluate-{setting['dataset']}-{FLAGS.split}-{setting['n_way']}way-{setting['k_shot']}shot"
     path = run.path / f"{name}{'-transductive' if FLAGS.transductive_batch_norm else ''}.json"
     by_instance = _by_instance(run, method, episodes) if FLAGS.by_instance else {}
-    runs.write_json(
+    records.write_json(
         path,
         {
             "accuracy": accuracy.mean,
@@ -84,7 +85,7 @@ def main() -> None:
             **{name: setting[name] for name in ("dataset", "n_way", "k_shot", "n_query")},
             **{name: trained_flags[name] for name in ("method", "seed")},
             "flags": trained_flags,
-            "commit": runs.commit(),
+            "commit": records.commit(),
             "train_episodes": trained_episodes,
             "train_seconds": round(progress.seconds, 1),
             "device": devices.describe(),

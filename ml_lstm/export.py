@@ -4,7 +4,8 @@ import json
 
 from absl import flags, logging
 
-from ml_lstm import command, runs, serving
+from ml_lstm import runs, serving
+from ml_lstm.command_line import command, records
 from ml_lstm.errors import UserError
 
 FLAGS = flags.FLAGS
@@ -37,7 +38,7 @@ def main() -> None:
         "image_shape": [height, width, channels],
         "inner_steps": FLAGS.inner_steps or inner_steps,
         "flags": run.flags(),
-        "commit": runs.commit(),
+        "commit": records.commit(),
         "evaluations": run.evaluations(),
         "limits": _limits(run, method, inner_steps),
     }

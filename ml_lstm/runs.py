@@ -1,14 +1,13 @@
 """A run directory: the flags it is bound to, and the data, the method and the checkpoints they describe."""
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from ml_lstm import data, methods
+from ml_lstm.command_line.records import write_json
 from ml_lstm.errors import UserError
 from ml_lstm.training import CheckpointStore, Progress
 
@@ -191,26 +190,3 @@ def trained_method(run: RunDirectory) -> tuple[methods.FewShotClassifier, int, P
         if episodes is not None:
             return method, episodes, progress
     raise UserError(f"{run.path} has no checkpoint yet: train it first.")
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Writes `values` so that a reader sees the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None  # a full disk does not name the file
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def commit() -> str | None:
-    """The git commit of this code, with "+" if files differ from it; None outside a checkout."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        status = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head.stdout.strip() + ("+" if status.stdout.strip() else "")

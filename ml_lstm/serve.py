@@ -8,9 +8,8 @@ from absl import flags, logging
 from google.protobuf import text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
-from ml_lstm import command, devices
+from ml_lstm.command_line import command, devices
 from ml_lstm.errors import UserError
-from ml_lstm.flags import define_device_flags, device_settings
 
 FLAGS = flags.FLAGS
 
@@ -38,7 +37,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "max_waiting", 64, "Requests that wait to be computed; more are refused with 429.", lower_bound=0
     )
-    define_device_flags()
+    devices.define_flags()
 
 
 def main() -> None:
@@ -51,7 +50,7 @@ def main() -> None:
             f"{error.name.partition('.')[0]} is not installed: pip install '.[serve]' in the checkout of ml_lstm."
         ) from None
 
-    devices.use(**device_settings())
+    devices.use(**devices.settings())
     if not _is_loopback(FLAGS.host):
         logging.warning(
             "Anyone who reaches %s is answered: there is neither authentication nor encryption.", FLAGS.host

@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from ml_lstm import command, devices, flags, methods, runs, training
+from ml_lstm import flags, methods, runs, training
+from ml_lstm.command_line import command, devices
 from ml_lstm.distribution import distribution, require_shareable
 from ml_lstm.errors import UserError
 

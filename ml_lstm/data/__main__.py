@@ -6,7 +6,8 @@ import time
 from absl import logging
 from PIL import Image
 
-from ml_lstm import command, flags, runs
+from ml_lstm import flags, runs
+from ml_lstm.command_line import command
 from ml_lstm.data import SOURCES, SPLITS
 from ml_lstm.data.check import Setting, problems
 from ml_lstm.errors import UserError

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ml_lstm import data, devices
+from ml_lstm import data
+from ml_lstm.command_line import devices
 from ml_lstm.distribution import Distribution, distribution
 from ml_lstm.learners import LEARNERS
 from ml_lstm.methods import METHODS

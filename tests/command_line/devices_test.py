@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from ml_lstm import devices
+from ml_lstm.command_line import devices
 from ml_lstm.errors import UserError
 
 

@@ -2,11 +2,45 @@
 
 import os
 import platform
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
+from absl import flags
 
 from ml_lstm.errors import UserError
+
+
+def define_flags():
+    """How this machine is used; results do not depend on it, but for rounding."""
+    flags.DEFINE_integer(
+        "intra_op_threads",
+        0,
+        "Threads that share one operation; 0: TensorFlow's choice. 1 is faster where images are small.",
+        lower_bound=0,
+    )
+    flags.DEFINE_integer("inter_op_threads", 0, "Operations at the same time; 0: TensorFlow's choice.", lower_bound=0)
+    flags.DEFINE_list(
+        "devices",
+        [],
+        "What to compute on: cpu, gpu, or a name such as gpu:1; train --strategy=mirrored takes several, gpu:0,gpu:1, "
+        "or cpu:0,cpu:1 to try it out. Unset: the GPUs or, failing those, the CPU.",
+    )
+    flags.register_validator("devices", _are_devices, "must be cpu or gpu, or names like gpu:0,gpu:1, of one kind")
+    flags.DEFINE_boolean("memory_growth", False, "Take GPU memory as needed, rather than all of it at the start.")
+
+
+def settings() -> dict[str, Any]:
+    """What `define_flags` defined, as `use` takes it."""
+    names = ("intra_op_threads", "inter_op_threads", "devices", "memory_growth")
+    return {name: flags.FLAGS[name].value for name in names}
+
+
+def _are_devices(names) -> bool:
+    kinds = {re.fullmatch(r"(cpu|gpu)(:[0-9]{1,3})?", name) for name in names}
+    numbered = [name if ":" in name else f"{name}:0" for name in names]
+    return None not in kinds and len({kind[1] for kind in kinds}) <= 1 and len(set(numbered)) == len(numbered)
 
 
 def use(
