@@ -4,37 +4,14 @@ import os
 import platform
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated
 
 import tensorflow as tf
 from absl import flags
 
+from ml_lstm import options
 from ml_lstm.errors import UserError
-
-
-def define_flags():
-    """How this machine is used; results do not depend on it, but for rounding."""
-    flags.DEFINE_integer(
-        "intra_op_threads",
-        0,
-        "Threads that share one operation; 0: TensorFlow's choice. 1 is faster where images are small.",
-        lower_bound=0,
-    )
-    flags.DEFINE_integer("inter_op_threads", 0, "Operations at the same time; 0: TensorFlow's choice.", lower_bound=0)
-    flags.DEFINE_list(
-        "devices",
-        [],
-        "What to compute on: cpu, gpu, or a name such as gpu:1; train --strategy=mirrored takes several, gpu:0,gpu:1, "
-        "or cpu:0,cpu:1 to try it out. Unset: the GPUs or, failing those, the CPU.",
-    )
-    flags.register_validator("devices", _are_devices, "must be cpu or gpu, or names like gpu:0,gpu:1, of one kind")
-    flags.DEFINE_boolean("memory_growth", False, "Take GPU memory as needed, rather than all of it at the start.")
-
-
-def settings() -> dict[str, Any]:
-    """What `define_flags` defined, as `use` takes it."""
-    names = ("intra_op_threads", "inter_op_threads", "devices", "memory_growth")
-    return {name: flags.FLAGS[name].value for name in names}
+from ml_lstm.options import FREE, Rule, Whole, checked
 
 
 def _are_devices(names) -> bool:
@@ -43,23 +20,32 @@ def _are_devices(names) -> bool:
     return None not in kinds and len({kind[1] for kind in kinds}) <= 1 and len(set(numbered)) == len(numbered)
 
 
+_Threads = Annotated[Whole, FREE]
+_Devices = Annotated[
+    Sequence[str], FREE, Rule(_are_devices, "cpu or gpu, or names like gpu:0,gpu:1, of one kind and each once")
+]
+
+
+@checked
 def use(
-    intra_op_threads: int,
-    inter_op_threads: int,
-    devices: Sequence[str] = (),
-    memory_growth: bool = False,
     most: int | None = 1,
+    *,
+    intra_op_threads: _Threads = 0,
+    inter_op_threads: _Threads = 0,
+    devices: _Devices = (),
+    memory_growth: Annotated[bool, FREE] = False,
 ) -> list[str]:
     """Sets what TensorFlow may use of this machine; goes before the first operation.
 
     Args:
-        intra_op_threads: that share one operation; 0 for TensorFlow's choice. With 28x28 images operations are
-            too small to share: one thread each, the episodes of a meta-batch side by side, is faster.
-        inter_op_threads: operations at the same time; 0 for TensorFlow's choice.
-        devices: `cpu` or `gpu`, or names such as `gpu:1`, of one kind; none for all GPUs or, failing those, the CPU.
-            `cpu:0`, `cpu:1` and so on are as many logical devices, which share the cores.
-        memory_growth: whether GPU memory is taken as needed rather than all at once.
         most: how many devices the command has a use for; None for any number.
+        intra_op_threads: threads that share one operation; 0: TensorFlow's choice. With 28x28 images operations are
+            too small to share: one thread each, the episodes of a meta-batch side by side, is faster.
+        inter_op_threads: operations at the same time; 0: TensorFlow's choice.
+        devices: what to compute on: cpu, gpu, or a name such as gpu:1; train --strategy=mirrored takes several,
+            gpu:0,gpu:1, or cpu:0,cpu:1 to try it out. None: all GPUs or, failing those, the CPU. cpu:0, cpu:1 and so on
+            are as many logical devices, which share the cores.
+        memory_growth: whether GPU memory is taken as needed rather than all at once.
 
     Returns:
         The devices, as TensorFlow names them from now on.
@@ -88,6 +74,17 @@ def use(
     return [f"cpu:{index}" for index in range(count)]
 
 
+def define_flags() -> None:
+    """Defines the options of `use` as flags."""
+    options.define([("devices", use)])
+
+
+def use_as_flagged(most: int | None = 1) -> list[str]:
+    """Calls `use` with what the flags say."""
+    given = {name: flags.FLAGS[name].value for name in options.of(use) if flags.FLAGS[name].present}
+    return use(most, **given)
+
+
 def _chosen(devices, gpus):
     """Which of the GPUs are meant: none of them if the CPU is."""
     numbers = sorted(int(name[4:] or 0) for name in devices)
@@ -97,7 +94,7 @@ def _chosen(devices, gpus):
                 f"--devices={','.join(devices)}: number the logical CPU devices from 0, cpu:0,cpu:1 and so on."
             )
         return []
-    if devices == ["gpu"] and gpus:
+    if list(devices) == ["gpu"] and gpus:
         return gpus
     for number in numbers:
         if number >= len(gpus):

@@ -5,6 +5,6 @@ is not shared: every worker classifies all episodes by itself, and the chief's a
 """
 
 from ml_lstm.distribution.base import Distribution
-from ml_lstm.distribution.strategies import STRATEGIES, distribution, require_shareable
+from ml_lstm.distribution.strategies import distribution, require_shareable
 
-__all__ = ["STRATEGIES", "Distribution", "distribution", "require_shareable"]
+__all__ = ["Distribution", "distribution", "require_shareable"]

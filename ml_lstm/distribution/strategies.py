@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 
 import keras
 
@@ -9,17 +10,23 @@ from ml_lstm.distribution.base import Distribution
 from ml_lstm.distribution.mirrored import Mirrored
 from ml_lstm.distribution.multi_worker import MultiWorker
 from ml_lstm.errors import UserError
+from ml_lstm.options import FREE, checked
 
-STRATEGIES = ("none", "mirrored", "multi_worker")
 
-
-def distribution(strategy: str, devices: Sequence[str], environment: Mapping[str, str] = os.environ) -> Distribution:
-    """The `Distribution` of one of `STRATEGIES`, not yet started.
+@checked
+def distribution(
+    devices: Sequence[str],
+    environment: Mapping[str, str] = os.environ,
+    *,
+    strategy: Annotated[Literal["none", "mirrored", "multi_worker"], FREE] = "none",
+) -> Distribution:
+    """Who shares meta-steps, not yet started.
 
     Args:
-        strategy: its name.
         devices: of this machine, to train on.
         environment: where TF_CONFIG is looked for.
+        strategy: who shares a meta-batch; the result is that of one device, but for rounding. mirrored: the devices of
+            this machine; multi_worker: machines, by TF_CONFIG (docs/distributed.md).
 
     Raises:
         UserError: for devices or a TF_CONFIG that do not go with it.
@@ -41,7 +48,7 @@ def require_shareable(shared: Distribution, name: str, method: type[keras.Model]
     Raises:
         UserError: if the method takes a meta-batch as a whole or has no meta-steps, or the shares would be unequal.
     """
-    if isinstance(shared, Mirrored) and method.trains_on is None:
+    if isinstance(shared, Mirrored) and not method.trains:
         raise UserError(f"--method={name} trains nothing that could be shared: leave out --strategy.")
     if shared.replicas > 1 and not method.splits_meta_batch:
         raise UserError(

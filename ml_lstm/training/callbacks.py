@@ -2,12 +2,14 @@
 
 import math
 import time
+from typing import Annotated
 
 import keras
 import tensorflow as tf
 
 from ml_lstm.distribution import Distribution
 from ml_lstm.errors import UserError
+from ml_lstm.options import FREE, Whole
 from ml_lstm.training.checkpoints import CheckpointStore, Progress
 
 
@@ -82,9 +84,9 @@ class SaveProgress(keras.callbacks.Callback):
         best: the store of the weights with the best validation accuracy.
         progress: kept up to date here.
         meta_batch_size: episodes a step.
-        early_stopping: validations without a better one after which to stop; 0 for never.
         stop_requested: says whether the run was asked to stop.
         shared: among which processes the run is shared: the chief saves, and its validations count. None for one.
+        early_stopping: stop after so many meta-validations without a better one; 0: never.
 
     Raises:
         Interrupted: once the run has been saved because it was asked to stop.
@@ -96,9 +98,10 @@ class SaveProgress(keras.callbacks.Callback):
         best: CheckpointStore,
         progress: Progress,
         meta_batch_size: int,
-        early_stopping: int = 0,
         stop_requested=lambda: False,
         shared: Distribution | None = None,
+        *,
+        early_stopping: Annotated[Whole, FREE] = 0,
     ):
         super().__init__()
         self._backup = backup

@@ -1,6 +1,7 @@
 """Keras's `fit`, in as many calls as an exact resume needs."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import keras
 import tensorflow as tf
@@ -8,6 +9,7 @@ import tensorflow as tf
 from ml_lstm.data import FewShotData
 from ml_lstm.distribution import Distribution
 from ml_lstm.methods import FewShotClassifier
+from ml_lstm.options import FREE, Count, checked
 from ml_lstm.training.callbacks import Tune
 
 
@@ -16,42 +18,43 @@ def steps_of(episodes: int, meta_batch_size: int) -> int:
     return -(-episodes // meta_batch_size)
 
 
+@checked
 def meta_train(
     method: FewShotClassifier,
     data: FewShotData,
-    *,
-    episodes: int,
-    meta_batch_size: int,
-    validation_interval: int,
-    callbacks: Sequence[keras.callbacks.Callback],
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
     shared: Distribution | None = None,
+    *,
+    episodes: Annotated[Count, FREE] = 10_000,
+    meta_batch_size: Count = 1,
+    validation_interval: Count = 1000,
 ) -> None:
     """Trains a compiled method from the meta-step that its optimizer has reached to the last one.
 
     An epoch is the time between two meta-validations. The episodes of a step depend on its number alone, so
-    that a run continued from any step sees what an undisturbed run sees. For a method that trains on `"classes"`
-    a batch of images counts as an episode; one that has nothing to train is validated, and that is all.
+    that a run continued from any step sees what an undisturbed run sees. For a method that trains on batches of
+    images, a batch counts as an episode; one that has nothing to train is validated, and that is all.
 
     Args:
         method: compiled; `method.optimizer.iterations` says where to begin.
         data: what to train on, and meta-validation episodes.
-        episodes: to train for, those before the beginning counted in.
-        meta_batch_size: episodes a step.
-        validation_interval: episodes an epoch.
         callbacks: for `fit`; one of them may set `method.stop_training`.
         verbose: see `keras.Model.fit`.
         shared: among which devices a meta-batch is shared; it has prepared the method. None for one device.
+        episodes: episodes to meta-train for, in all; those before the beginning counted in.
+        meta_batch_size: episodes in a meta-step.
+        validation_interval: episodes between meta-validations, an epoch; the run is saved as often.
     """
     shared = shared or Distribution()
     validation = data.validation.batch(1, drop_remainder=True)
     callbacks = [Tune(validation), *callbacks]
-    if method.trains_on is None:
+    if not method.trains:
         _validate(method, validation, callbacks, verbose)
         return
     step, last = int(tf.convert_to_tensor(method.optimizer.iterations)), steps_of(episodes, meta_batch_size)
     epoch_steps = steps_of(validation_interval, meta_batch_size)
-    sampler = data.training_sampler(method.trains_on)
+    sampler = method.training_sampler(data)
     while step < last:
         epoch, within = divmod(step, epoch_steps)
         # Whole epochs in one call; what is left of one begun before, or a short last one, in a call of its own.
