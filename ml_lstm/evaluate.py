@@ -3,48 +3,47 @@
 import time
 
 import tensorflow as tf
-from absl import logging
+from absl import flags, logging
 
-from ml_lstm import evaluation, flags, runs
+from ml_lstm import evaluation, runs
 from ml_lstm.command_line import command, devices, records
 from ml_lstm.data import SOURCES, SPLITS
 from ml_lstm.errors import UserError
+from ml_lstm.runs import settings
 
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
     """What `evaluate` takes beside the run's own flags."""
-    flags.flags.DEFINE_string("run_dir", None, "Directory of a trained run.")
-    flags.flags.register_validator("run_dir", bool, "give the directory of the run")
-    flags.flags.DEFINE_integer("episodes", 600, "Episodes to evaluate on.", lower_bound=2)
-    flags.flags.DEFINE_enum("split", "test", SPLITS, "Whose classes to use.")
-    flags.flags.DEFINE_enum("dataset", None, sorted(SOURCES), "Another source than the run's.")
+    flags.DEFINE_string("run_dir", None, "Directory of a trained run.")
+    flags.register_validator("run_dir", bool, "give the directory of the run")
+    flags.DEFINE_integer("episodes", 600, "Episodes to evaluate on.", lower_bound=2)
+    flags.DEFINE_enum("split", "test", SPLITS, "Whose classes to use.")
+    flags.DEFINE_enum("dataset", None, sorted(SOURCES), "Another source than the run's.")
     for name, least in (("n_way", 2), ("k_shot", 1), ("n_query", 1)):
-        flags.flags.DEFINE_integer(name, None, "Another value than the run's.", lower_bound=least)
-    flags.flags.DEFINE_boolean(
+        flags.DEFINE_integer(name, None, "Another value than the run's.", lower_bound=least)
+    flags.DEFINE_boolean(
         "transductive_batch_norm",
         False,
         "Normalise the queries of an episode by their own statistics, as some papers do: "
         "an answer then depends on the other queries.",
     )
-    flags.flags.DEFINE_boolean(
+    flags.DEFINE_boolean(
         "by_instance",
         False,
         "With --method=mann: the accuracy at the first, second, ... time that a class is seen in a sequence, also "
         "as a curve for TensorBoard.",
     )
-    flags.define_location_flags()
-    flags.define_device_flags()
+    settings.define_flags(only_free=True, but=("episodes",))
 
 
 def main() -> None:
     """Prints the accuracy and writes it to `RUN/evaluate-*.json`."""
-    devices.use(**flags.device_settings())
+    devices.use_as_flagged()
     run = runs.RunDirectory(FLAGS.run_dir)
-    trained_flags = run.flags()
-    overrides = {name: FLAGS[name].value for name in ("dataset", "n_way", "k_shot", "n_query")}
-    setting = trained_flags | {name: value for name, value in overrides.items() if value is not None}
+    trained_flags = run.bound()
+    setting = run.values(**settings.given())
     method, trained_episodes, progress = runs.trained_method(run)
     if method.most_classes is not None and setting["n_way"] > method.most_classes:
         raise UserError(
@@ -52,22 +51,22 @@ def main() -> None:
             "was trained for: lower it, or train with more (--train_n_way), or in a way that sets no limit "
             "(--shared_head for methods by gradients, --label_characters for mann)."
         )
-    data = runs.load_data(setting, **flags.locations(), test_episodes=FLAGS.episodes)
+    data = settings.load_data(setting, test_episodes=FLAGS.episodes)
     if FLAGS["dataset"].value is None:
         run.require_classes(data.class_digest())
-    channels = run.images()["image_shape"][-1]
+    channels = run.problem().image_shape[-1]
     if data.image_shape[-1] != channels:
         turned = "in grey" if channels == 1 else "in three equal channels"
         print(f"{run.path} was trained on images of {channels} channel(s): {setting['dataset']} is shown {turned}.")
         data.require_channels(channels)
     episodes = data.sampler(FLAGS.split).dataset(count=FLAGS.episodes)
-    method.transductive = FLAGS.transductive_batch_norm
+    query_statistics = "queries" if FLAGS.transductive_batch_norm else "support"
     if FLAGS.by_instance and not method.reads_sequences:
         raise UserError(
             f"--by_instance is for --method=mann, and {run.path} has {trained_flags['method']}: leave it out."
         )
     start = time.monotonic()
-    accuracy = evaluation.Accuracy.of(evaluation.episode_accuracies(method, episodes))
+    accuracy = evaluation.Accuracy.of(evaluation.episode_accuracies(method, episodes, query_statistics))
     name = f"evaluate-{setting['dataset']}-{FLAGS.split}-{setting['n_way']}way-{setting['k_shot']}shot"
     path = run.path / f"{name}{'-transductive' if FLAGS.transductive_batch_norm else ''}.json"
     by_instance = _by_instance(run, method, episodes) if FLAGS.by_instance else {}

@@ -28,16 +28,16 @@ def main() -> None:
     inner_steps = method.served_inner_steps
     if FLAGS.inner_steps is not None:
         if inner_steps is None:
-            raise UserError(f"{run.flags()['method']} has no inner steps: leave out --inner_steps.")
+            raise UserError(f"{run.bound()['method']} has no inner steps: leave out --inner_steps.")
         method.served_inner_steps = FLAGS.inner_steps
-    height, width, channels = run.images()["image_shape"]
+    height, width, channels = run.problem().image_shape
     card = {
-        "method": run.flags()["method"],
+        "method": run.bound()["method"],
         "train_episodes": episodes,
         "most_classes": method.most_classes,
         "image_shape": [height, width, channels],
         "inner_steps": FLAGS.inner_steps or inner_steps,
-        "flags": run.flags(),
+        "flags": run.bound(),
         "commit": records.commit(),
         "evaluations": run.evaluations(),
         "limits": _limits(run, method, inner_steps),
@@ -60,8 +60,8 @@ def _classes(method):
 
 def _limits(run, method, inner_steps):
     """What the one who uses the model should know beforehand, in sentences."""
-    trained = run.flags()
-    height, width, channels = run.images()["image_shape"]
+    trained = run.bound()
+    height, width, channels = run.problem().image_shape
     limits = [
         f"{_classes(method).capitalize()} in a support set; meta-training had up to {method.n_way}.",
         f"Images are resized to {height}x{width} pixels of {channels} channel(s), whatever their proportions; an "

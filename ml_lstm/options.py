@@ -128,7 +128,9 @@ class Option(NamedTuple):
         """The default as a flag would be given it."""
         if self.length is not None:
             return ",".join(map(str, self.default)) or "none"
-        return "unset" if self.default is None else str(self.default).lower() if self.item is bool else str(self.default)
+        return (
+            "unset" if self.default is None else str(self.default).lower() if self.item is bool else str(self.default)
+        )
 
     def parse(self, text: Any) -> Any:
         """The value that a flag's text, or JSON, means.
@@ -299,17 +301,19 @@ Takers = Iterable[tuple[str, Callable]]
 """Components, each with what its users call it: `"--method=maml"`, or other words for what always runs."""
 
 
-def define(takers: Takers, only_free: bool = False, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+def define(
+    takers: Takers, wanted: Callable[[Option], bool] = lambda option: True, flag_values: flags.FlagValues = flags.FLAGS
+) -> None:
     """Defines a flag for each option of some components; unset, it is None.
 
     Args:
         takers: see `Takers`.
-        only_free: whether to leave out what a run is bound to.
+        wanted: which options.
         flag_values: where flags are defined.
     """
     for name, options in collected(takers).items():
         first = next(iter(options.values()))
-        if only_free and not first.free:
+        if not wanted(first):
             continue
         if first.item is bool and first.length is None:
             flag = flags.BooleanFlag(name, None, described(options))

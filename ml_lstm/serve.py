@@ -50,7 +50,7 @@ def main() -> None:
             f"{error.name.partition('.')[0]} is not installed: pip install '.[serve]' in the checkout of ml_lstm."
         ) from None
 
-    devices.use(**devices.settings())
+    devices.use_as_flagged()
     if not _is_loopback(FLAGS.host):
         logging.warning(
             "Anyone who reaches %s is answered: there is neither authentication nor encryption.", FLAGS.host

@@ -5,118 +5,111 @@ import sys
 
 import keras
 import tensorflow as tf
-from absl import logging
+from absl import flags, logging
 
-from ml_lstm import flags, methods, runs, training
+from ml_lstm import methods, options, training
 from ml_lstm.command_line import command, devices
 from ml_lstm.distribution import distribution, require_shareable
 from ml_lstm.errors import UserError
+from ml_lstm.runs import RunDirectory, settings
 
 FLAGS = flags.FLAGS
 
 
-def main() -> None:
+def define_flags() -> None:
+    """What `train` takes: every option there is, and where the run is kept."""
+    settings.define_flags()
+    flags.DEFINE_string("run_dir", None, "Directory of this run; made if need be, continued if it is there.")
+    flags.register_validator("run_dir", bool, "give the directory of the run")
+
+
+def main(values: settings.Values) -> None:
     """Starts the run that the flags describe, or goes on with it."""
-    names = devices.use(**flags.device_settings(), most=1 if FLAGS.strategy == "none" else None)
-    values = flags.run_flags()
-    shared = distribution(FLAGS.strategy, names)
-    kind = methods.METHODS[values["method"]]
-    require_shareable(shared, values["method"], kind, FLAGS.meta_batch_size)
+    names = devices.use_as_flagged(most=1 if values["strategy"] == "none" else None)
+    shared = distribution(names, strategy=values["strategy"])
+    kind = options.target(methods.METHODS[values["method"]])
+    require_shareable(shared, values["method"], kind, values.get("meta_batch_size", 1))
     shared.start()
     with shared.attended():
-        _train(shared, runs.RunDirectory(FLAGS.run_dir), values, kind.trains_on)
+        _train(shared, RunDirectory(FLAGS.run_dir), values)
 
 
-def _train(shared, run, values, trains_on) -> None:
-    known = shared.is_chief and run.exists(values)
-    data = runs.load_data(
-        values,
-        **flags.locations(),
-        seed=values["seed"],
-        validation_episodes=values["validation_episodes"],
-        batch_size=values["batch_size"],
-    )
-    # Refuses a setting that the data cannot fill, before anything is written.
+def _train(shared, run, values) -> None:
+    bound = settings.bound(values)
+    known = shared.is_chief and run.exists(bound)
+    data = settings.load_data(values)
+    # Before anything is written, refuses what the data cannot fill, and options that do not go together.
     data.sampler("val")
-    if trains_on:
-        data.training_sampler(trains_on)
+    with shared.scope():
+        method = settings.build_method(values, run.problem() if known else data.problem)
+        steps = training.steps_of(values.get("episodes", 0), values.get("meta_batch_size", 1))
+        method.compile(optimizer=settings.make_optimizer(method, values, steps))
+        method.optimizer.build(method.trainable_variables)
+    if method.trains:
+        method.training_sampler(data)
     if shared.is_chief and not known:
-        images = {"image_shape": data.image_shape, "train_classes": data.train_classes}
-        run.create(values, images | data.image_statistics(), data.class_digest())
-    more = {name: FLAGS[name].value for name in ("episodes", "early_stopping")}
-    shared.require_same("their flags or their data", [values, more, data.class_digest()])
-    if not all(shared.workers(run.exists(values))):
+        run.create(bound, data.problem, data.class_digest())
+    more = {name: values.get(name) for name in ("episodes", "early_stopping")}
+    shared.require_same("their flags or their data", [bound, more, data.class_digest()])
+    if not all(shared.workers(run.exists(bound))):
         raise UserError(
             f"{run.path} is not there for every worker: --run_dir must be on storage that all workers share."
         )
     run.require_classes(data.class_digest())
-    with shared.scope():
-        method = runs.build_method(values, run.images())
-        method.compile(optimizer=method.make_optimizer(_learning_rate(values), values["clip_norm"]))
-        method.optimizer.build(method.trainable_variables)
     progress = training.Progress()
     backup = run.backup(model=method, optimizer=method.optimizer, progress=progress)
     resumed = backup.restore_newest() if shared.is_chief else 0
     resumed = int(shared.workers(resumed or 0)[0])
     if resumed and shared.is_chief:
-        print(f"Going on from episode {resumed} of {FLAGS.episodes}.")
+        print(f"Going on from episode {resumed} of {values['episodes']}.")
     elif resumed:
         backup.restore(resumed)
-    if not _done(method, progress):
-        _fit(shared, run, method, data, progress, backup)
+    if not _done(method, values, progress):
+        _fit(shared, run, values, method, data, progress, backup)
     if shared.is_chief:
-        _say_what_next(run, progress)
+        _say_what_next(run, values, progress)
 
 
-def _learning_rate(values) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    rate = values["learning_rate"]
-    if values["learning_rate_schedule"] == "constant":
-        return rate
-    steps = training.steps_of(values["episodes"], values["meta_batch_size"])
-    return keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
-
-
-def _done(method, progress) -> bool:
+def _done(method, values, progress) -> bool:
     """Whether nothing is left to do, however many episodes are asked for."""
-    if method.trains_on is None:
+    if not method.trains:
         return bool(progress.validations)
-    return 0 < FLAGS.early_stopping <= progress.validations_since_best
+    return 0 < values["early_stopping"] <= progress.validations_since_best
 
 
-def _fit(shared, run, method, data, progress, backup) -> None:
+def _fit(shared, run, values, method, data, progress, backup) -> None:
+    meta_batch_size = values.get("meta_batch_size", 1)
     stop_signals = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: stop_signals.append(received))
     shared.prepare(method, stop_requested=lambda: bool(stop_signals))
     callbacks = [
         training.StopOnNonFiniteLoss(),
-        training.EpisodesPerSecond(FLAGS.meta_batch_size),
+        training.EpisodesPerSecond(meta_batch_size),
         *(_boards(run, data) if shared.is_chief else ()),
         training.SaveProgress(
             backup,
             run.best(model=method, progress=progress),
             progress,
-            FLAGS.meta_batch_size,
-            FLAGS.early_stopping,
-            stop_requested=shared.should_stop,
-            shared=shared,
+            meta_batch_size,
+            shared.should_stop,
+            shared,
+            **options.pick(training.SaveProgress, values),
         ),
     ]
     try:
         training.meta_train(
             method,
             data,
-            episodes=FLAGS.episodes,
-            meta_batch_size=FLAGS.meta_batch_size,
-            validation_interval=FLAGS.validation_interval,
-            callbacks=callbacks,
-            verbose=(1 if sys.stdout.isatty() else 2) if shared.is_chief else 0,
-            shared=shared,
+            callbacks,
+            (1 if sys.stdout.isatty() else 2) if shared.is_chief else 0,
+            shared,
+            **options.pick(training.meta_train, values),
         )
     except training.Interrupted:
         shared.workers(0)  # none goes before the chief has saved
         if shared.is_chief:
-            episodes = int(tf.convert_to_tensor(method.optimizer.iterations)) * FLAGS.meta_batch_size
+            episodes = int(tf.convert_to_tensor(method.optimizer.iterations)) * meta_batch_size
             print(f"\nStopped at episode {episodes} and saved; the same command goes on from there.")
         sys.exit(shared.status_when_stopped)
     shared.workers(0)
@@ -125,12 +118,12 @@ def _fit(shared, run, method, data, progress, backup) -> None:
 def _boards(run, data) -> list[keras.callbacks.Callback]:
     return [
         keras.callbacks.TensorBoard(str(run.path), write_graph=False),
-        training.EpisodeBoard(run.path / "episodes", data.sampler("val").sample(0), run.flags()),
+        training.EpisodeBoard(run.path / "episodes", data.sampler("val").sample(0), run.bound()),
     ]
 
 
-def _say_what_next(run, progress) -> None:
-    data_dir = f" --data_dir={FLAGS.data_dir}" if FLAGS.data_dir else ""
+def _say_what_next(run, values, progress) -> None:
+    data_dir = f" --data_dir={values['data_dir']}" if values.get("data_dir") else ""
     if not progress.validations:  # stopped before the first one, and not asked to go beyond
         print("Nothing left to do: raise --episodes to go on.")
         return
@@ -146,9 +139,6 @@ def _say_what_next(run, progress) -> None:
 
 
 if __name__ == "__main__":
-    flags.define_data_flags()
-    flags.define_method_flags()
-    flags.define_training_flags()
-    flags.define_device_flags()
+    define_flags()
     logging.set_verbosity(logging.WARNING)
-    command.run(main)
+    command.run(main, settings.from_flags)

@@ -4,7 +4,8 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 from absl import app, flags
@@ -27,23 +28,28 @@ _REMEDIES = {
 }
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[..., None], prepare: Callable[[Sequence[str]], Any] | None = None) -> None:
     """Parses the flags, calls `main` and turns what a user can mend into one line on stderr.
 
     Args:
         main: the command, flags parsed; its flags are defined already.
+        prepare: makes of the words that were typed what `main` is called with; a `flags.Error` is a wrong flag. None
+            for a `main` without arguments.
     """
-    app.run(lambda _: _call(main), flags_parser=_parse)
+    prepared = []
 
+    def parse(argv):
+        try:
+            rest = flags.FLAGS(argv)
+            if len(rest) > 1:
+                raise flags.Error(f"{rest[1]!r} is no flag: write --name=value.")
+            if prepare:
+                prepared.append(prepare(argv))
+            return rest
+        except flags.Error as error:
+            _fail(error, 2)
 
-def _parse(argv):
-    try:
-        rest = flags.FLAGS(argv)
-        if len(rest) > 1:
-            raise flags.Error(f"{rest[1]!r} is no flag: write --name=value.")
-        return rest
-    except flags.Error as error:
-        _fail(error, 2)
+    app.run(lambda _: _call(lambda: main(*prepared)), flags_parser=parse)
 
 
 def _call(main):

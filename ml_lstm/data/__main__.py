@@ -3,39 +3,35 @@
 import sys
 import time
 
-from absl import logging
+from absl import flags, logging
 from PIL import Image
 
-from ml_lstm import flags, runs
 from ml_lstm.command_line import command
 from ml_lstm.data import SOURCES, SPLITS
 from ml_lstm.data.check import Setting, problems
 from ml_lstm.errors import UserError
 from ml_lstm.plots.contact_sheet import contact_sheet
+from ml_lstm.runs import settings
 
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
     """What `data` takes: all that `train` does, so that a configuration can be checked as it is."""
-    flags.define_data_flags()
-    flags.define_method_flags()
-    flags.define_training_flags()
-    flags.define_device_flags()
-    FLAGS.set_default("run_dir", "none")  # asked for by training
-    flags.flags.DEFINE_string("contact_sheet", None, "PNG to draw some pictures of each split to.")
+    settings.define_flags()
+    flags.DEFINE_string("run_dir", None, "Taken as `train` takes it, and not looked at.")
+    flags.DEFINE_string("contact_sheet", None, "PNG to draw some pictures of each split to.")
 
 
-def main() -> None:
+def main(values: settings.Values) -> None:
     """Lists the sources; or says what one holds, checks it and draws some of it."""
     if not FLAGS["dataset"].present:
         if FLAGS.contact_sheet:
             raise UserError("--contact_sheet draws a data set: name it by --dataset.")
         _list()
         return
-    values = {name: flags.value(name) for name in runs.DATA_FLAGS}
     start = time.monotonic()
-    data = runs.load_data(values, **flags.locations())
+    data = settings.load_data(values)
     print(f"{values['dataset']}, loaded in {time.monotonic() - start:.1f} s:")
     for split, pool in data.pools.items():
         counts = " to ".join(f"{count:,}" for count in sorted({pool.counts.min(), pool.counts.max()}))
@@ -67,4 +63,4 @@ def _list():
 if __name__ == "__main__":
     define_flags()
     logging.set_verbosity(logging.WARNING)
-    command.run(main)
+    command.run(main, settings.from_flags)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ml_lstm.methods import FewShotClassifier
+from ml_lstm.methods.base import Statistics
 
 
 class Accuracy(NamedTuple):
@@ -36,16 +37,21 @@ class Accuracy(NamedTuple):
         )
 
 
-def episode_accuracies(method: FewShotClassifier, episodes: tf.data.Dataset, batch_size: int = 8) -> np.ndarray:
+def episode_accuracies(
+    method: FewShotClassifier, episodes: tf.data.Dataset, query_statistics: Statistics = "support", batch_size: int = 8
+) -> np.ndarray:
     """Accuracy of each episode, in order.
 
     Args:
-        method: trained; set its `transductive` first, if queries may be normalised by one another.
+        method: trained.
         episodes: a finite data set of `Episode`.
+        query_statistics: see `FewShotClassifier.classify`.
         batch_size: episodes in flight; no result depends on it.
 
     Returns:
         float32 [N].
     """
-    accuracies = tf.function(lambda batch: method.episode_results(batch)[1], autograph=False)
+    accuracies = tf.function(
+        lambda batch: method.episode_results(batch, query_statistics=query_statistics)[1], autograph=False
+    )
     return np.concatenate([accuracies(batch).numpy() for batch in episodes.batch(batch_size).prefetch(1)])

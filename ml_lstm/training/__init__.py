@@ -1,12 +1,11 @@
 """What Keras lacks for meta-training: exact resume, clean stops, and pictures of episodes."""
 
 from ml_lstm.training.callbacks import EpisodesPerSecond, Interrupted, SaveProgress, StopOnNonFiniteLoss, Tune
-from ml_lstm.training.checkpoints import CheckpointStore, Progress
 from ml_lstm.training.loop import meta_train, steps_of
+from ml_lstm.training.progress import Progress
 from ml_lstm.training.tensorboard import EpisodeBoard
 
 __all__ = [
-    "CheckpointStore",
     "EpisodeBoard",
     "EpisodesPerSecond",
     "Interrupted",

@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import keras
 import tensorflow as tf
@@ -10,7 +10,14 @@ import tensorflow as tf
 from ml_lstm.distribution import Distribution
 from ml_lstm.errors import UserError
 from ml_lstm.options import FREE, Whole
-from ml_lstm.training.checkpoints import CheckpointStore, Progress
+from ml_lstm.training.progress import Progress
+
+
+class Store(Protocol):
+    """Where `SaveProgress` saves: `ml_lstm.runs.CheckpointStore`, say."""
+
+    def save(self, number: int) -> None:
+        """Writes what the store holds, as of so many episodes."""
 
 
 class Interrupted(Exception):
@@ -94,8 +101,8 @@ class SaveProgress(keras.callbacks.Callback):
 
     def __init__(
         self,
-        backup: CheckpointStore,
-        best: CheckpointStore,
+        backup: Store,
+        best: Store,
         progress: Progress,
         meta_batch_size: int,
         stop_requested=lambda: False,

@@ -47,8 +47,8 @@ def load(
         max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
             from there.
         manual_dir: if it is not yet in `data_dir`, the directory of the training archive of ImageNet,
-            ILSVRC2012_img_train.tar, or of its class folders `n01532829/*`; and of the lists train.csv, val.csv and test.csv, downloaded if they are not there. Unset:
-            TFDS's own, `downloads/manual` in its directory.
+            ILSVRC2012_img_train.tar, or of its class folders `n01532829/*`; and of the lists train.csv, val.csv and
+            test.csv, downloaded if they are not there. Unset: TFDS's own, `downloads/manual` in its directory.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, 64, 16 and 20 classes, images uint8 [N, S, S, 3].

@@ -69,7 +69,9 @@ def takers_of(chosen: Mapping[str, str]) -> list[tuple[str, Callable]]:
 
 def all_takers() -> list[tuple[str, Callable]]:
     """All that has options, whatever is chosen."""
-    takers = [(f"--{choice}={name}", component(choice, name)) for choice in CHOICES for name in CHOICES[choice].registry]
+    takers = [
+        (f"--{choice}={name}", component(choice, name)) for choice in CHOICES for name in CHOICES[choice].registry
+    ]
     first = {choice: CHOICES[choice].default for choice in CHOICES}
     shared = [taker for method in METHODS for taker in takers_of(first | {"method": method})]
     return list(dict.fromkeys([*takers, *shared]))
@@ -82,16 +84,17 @@ def options_of(chosen: Mapping[str, str]) -> dict[str, options.Option]:
     return {name: next(iter(of_takers.values())) for name, of_takers in found.items() if name not in unused}
 
 
-def define_flags(only_free: bool = False) -> None:
+def define_flags(only_free: bool = False, but: Sequence[str] = ()) -> None:
     """Defines a flag for each choice and each option.
 
     Args:
         only_free: whether to leave out the choices, and what a run is bound to.
+        but: options to leave out besides.
     """
     if not only_free:
         for name, (registry, default, words) in CHOICES.items():
-            flags.DEFINE_enum(name, default, sorted(registry), words, module_name="ml_lstm.settings")
-    options.define(all_takers(), only_free)
+            flags.DEFINE_enum(name, default, sorted(registry), words, module_name="ml_lstm.runs.settings")
+    options.define(all_takers(), lambda option: (option.free or not only_free) and option.name not in but)
 
 
 def given(flag_values: flags.FlagValues = flags.FLAGS) -> Values:
@@ -177,7 +180,9 @@ def bound(values: Values) -> Values:
     free = {name for name, option in options_of(values).items() if option.free}
     if values.get("learning_rate_schedule", "constant") != "constant":
         free.discard("episodes")  # the schedule's length
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if name not in free}
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if name not in free
+    }
 
 
 def load_data(values: Values, test_episodes: int = 600) -> FewShotData:

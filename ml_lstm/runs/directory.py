@@ -1,49 +1,17 @@
-"""A run directory: the flags it is bound to, and the data, the method and the checkpoints they describe."""
+"""A run directory: the options it is bound to, and the method and the checkpoints that they describe."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
 
-import keras
-
-from ml_lstm import data, methods
 from ml_lstm.command_line.records import write_json
+from ml_lstm.episode import Problem
 from ml_lstm.errors import UserError
-from ml_lstm.training import CheckpointStore, Progress
-
-DATA_FLAGS = (
-    "dataset",
-    "omniglot_protocol",
-    "cub_bounding_box",
-    "split_fractions",
-    "split_seed",
-    "image_size",
-    "n_way",
-    "k_shot",
-    "n_query",
-    "train_n_way",
-    "train_k_shot",
-    "train_n_query",
-    "augment",
-)
-"""What `load_data` needs to know."""
-
-
-# What runs did that are older than these flags.
-_NEWER_FLAGS = {"mixed_precision": False, "recompute_inner_steps": False}
-
-# What decides how a run is computed, not what it comes to: it may go on with other values.
-_CHANGEABLE = {"recompute_inner_steps"}
-
-
-class _Flags(dict):
-    """Flags read from a run, which may be older than a flag."""
-
-    def __or__(self, other):
-        return _Flags(super().__or__(other))
-
-    def __missing__(self, name):
-        raise UserError(f"The run has no flag --{name}: it was made by another version of ml_lstm; train it again.")
+from ml_lstm.methods import FewShotClassifier
+from ml_lstm.runs import settings
+from ml_lstm.runs.checkpoints import CheckpointStore
+from ml_lstm.training import Progress
 
 
 class RunDirectory:
@@ -57,11 +25,11 @@ class RunDirectory:
         self.path = Path(path)
         self._flags_path = self.path / "flags.json"
 
-    def exists(self, flags: dict[str, Any]) -> bool:
-        """Whether the run is there already, to be continued with these flags.
+    def exists(self, bound: settings.Values) -> bool:
+        """Whether the run is there already, to be continued with these options.
 
         Args:
-            flags: what decides the weights, by name.
+            bound: what decides the weights, see `settings.bound`.
 
         Raises:
             UserError: if it belongs to another configuration, or the directory holds something else.
@@ -70,11 +38,11 @@ class RunDirectory:
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
                 raise UserError(f"{self.path} is in use and is no run (no flags.json): give another --run_dir.")
             return False
-        bound = self.flags()
+        mine = self.bound()
         differing = [
-            f"--{name} was {bound.get(name)!r}, is {flags.get(name)!r}"
-            for name in sorted((bound.keys() | flags.keys()) - _CHANGEABLE)
-            if bound.get(name) != flags.get(name)
+            f"--{name} was {mine.get(name)!r}, is {bound.get(name)!r}"
+            for name in sorted(mine.keys() | bound.keys())
+            if mine.get(name) != bound.get(name)
         ]
         if differing:
             raise UserError(
@@ -83,22 +51,23 @@ class RunDirectory:
             )
         return True
 
-    def create(self, flags: dict[str, Any], images: dict[str, Any], classes: str) -> None:
-        """Binds a new directory to `flags`, to the `images` that `build_method` needs, and to its classes.
+    def create(self, bound: settings.Values, problem: Problem, classes: str) -> None:
+        """Binds a new directory to options and to its data.
 
         Args:
-            flags: what decides the weights, by name.
-            images: see `images`.
+            bound: what decides the weights, see `settings.bound`.
+            problem: of its data.
             classes: `FewShotData.class_digest` of its data.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self._flags_path, {"flags": flags, "images": images, "classes": classes})
+        images = {name: value for name, value in problem._asdict().items() if name != "n_way"}
+        write_json(self._flags_path, {"flags": bound, "images": images, "classes": classes})
 
     def require_classes(self, classes: str) -> None:
         """Refuses data that would be split otherwise than those of the run: it may have trained on the test's classes.
 
         Args:
-            classes: `FewShotData.class_digest` of data that the run's own flags describe.
+            classes: `FewShotData.class_digest` of data that the run's own options describe.
 
         Raises:
             UserError: if they are others. An older run does not know its own.
@@ -110,23 +79,54 @@ class RunDirectory:
                 "restore the data, or start a new run (evaluate --dataset=NAME tests on other data)."
             )
 
-    def flags(self) -> dict[str, Any]:
-        """The flags of the run.
+    def values(self, **others: Any) -> settings.Values:
+        """The choices and options of the run as they are in force.
+
+        What the run was not told of, as it is older, has its default, which is what was done before there was a choice;
+        what this version does not know is named, once.
+
+        Args:
+            **others: in place of the run's own.
 
         Raises:
-            UserError: if the directory is no run.
+            UserError: if the directory is no run, or one of a version with other choices.
         """
-        return self._read()["flags"]
+        try:
+            return settings.complete(self._recorded | others)
+        except ValueError as error:
+            raise UserError(
+                f"{self.path} was made by another version of ml_lstm ({error}): use that one, or train again in "
+                "another --run_dir."
+            ) from error
 
-    def images(self) -> dict[str, Any]:
-        """`image_shape`, `image_mean`, `image_std` and `train_classes` of the run's meta-training images.
+    @functools.cached_property
+    def _recorded(self):
+        recorded = self._read()["flags"]
+        unknown = settings.unknown(recorded)
+        if unknown:
+            print(f"{self.path} has options that this version does not know, which are left out: {', '.join(unknown)}.")
+        return recorded
 
-        An older run has no `train_classes`.
+    def bound(self) -> settings.Values:
+        """What the run is bound to, as JSON holds it.
 
         Raises:
-            UserError: if the directory is no run.
+            UserError: as `values`.
         """
-        return self._read()["images"]
+        return settings.bound(self.values())
+
+    def problem(self) -> Problem:
+        """What the run's method was told of its data.
+
+        Raises:
+            UserError: as `values`.
+        """
+        values, images = self.values(), self._read()["images"]
+        try:
+            n_way = max(values["n_way"], values["train_n_way"])
+            return Problem(**images | {"n_way": n_way, "image_shape": tuple(images["image_shape"])})
+        except (KeyError, TypeError):
+            raise UserError(f"{self._flags_path} is damaged: restore it, or start a new run.") from None
 
     def evaluations(self) -> list[dict[str, Any]]:
         """What `evaluate` wrote here: accuracy, interval and setting of each evaluation."""
@@ -138,7 +138,7 @@ class RunDirectory:
         try:
             contents = json.loads(self._flags_path.read_text())
             return {
-                "flags": _Flags(_NEWER_FLAGS | contents["flags"]),
+                "flags": dict(contents["flags"]),
                 "images": dict(contents["images"]),
                 "classes": contents.get("classes"),
             }
@@ -156,25 +156,7 @@ class RunDirectory:
         return CheckpointStore(self.path / "checkpoints", **objects)
 
 
-def load_data(flags: dict[str, Any], **other) -> data.FewShotData:
-    """The data that `flags` describe; `other` arguments as for `ml_lstm.data.load`."""
-    return data.load(**{name: flags[name] for name in DATA_FLAGS}, **other)
-
-
-def build_method(flags: dict[str, Any], images: dict[str, Any]) -> methods.FewShotClassifier:
-    """The untrained method that `flags` describe; its weights come from `--seed`.
-
-    Args:
-        flags: of the run.
-        images: see `RunDirectory.images`.
-    """
-    keras.utils.set_random_seed(flags["seed"])
-    method = methods.METHODS[flags["method"]]
-    unused = () if method.trains_on == "classes" else ("train_classes",)
-    return method.from_flags(flags, **{name: value for name, value in images.items() if name not in unused})
-
-
-def trained_method(run: RunDirectory) -> tuple[methods.FewShotClassifier, int, Progress]:
+def trained_method(run: RunDirectory) -> tuple[FewShotClassifier, int, Progress]:
     """The method with the best weights of a run, or the newest ones if none was validated yet.
 
     Returns:
@@ -183,7 +165,7 @@ def trained_method(run: RunDirectory) -> tuple[methods.FewShotClassifier, int, P
     Raises:
         UserError: if nothing was saved, or all is damaged.
     """
-    method, progress = build_method(run.flags(), run.images()), Progress()
+    method, progress = settings.build_method(run.values(), run.problem()), Progress()
     objects = {"model": method, "progress": progress}
     for store in (run.best(**objects), run.backup(**objects)):
         episodes = store.restore_newest()
