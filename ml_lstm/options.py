@@ -224,7 +224,9 @@ def _option(name, annotation, default, words, owner):
 def _arguments_in(doc):
     """The entries of a docstring's `Args:`, by name, each as one line."""
     section = re.search(r"^Args:\n((?:[ ]{4,}.*\n|\n)*)", doc + "\n", re.MULTILINE)
-    entries = re.split(r"^(\w+(?:, \w+)*): ", textwrap.dedent(section[1]) if section else "", flags=re.MULTILINE)[1:]
+    entries = re.split(
+        r"^((?:\*\*)?\w+(?:, (?:\*\*)?\w+)*): ", textwrap.dedent(section[1]) if section else "", flags=re.MULTILINE
+    )[1:]
     pairs = zip(entries[::2], entries[1::2], strict=True)
     return {name: " ".join(words.split()) for names, words in pairs for name in names.split(", ")}
 
@@ -260,6 +262,9 @@ def check(component: Callable, given: Mapping[str, Any]) -> None:
             raise ValueError(f"{component.__name__} makes no use of {name}: leave it out.")
         if name in declared:
             declared[name].check(value)
+    together = getattr(component, "check_together", None)
+    if together:
+        together({name: option.default for name, option in declared.items()} | given)
 
 
 def checked(function: Callable) -> Callable:
@@ -291,6 +296,17 @@ class Configured:
         check(cls, given)
         new = super().__new__
         return new(cls) if new is object.__new__ else new(cls, *arguments, **given)
+
+    @classmethod
+    def check_together(cls, values: Mapping[str, Any]) -> None:
+        """Refuses options that do not go together; nothing unless overridden.
+
+        Args:
+            values: of all options, by name.
+
+        Raises:
+            ValueError: with a sentence.
+        """
 
     def get_config(self) -> dict[str, Any]:
         """What Keras makes the same again of."""

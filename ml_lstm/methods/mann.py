@@ -79,10 +79,6 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
                 f"label_characters={label_characters} tells {self.most_classes} classes apart, fewer than the "
                 f"{self.n_way} of the problem: give more characters."
             )
-        if read_heads > memory_rows:
-            raise ValueError(
-                f"read_heads={read_heads} is more than memory_rows={memory_rows}: lower it, or give more rows."
-            )
         cell = MemoryCell(controller_units, memory_rows, memory_width, read_heads)
         self.memory = keras.layers.RNN(cell, return_sequences=True, return_state=True, dtype=self.dtype_policy)
         code_size = math.prod(self._code_shape)
@@ -90,6 +86,13 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         self.memory.build((None, None, self.features_shape[-1] + code_size))
         self.head.build((None, self.memory.cell.output_size))
         self.built = True
+
+    @classmethod
+    def check_together(cls, values):
+        """No more heads than rows; see `options.Configured.check_together`."""
+        heads, rows = values["read_heads"], values["memory_rows"]
+        if heads > rows:
+            raise ValueError(f"read_heads must not be more than memory_rows, got {heads} and {rows}.")
 
     @property
     def most_classes(self) -> int:

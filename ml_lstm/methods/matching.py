@@ -28,7 +28,7 @@ class MatchingNetworks(EmbeddingBasedClassifier):
         problem: see `EmbeddingBasedClassifier`.
         full_context: whether f and g see the whole support set, see `FullContext`.
         read_steps: K, how often a query's LSTM reads from the support set, with `full_context`.
-        attention_scale: :math:`\beta`, factor on the cosines before their softmax, 1 in the paper; a cosine is at most
+        attention_scale: factor on the cosines before their softmax, 1 in the paper; a cosine is at most
             1, so with 1 the attention stays soft and so does what is learned.
         **shared: see `EmbeddingBasedClassifier`.
 

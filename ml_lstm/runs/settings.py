@@ -161,6 +161,8 @@ def complete(found: Mapping[str, Any]) -> Values:
     values = {name: chosen[name] for name in concerned(chosen["method"])}
     for name, option in options_of(chosen).items():
         values[name] = option.parse(found[name]) if name in found else option.default
+    for _, taker in takers_of(chosen):
+        options.check(options.target(taker), options.pick(taker, values))
     return values
 
 

@@ -12,7 +12,7 @@ class GradientDescentClassifier(GradientBasedClassifier):
 
     Args:
         learner, problem: see `GradientBasedClassifier`.
-        inner_learning_rate: :math:`\alpha` of gradient descent on a support set.
+        inner_learning_rate: of gradient descent on a support set.
         **shared: see `GradientBasedClassifier`.
 
     Raises:
