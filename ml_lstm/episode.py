@@ -19,3 +19,8 @@ class Episode(NamedTuple):
     support_labels: tf.Tensor
     query_images: tf.Tensor
     query_labels: tf.Tensor
+
+
+def correct(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Where the largest of `logits` [..., K] is that of the label, int [...]: float32 [...], 1 or 0."""
+    return tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.cast(labels, tf.int32)), tf.float32)

@@ -16,9 +16,10 @@ import tensorflow as tf
 
 from ml_lstm import learners
 from ml_lstm.cells.memory import MemoryCell
+from ml_lstm.episode import correct
 from ml_lstm.learners import embedding
 from ml_lstm.methods.families.embedding_based import EmbeddingBasedClassifier
-from ml_lstm.methods.families.inner_loop import canonical_order, class_mask, correct, mask_logits
+from ml_lstm.methods.families.inner_loop import canonical_order, class_mask, mask_logits
 
 LETTERS = 5
 """That a string may have at each place."""

@@ -1,8 +1,9 @@
-"""What Keras lacks for meta-training: exact resume, clean stops, and pictures of episodes."""
+"""The outer update, and what Keras lacks for it: exact resume, clean stops, and pictures of episodes."""
 
 from ml_lstm.training.callbacks import EpisodesPerSecond, Interrupted, SaveProgress, StopOnNonFiniteLoss, Tune
 from ml_lstm.training.checkpoints import CheckpointStore, Progress
 from ml_lstm.training.loop import meta_train, steps_of
+from ml_lstm.training.meta_step import MetaLearner
 from ml_lstm.training.tensorboard import EpisodeBoard
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "EpisodeBoard",
     "EpisodesPerSecond",
     "Interrupted",
+    "MetaLearner",
     "Progress",
     "SaveProgress",
     "StopOnNonFiniteLoss",

@@ -39,7 +39,7 @@ class EpisodesPerSecond(keras.callbacks.Callback):
 
 
 class Tune(keras.callbacks.Callback):
-    """Lets the method search on the meta-validation episodes before it is validated, see `FewShotClassifier.tune`.
+    """Lets the method search on the meta-validation episodes before it is validated, see `MetaLearner.tune`.
 
     Adds what was chosen to the logs; goes before whatever shows them.
 

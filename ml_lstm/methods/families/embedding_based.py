@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from ml_lstm import learners
 from ml_lstm.distribution import replicas
-from ml_lstm.episode import Episode
+from ml_lstm.episode import Episode, correct
 from ml_lstm.learners import embedding
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
-from ml_lstm.methods.families.inner_loop import correct, mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import mean_cross_entropy
 
 
 class EmbeddingBasedClassifier(FewShotClassifier):
