@@ -1,13 +1,12 @@
 """The outer update, and what Keras lacks for it: exact resume, clean stops, and pictures of episodes."""
 
 from ml_lstm.training.callbacks import EpisodesPerSecond, Interrupted, SaveProgress, StopOnNonFiniteLoss, Tune
-from ml_lstm.training.checkpoints import CheckpointStore, Progress
 from ml_lstm.training.loop import meta_train, steps_of
 from ml_lstm.training.meta_step import MetaLearner
+from ml_lstm.training.progress import Progress
 from ml_lstm.training.tensorboard import EpisodeBoard
 
 __all__ = [
-    "CheckpointStore",
     "EpisodeBoard",
     "EpisodesPerSecond",
     "Interrupted",

@@ -2,13 +2,21 @@
 
 import math
 import time
+from typing import Protocol
 
 import keras
 import tensorflow as tf
 
 from ml_lstm.distribution import Distribution
 from ml_lstm.errors import UserError
-from ml_lstm.training.checkpoints import CheckpointStore, Progress
+from ml_lstm.training.progress import Progress
+
+
+class Store(Protocol):
+    """Where a run is saved: `ml_lstm.runs.CheckpointStore`, say."""
+
+    def save(self, number: int) -> None:
+        """Saves it as of episode `number`."""
 
 
 class Interrupted(Exception):
@@ -92,8 +100,8 @@ class SaveProgress(keras.callbacks.Callback):
 
     def __init__(
         self,
-        backup: CheckpointStore,
-        best: CheckpointStore,
+        backup: Store,
+        best: Store,
         progress: Progress,
         meta_batch_size: int,
         early_stopping: int = 0,

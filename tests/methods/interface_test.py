@@ -9,8 +9,8 @@ from ml_lstm.episode import Episode
 from ml_lstm.learners import LEARNERS, EpisodicBatchNormalization
 from ml_lstm.methods import METHODS
 from ml_lstm.methods.meta_lstm import CELLS
+from ml_lstm.runs import CheckpointStore
 from ml_lstm.serving import export_version
-from ml_lstm.training import CheckpointStore
 
 SHAPE, WAY = (16, 16, 1), 5
 FLAGS = {

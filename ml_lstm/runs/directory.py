@@ -1,33 +1,12 @@
-"""A run directory: the flags it is bound to, and the data, the method and the checkpoints they describe."""
+"""A run directory: the flags it is bound to, and where its checkpoints and evaluations are."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-import keras
-
-from ml_lstm import data, methods
 from ml_lstm.command_line.records import write_json
 from ml_lstm.errors import UserError
-from ml_lstm.training import CheckpointStore, Progress
-
-DATA_FLAGS = (
-    "dataset",
-    "omniglot_protocol",
-    "cub_bounding_box",
-    "split_fractions",
-    "split_seed",
-    "image_size",
-    "n_way",
-    "k_shot",
-    "n_query",
-    "train_n_way",
-    "train_k_shot",
-    "train_n_query",
-    "augment",
-)
-"""What `load_data` needs to know."""
-
+from ml_lstm.runs.checkpoints import CheckpointStore
 
 # What runs did that are older than these flags.
 _NEWER_FLAGS = {"mixed_precision": False, "recompute_inner_steps": False}
@@ -154,39 +133,3 @@ class RunDirectory:
     def best(self, **objects) -> CheckpointStore:
         """The checkpoints with the best meta-validation accuracy so far."""
         return CheckpointStore(self.path / "checkpoints", **objects)
-
-
-def load_data(flags: dict[str, Any], **other) -> data.FewShotData:
-    """The data that `flags` describe; `other` arguments as for `ml_lstm.data.load`."""
-    return data.load(**{name: flags[name] for name in DATA_FLAGS}, **other)
-
-
-def build_method(flags: dict[str, Any], images: dict[str, Any]) -> methods.FewShotClassifier:
-    """The untrained method that `flags` describe; its weights come from `--seed`.
-
-    Args:
-        flags: of the run.
-        images: see `RunDirectory.images`.
-    """
-    keras.utils.set_random_seed(flags["seed"])
-    method = methods.METHODS[flags["method"]]
-    unused = () if method.trains_on == "classes" else ("train_classes",)
-    return method.from_flags(flags, **{name: value for name, value in images.items() if name not in unused})
-
-
-def trained_method(run: RunDirectory) -> tuple[methods.FewShotClassifier, int, Progress]:
-    """The method with the best weights of a run, or the newest ones if none was validated yet.
-
-    Returns:
-        `(method, episodes it was trained for, Progress at that time)`.
-
-    Raises:
-        UserError: if nothing was saved, or all is damaged.
-    """
-    method, progress = build_method(run.flags(), run.images()), Progress()
-    objects = {"model": method, "progress": progress}
-    for store in (run.best(**objects), run.backup(**objects)):
-        episodes = store.restore_newest()
-        if episodes is not None:
-            return method, episodes, progress
-    raise UserError(f"{run.path} has no checkpoint yet: train it first.")

@@ -1,6 +1,5 @@
 """Checkpoints that a kill cannot break: written whole or not seen, checked when read, the last two kept."""
 
-import json
 import os
 import re
 import shutil
@@ -14,38 +13,6 @@ from ml_lstm.errors import UserError
 
 # What reading such a checkpoint raises; IndexError: cut short.
 _DAMAGED = (tf.errors.OpError, ValueError, IndexError)
-
-
-class Progress(tf.train.experimental.PythonState):
-    """What a run remembers beside weights; saved with them.
-
-    Attributes:
-        seconds: of meta-training so far, validation included.
-        validations: `(episodes trained, accuracy)` of each meta-validation so far.
-    """
-
-    def __init__(self):
-        self.seconds = 0.0
-        self.validations: list[tuple[int, float]] = []
-
-    @property
-    def best_accuracy(self) -> float:
-        """Of all meta-validations so far; below 0 before the first."""
-        return max((accuracy for _, accuracy in self.validations), default=-1.0)
-
-    @property
-    def validations_since_best(self) -> int:
-        """How many meta-validations came after the best one."""
-        accuracies = [accuracy for _, accuracy in self.validations]
-        return len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
-
-    def serialize(self) -> str:
-        return json.dumps({"seconds": self.seconds, "validations": self.validations})
-
-    def deserialize(self, string_value: str) -> None:
-        state = json.loads(string_value)
-        self.seconds = state["seconds"]
-        self.validations = [tuple(validation) for validation in state["validations"]]
 
 
 class CheckpointStore:
