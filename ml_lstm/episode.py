@@ -63,6 +63,11 @@ def as_meta_batch(items: Episode | LabelledBatch | tuple) -> Episode | LabelledB
     return items if len(items[-1].shape) == 2 else type(items)(*(tensor[None] for tensor in items))
 
 
+def correct(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Where the largest of `logits` [..., K] is that of the label, int [...]: float32 [...], 1 or 0."""
+    return tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.cast(labels, tf.int32)), tf.float32)
+
+
 def _in_one_line(tensors):
     parts = (f"{name}={_shown(tensor)}" for name, tensor in tensors._asdict().items())
     return f"{type(tensors).__name__}({', '.join(parts)})"

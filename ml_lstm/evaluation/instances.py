@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ml_lstm.methods.families.inner_loop import correct
+from ml_lstm.episode import correct
 from ml_lstm.methods.mann import MemoryAugmentedNetwork, instances
 
 

@@ -1,16 +1,14 @@
-"""The interface that every few-shot classifier keeps, and the training that they share."""
+"""The interface that every few-shot classifier keeps."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import keras
 import tensorflow as tf
 
 from ml_lstm import options
-from ml_lstm.distribution import replicas
-from ml_lstm.episode import Episode, LabelledBatch, Problem, as_meta_batch
-from ml_lstm.methods.families.inner_loop import correct
+from ml_lstm.episode import Episode, Problem
 from ml_lstm.options import Configured, Rate
+from ml_lstm.training.meta_step import MetaLearner
 
 Adaptation = dict[str, tf.Tensor]
 """All that a method keeps of a support set, by name: classifying a query needs nothing else."""
@@ -27,38 +25,16 @@ def scheduled(rate: float, schedule: Schedule, steps: int) -> float | keras.opti
     return rate if schedule == "constant" else keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
 
 
-class FirstNonFiniteEpisode(keras.metrics.Metric):
-    """Index of the first meta-training episode whose loss or gradient was not finite, or -1; kept over epochs."""
-
-    def __init__(self):
-        super().__init__(name="first_non_finite_episode")
-        self._index = self.add_variable((), initializer=keras.initializers.Constant(-1), dtype="int64", name="index")
-
-    def update_state(self, losses, gradient_norm, step):
-        """Takes in the losses [B] and the gradient's norm of the meta-batch number `step`."""
-        size = tf.size(losses, out_type=tf.int64)
-        bad = ~tf.math.is_finite(losses)
-        index = tf.cast(step, tf.int64) * size + tf.argmax(bad)
-        found = (tf.reduce_any(bad) | ~tf.math.is_finite(gradient_norm)) & (tf.convert_to_tensor(self._index) < 0)
-        self._index.assign(tf.where(found, index, tf.convert_to_tensor(self._index)))
-
-    def result(self):
-        return self._index
-
-    def reset_state(self):
-        pass
-
-
-class FewShotClassifier(Configured, keras.Model):
+class FewShotClassifier(Configured, MetaLearner):
     """A learner of small classification problems, as two pure functions.
 
         adaptation = method.adapt(support_images, support_labels)
         logits = method.classify(adaptation, query_images)
 
     A method implements these two, and overrides `episode_loss` if it trains by another loss than the
-    cross-entropy of the queries. `compile(optimizer=...)`, `fit` and `evaluate` take batches of `Episode`. What can be
-    chosen of it are its constructor's keyword arguments, see `ml_lstm.options`; its other arguments are called
-    `learner`, `problem` and `cell`, in this order, as far as it has them, and are kept as attributes of these names.
+    cross-entropy of the queries. How it is trained is `MetaLearner`'s. What can be chosen of it are its constructor's
+    keyword arguments, see `ml_lstm.options`; its other arguments are called `learner`, `problem` and `cell`, in this
+    order, as far as it has them, and are kept as attributes of these names.
 
     Args:
         problem: what it is told of the data, `FewShotData.problem` say.
@@ -87,8 +63,6 @@ class FewShotClassifier(Configured, keras.Model):
             raise ValueError(f"image_std of the problem must be positive, got {problem.image_std}.")
         self.problem = problem
         self.n_way = problem.n_way
-        self._means = {name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy", "gradient_norm")}
-        self.first_non_finite_episode = FirstNonFiniteEpisode()
 
     @staticmethod
     def make_optimizer(
@@ -223,77 +197,3 @@ class FewShotClassifier(Configured, keras.Model):
         problem = problem._replace(image_shape=tuple(problem.image_shape))
         made = {name: keras.saving.deserialize_keras_object(part) for name, part in parts.items()}
         return cls(**config | made | {"problem": problem})
-
-    def episode_results(
-        self, items: Episode | LabelledBatch, training: bool = False, query_statistics: Statistics = "support"
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Loss [B] and accuracy [B] of each episode in a meta-batch, one independent of the other."""
-
-        def result(item):
-            loss, logits = self.episode_loss(item, training, query_statistics)
-            return tf.cast(loss, tf.float32), tf.reduce_mean(correct(item[-1], logits))
-
-        return self.map_episodes(result, as_meta_batch(items))
-
-    @staticmethod
-    def map_episodes(
-        function: Callable[[Episode | LabelledBatch], tuple[tf.Tensor, ...]], items: Episode | LabelledBatch
-    ) -> tuple[tf.Tensor, ...]:
-        """Calls a function with each episode of a meta-batch, side by side.
-
-        Args:
-            function: from an episode to floating-point tensors.
-            items: a meta-batch of B.
-
-        Returns:
-            Those tensors, [B, ...] each.
-        """
-        size = items[-1].shape[0]
-        if size is None:
-            one = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape[1:], tensor.dtype), items)
-            results = tf.function(function, autograph=False).get_concrete_function(one).structured_outputs
-            signature = tuple(tf.TensorSpec(result.shape, result.dtype) for result in results)
-            return tf.map_fn(function, items, fn_output_signature=signature)
-        # Traced once and called for each episode: short graphs to build, and the episodes run in parallel.
-        function = tf.function(function, autograph=False)
-        results = [function(tf.nest.map_structure(lambda tensor: tensor[index], items)) for index in range(size)]  # noqa: B023
-        return tuple(tf.stack(column) for column in zip(*results, strict=True))
-
-    def meta_gradient(self, episodes: Episode) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """What the optimizer descends along: the gradient of the meta-batch's mean loss.
-
-        Args:
-            episodes: a meta-batch of B.
-
-        Returns:
-            Losses [B], accuracies [B] and the gradient to each of `trainable_variables`.
-        """
-        with tf.GradientTape() as tape:
-            losses, accuracies = self.episode_results(episodes, training=True)
-            scaled_loss = self.optimizer.scale_loss(tf.reduce_mean(losses))
-        return losses, accuracies, tape.gradient(scaled_loss, self.trainable_variables)
-
-    def train_step(self, episodes):
-        """One meta-step: the compiled optimizer applies `meta_gradient`.
-
-        Under a `tf.distribute` strategy `episodes` are a replica's share of the meta-batch, and what is applied and
-        returned is that of the whole.
-        """
-        losses, accuracies, gradients = self.meta_gradient(episodes)
-        losses, accuracies = replicas.joined(losses, accuracies)
-        gradients = replicas.mean(gradients)
-        gradient_norm = tf.linalg.global_norm(gradients)
-        step = tf.convert_to_tensor(self.optimizer.iterations)
-        self.first_non_finite_episode.update_state(losses, gradient_norm, step)
-        replicas.apply_gradients(self.optimizer, gradients, self.trainable_variables)
-        self._means["loss"].update_state(losses)
-        self._means["accuracy"].update_state(accuracies)
-        self._means["gradient_norm"].update_state(gradient_norm)
-        return {name: metric.result() for name, metric in self._means.items()}
-
-    def test_step(self, episodes):
-        """Loss and accuracy of a meta-batch, its queries classified as when served."""
-        losses, accuracies = self.episode_results(episodes)
-        self._means["loss"].update_state(losses)
-        self._means["accuracy"].update_state(accuracies)
-        return {name: self._means[name].result() for name in ("loss", "accuracy")}

@@ -14,9 +14,9 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.cells.memory import MemoryCell
-from ml_lstm.episode import Problem
+from ml_lstm.episode import Problem, correct
 from ml_lstm.methods.families.embedding_based import EmbeddingBasedClassifier
-from ml_lstm.methods.families.inner_loop import canonical_order, class_mask, correct, mask_logits
+from ml_lstm.methods.families.inner_loop import canonical_order, class_mask, mask_logits
 from ml_lstm.options import Count, Weight, between
 
 LETTERS = 5

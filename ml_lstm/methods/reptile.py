@@ -8,10 +8,9 @@ in meta-training the examples of both sets are trained on.
 import keras
 import tensorflow as tf
 
-from ml_lstm.episode import Episode
+from ml_lstm.episode import Episode, correct
 from ml_lstm.methods.base import Schedule, scheduled
 from ml_lstm.methods.families.gradient_descent import GradientDescentClassifier
-from ml_lstm.methods.families.inner_loop import correct
 from ml_lstm.options import Rate
 
 

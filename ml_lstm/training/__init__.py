@@ -2,6 +2,7 @@
 
 from ml_lstm.training.callbacks import EpisodesPerSecond, Interrupted, SaveProgress, StopOnNonFiniteLoss, Tune
 from ml_lstm.training.loop import meta_train, steps_of
+from ml_lstm.training.meta_step import MetaLearner
 from ml_lstm.training.progress import Progress
 from ml_lstm.training.tensorboard import EpisodeBoard
 
@@ -9,6 +10,7 @@ __all__ = [
     "EpisodeBoard",
     "EpisodesPerSecond",
     "Interrupted",
+    "MetaLearner",
     "Progress",
     "SaveProgress",
     "StopOnNonFiniteLoss",

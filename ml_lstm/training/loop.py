@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from ml_lstm.data import FewShotData
 from ml_lstm.distribution import Distribution
-from ml_lstm.methods import FewShotClassifier
 from ml_lstm.options import FREE, Count, checked
 from ml_lstm.training.callbacks import Tune
+from ml_lstm.training.meta_step import MetaLearner
 
 
 def steps_of(episodes: int, meta_batch_size: int) -> int:
@@ -20,7 +20,7 @@ def steps_of(episodes: int, meta_batch_size: int) -> int:
 
 @checked
 def meta_train(
-    method: FewShotClassifier,
+    method: MetaLearner,
     data: FewShotData,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
@@ -76,7 +76,7 @@ def meta_train(
 
 
 def _validate(
-    method: FewShotClassifier,
+    method: MetaLearner,
     validation: tf.data.Dataset,
     callbacks: list[keras.callbacks.Callback],
     verbose: int | str,

@@ -9,8 +9,8 @@ from ml_lstm.episode import Episode
 from ml_lstm.learners import LEARNERS, EpisodicBatchNormalization
 from ml_lstm.methods import METHODS
 from ml_lstm.methods.meta_lstm import CELLS
+from ml_lstm.runs import CheckpointStore
 from ml_lstm.serving import export_version
-from ml_lstm.training import CheckpointStore
 
 SHAPE, WAY = (16, 16, 1), 5
 FLAGS = {
@@ -107,8 +107,8 @@ def probabilities(method, support=SUPPORT, labels=LABELS, queries=QUERIES):
     return tf.nn.softmax(method.classify(method.adapt(support, labels), queries)).numpy()
 
 
-def meta_batches(seed, trains_on):
-    """Of two, from `seed` on, for as long as a test trains: episodes, or batches without a support set."""
+def training_episodes(seed, trains_on):
+    """Four, from `seed` on: episodes, or batches without a support set."""
     batches = []
     for n in range(seed, seed + 4):
         support, queries = pictures(10, n), pictures(9, n + 1)
@@ -117,7 +117,12 @@ def meta_batches(seed, trains_on):
         else:
             batches.append(Episode(support, LABELS, queries, QUERY_LABELS))
     columns = (tf.stack(column) for column in zip(*batches, strict=True))
-    return tf.data.Dataset.from_tensor_slices(Episode(*columns)).batch(2, drop_remainder=True).repeat()
+    return tf.data.Dataset.from_tensor_slices(Episode(*columns))
+
+
+def meta_batches(seed, trains_on):
+    """Of two, for as long as a test trains."""
+    return training_episodes(seed, trains_on).batch(2, drop_remainder=True).repeat()
 
 
 def test_adapt_and_classify_write_no_variable_and_repeat(method):
@@ -225,3 +230,19 @@ def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(variant, tmp_path):
     assert any((value != start).any() for value, start in zip(whole, untouched, strict=True))
     for value, expected in zip(halves, whole, strict=True):
         np.testing.assert_array_equal(value, expected)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if kind(name).trains_on], indirect=True)
+def test_an_episode_without_a_meta_batch_is_a_meta_batch_of_one(variant):
+    def trained(batches):
+        method = new_method(variant)
+        method.compile(optimizer=method.make_optimizer(0.01, 0.25), metrics=["accuracy"])
+        history = method.fit(batches, steps_per_epoch=1, verbose=0).history
+        return history, [value.copy() for value in method.get_weights()]
+
+    alone = training_episodes(0, kind(variant).trains_on)
+    (history, weights), (expected_history, expected) = trained(alone), trained(alone.batch(1))
+    assert history == expected_history
+    for value, other in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(value, other)

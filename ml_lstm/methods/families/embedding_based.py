@@ -11,10 +11,10 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.distribution import replicas
-from ml_lstm.episode import Episode, Problem
+from ml_lstm.episode import Episode, Problem, correct
 from ml_lstm.learners import averages, embedding, require_features, take_momentum
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
-from ml_lstm.methods.families.inner_loop import correct, mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import mean_cross_entropy
 from ml_lstm.options import Share
 
 

@@ -21,11 +21,6 @@ def mean_cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
-def correct(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Where the largest of `logits` [..., K] is that of the label, int [...]: float32 [...], 1 or 0."""
-    return tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.cast(labels, tf.int32)), tf.float32)
-
-
 def canonical_order(features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """An order of a support set that does not depend on how a caller lists it: by class, then by the features' sum.
 

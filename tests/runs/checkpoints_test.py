@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from ml_lstm.errors import UserError
-from ml_lstm.training import CheckpointStore
+from ml_lstm.runs import CheckpointStore
 
 
 class Listed(keras.Model):

@@ -1,0 +1,166 @@
+"""The outer update: what a meta-step does with the loss of each episode, and how `fit` is told of it."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+from ml_lstm.distribution import replicas
+from ml_lstm.episode import Episode, LabelledBatch, as_meta_batch, correct
+
+
+class FirstNonFiniteEpisode(keras.metrics.Metric):
+    """Index of the first meta-training episode whose loss or gradient was not finite, or -1; kept over epochs."""
+
+    def __init__(self):
+        super().__init__(name="first_non_finite_episode")
+        self._index = self.add_variable((), initializer=keras.initializers.Constant(-1), dtype="int64", name="index")
+
+    def update_state(self, losses, gradient_norm, step):
+        """Takes in the losses [B] and the gradient's norm of the meta-batch number `step`."""
+        size = tf.size(losses, out_type=tf.int64)
+        bad = ~tf.math.is_finite(losses)
+        index = tf.cast(step, tf.int64) * size + tf.argmax(bad)
+        found = (tf.reduce_any(bad) | ~tf.math.is_finite(gradient_norm)) & (tf.convert_to_tensor(self._index) < 0)
+        self._index.assign(tf.where(found, index, tf.convert_to_tensor(self._index)))
+
+    def result(self):
+        return self._index
+
+    def reset_state(self):
+        pass
+
+
+class MetaLearner(keras.Model):
+    """What learns across episodes: a subclass has `episode_loss`, and `fit` lowers it.
+
+    `compile(optimizer=...)`, `fit` and `evaluate` take `Episode`s, in meta-batches or one by one, and report `loss`,
+    `accuracy` and, in training, `gradient_norm`. Other loops than Keras's find here what they need to know of it.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._means = {name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy", "gradient_norm")}
+        self.first_non_finite_episode = FirstNonFiniteEpisode()
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics: Sequence[str] | str | None = None,
+        weighted_metrics=None,
+        **settings,
+    ) -> None:
+        """Sets what `fit` goes by; the loss is the method's own, and so are the metrics.
+
+        Args:
+            optimizer: of the meta-steps, see `make_optimizer`.
+            loss: None.
+            loss_weights: None.
+            metrics: `["accuracy"]` or none: loss and accuracy are reported in any case.
+            weighted_metrics: None.
+            **settings: see `keras.Model.compile`.
+
+        Raises:
+            ValueError: for a loss, or for other metrics.
+        """
+        if loss is not None or loss_weights is not None:
+            raise ValueError(f"{type(self).__name__} has a loss of its own, got loss={loss!r}: leave that out.")
+        asked_for = [metrics] if isinstance(metrics, str) else list(metrics or ())
+        others = [metric for metric in (*asked_for, *(weighted_metrics or ())) if metric not in ("accuracy", "loss")]
+        if others:
+            raise ValueError(f"{type(self).__name__} reports loss and accuracy, got metrics={others}: leave them out.")
+        super().compile(optimizer, **settings)
+
+    def compile_from_config(self, config):
+        """Compiles a loaded method as it was; Keras does so only where `compile` is its own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Those that the steps here report, without the mean of a compiled loss that Keras adds under the same name."""
+        return [metric for metric in super().metrics if metric.name != "loss" or metric is self._means["loss"]]
+
+    def episode_loss(
+        self, episode: Episode | LabelledBatch, training: bool, query_statistics: str = "support"
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss that meta-training lowers, of one episode, and logits; see `FewShotClassifier.episode_loss`."""
+        raise NotImplementedError
+
+    def episode_results(
+        self, items: Episode | LabelledBatch, training: bool = False, query_statistics: str = "support"
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Loss [B] and accuracy [B] of each episode in a meta-batch, one independent of the other."""
+
+        def result(item):
+            loss, logits = self.episode_loss(item, training, query_statistics)
+            return tf.cast(loss, tf.float32), tf.reduce_mean(correct(item[-1], logits))
+
+        return self.map_episodes(result, as_meta_batch(items))
+
+    @staticmethod
+    def map_episodes(
+        function: Callable[[Episode | LabelledBatch], tuple[tf.Tensor, ...]], items: Episode | LabelledBatch
+    ) -> tuple[tf.Tensor, ...]:
+        """Calls a function with each episode of a meta-batch, side by side.
+
+        Args:
+            function: from an episode to floating-point tensors.
+            items: a meta-batch of B.
+
+        Returns:
+            Those tensors, [B, ...] each.
+        """
+        size = items[-1].shape[0]
+        if size is None:
+            one = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape[1:], tensor.dtype), items)
+            results = tf.function(function, autograph=False).get_concrete_function(one).structured_outputs
+            signature = tuple(tf.TensorSpec(result.shape, result.dtype) for result in results)
+            return tf.map_fn(function, items, fn_output_signature=signature)
+        # Traced once and called for each episode: short graphs to build, and the episodes run in parallel.
+        function = tf.function(function, autograph=False)
+        results = [function(tf.nest.map_structure(lambda tensor: tensor[index], items)) for index in range(size)]  # noqa: B023
+        return tuple(tf.stack(column) for column in zip(*results, strict=True))
+
+    def meta_gradient(self, episodes: Episode) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """What the optimizer descends along: the gradient of the meta-batch's mean loss.
+
+        Args:
+            episodes: a meta-batch of B.
+
+        Returns:
+            Losses [B], accuracies [B] and the gradient to each of `trainable_variables`.
+        """
+        with tf.GradientTape() as tape:
+            losses, accuracies = self.episode_results(episodes, training=True)
+            scaled_loss = self.optimizer.scale_loss(tf.reduce_mean(losses))
+        return losses, accuracies, tape.gradient(scaled_loss, self.trainable_variables)
+
+    def train_step(self, episodes):
+        """One meta-step: the compiled optimizer applies `meta_gradient`.
+
+        An episode that is not in a meta-batch is a meta-batch of one.
+        Under a `tf.distribute` strategy `episodes` are a replica's share of the meta-batch, and what is applied and
+        returned is that of the whole.
+        """
+        losses, accuracies, gradients = self.meta_gradient(as_meta_batch(episodes))
+        losses, accuracies = replicas.joined(losses, accuracies)
+        gradients = replicas.mean(gradients)
+        gradient_norm = tf.linalg.global_norm(gradients)
+        step = tf.convert_to_tensor(self.optimizer.iterations)
+        self.first_non_finite_episode.update_state(losses, gradient_norm, step)
+        replicas.apply_gradients(self.optimizer, gradients, self.trainable_variables)
+        self._means["loss"].update_state(losses)
+        self._means["accuracy"].update_state(accuracies)
+        self._means["gradient_norm"].update_state(gradient_norm)
+        return {name: metric.result() for name, metric in self._means.items()}
+
+    def test_step(self, episodes):
+        """Loss and accuracy of a meta-batch, its queries classified as when served."""
+        losses, accuracies = self.episode_results(episodes)
+        self._means["loss"].update_state(losses)
+        self._means["accuracy"].update_state(accuracies)
+        return {name: self._means[name].result() for name in ("loss", "accuracy")}
