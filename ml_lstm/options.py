@@ -357,8 +357,12 @@ def described(options: Mapping[str, Option]) -> str:
     )
     takers = [taker for taker in options if taker.startswith("--")]
     taken = f" Taken by {listed(takers)}." if takers else ""
-    (first, *_) = options.values()
-    return f"{first.help[:1].upper()}{first.help[1:]} Default: {said}.{taken}"
+    helps: dict[str, list[str]] = {}
+    for taker, option in options.items():
+        helps.setdefault(f"{option.help[:1].upper()}{option.help[1:]}", []).append(taker)
+    first, *others = helps
+    words = " ".join([first, *(f"For {listed(helps[other])}: {other}" for other in others)])
+    return f"{words} Default: {said}.{taken}"
 
 
 def listed(takers: Iterable[str]) -> str:

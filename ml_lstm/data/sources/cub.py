@@ -25,8 +25,8 @@ def load(
 
     Args:
         image_size: S, pixels a side, whatever an image's proportions.
-        data_dir: TensorFlow Datasets directory that holds `caltech_birds2011/<version>/`; unset: TFDS's own default,
-            `$TFDS_DATA_DIR` or `~/tensorflow_datasets`, with download.
+        data_dir: TensorFlow Datasets directory; unset: TFDS's own default, `$TFDS_DATA_DIR` or
+            `~/tensorflow_datasets`, with download.
         cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
         max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
             from there.

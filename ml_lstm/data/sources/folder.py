@@ -53,9 +53,8 @@ def load(
 
     Args:
         image_size: S, height and width that pictures are resized to, pixels, whatever their proportions.
-        data_dir: DIR.
-        cache_dir: where resized images are kept that are too many for memory; unset: `$XDG_CACHE_HOME/ml_lstm` or
-            `~/.cache/ml_lstm`.
+        data_dir: DIR, with class folders, or with train, val and test.
+        cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
         max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
             from there.
         split_fractions: shares of the classes for training, validation and test where DIR has no such folders.

@@ -42,7 +42,8 @@ def load(
 
     Args:
         image_size: S, pixels a side.
-        data_dir: TensorFlow Datasets directory; unset: TFDS's own default.
+        data_dir: TensorFlow Datasets directory; unset: TFDS's own default, `$TFDS_DATA_DIR` or
+            `~/tensorflow_datasets`, with download.
         cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
         max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
             from there.

@@ -51,8 +51,8 @@ def load(
 
     Args:
         image_size: S, pixels a side; the 105 x 105 originals are averaged over areas.
-        data_dir: TensorFlow Datasets directory that holds `omniglot/<version>/`; unset: TFDS's own default,
-            `$TFDS_DATA_DIR` or `~/tensorflow_datasets`, with download.
+        data_dir: TensorFlow Datasets directory; unset: TFDS's own default, `$TFDS_DATA_DIR` or
+            `~/tensorflow_datasets`, with download.
         cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
         omniglot_protocol: `"vinyals"`, 1028 / 172 / 423 characters drawn from all alphabets (Vinyals et al. 2016, the
             validation part as in Snell et al. 2017); or `"lake"`, whole alphabets, 883 / 81 characters of the

@@ -1,0 +1,46 @@
+"""Writes docs/options.md, every option of every component: python -m ml_lstm.runs.options_page > docs/options.md"""
+
+from ml_lstm import options
+from ml_lstm.runs import settings
+
+_HEAD = """\
+# Options
+
+What can be chosen of a run, by `python -m ml_lstm.train --NAME=VALUE`, in a flag file, or as keyword arguments in Python.
+An option that concerns nothing that was chosen is refused where it is typed, and passed over with a line where it stands
+in a flag file. Those marked *free* decide how, not what, is computed: a run may go on with another value.
+
+This page is made from the constructors by `python -m ml_lstm.runs.options_page > docs/options.md`.
+
+## Choices
+
+| option | default | one of |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """The text of docs/options.md."""
+    rows = [
+        f"| `--{name}` | `{choice.default}` | {', '.join(f'`{known}`' for known in sorted(choice.registry))} |"
+        for name, choice in settings.CHOICES.items()
+    ]
+    sections: dict[str, list[str]] = {}
+    for name, found in options.collected(settings.all_takers()).items():
+        (first, *_) = found.values()
+        free = " *Free.*" if first.free else ""
+        words = options.described(found).replace("|", "\\|")
+        sections.setdefault(_title(first.origin), []).append(f"| `--{name}` | {first.expected} | {words}{free} |")
+    tables = [
+        f"\n## {title}\n\n| option | must be | what it is |\n|---|---|---|\n" + "\n".join(lines) + "\n"
+        for title, lines in sections.items()
+    ]
+    return _HEAD + "\n".join(rows) + "\n" + "".join(tables)
+
+
+def _title(origin):
+    return f"`{origin.__module__}.{origin.__qualname__}`"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
