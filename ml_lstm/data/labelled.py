@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ml_lstm.data import cache, prepared, stored
-from ml_lstm.data.resizing import area_resize
+from ml_lstm.data.resizing import resize
 
 Classes = dict[str, np.ndarray | stored.StoredImages]
 """Images uint8 [n, S, S, C] by class name."""
@@ -143,7 +143,7 @@ def _examples(source, directory: Path, part, image_size, crop) -> Iterator[tuple
         examples = builder.as_dataset(part, batch_size=None if crop else _BATCH, read_config=read_config)
         for example in examples.as_numpy_iterator():
             taken = crop.function(example)[np.newaxis] if crop else example["image"]
-            for label, image in zip(np.atleast_1d(example["label"]), area_resize(taken, image_size), strict=True):
+            for label, image in zip(np.atleast_1d(example["label"]), resize(taken, image_size, image_size).numpy(), strict=True):
                 number = classes[names[label]]
                 counts[number] += 1
                 yield number, image

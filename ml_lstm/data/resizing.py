@@ -1,29 +1,48 @@
-"""Images brought to the size that they are trained on."""
+"""The one way in which images are brought to the size that a network sees, in training and in exports."""
 
-import functools
-
-import numpy as np
+import tensorflow as tf
 
 
-def area_resize(images: np.ndarray, size: int) -> np.ndarray:
-    """Averages uint8 [N, H, W, C] over the area of each new pixel: uint8 [N, size, size, C].
+def resize(images: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
+    """Images of another size: along an axis that shrinks averages over areas, along one that grows linear interpolation.
 
-    Proportions are not kept. The weights are whole numbers, the overlap of an old and a new pixel, so the sums are too:
-    at most 255 * H along the first axis, which float32 holds, and 255 * H * W along both, which float64 holds. So the
-    result is the same on every machine.
+    Proportions are not kept. The weights are whole numbers, so the sums are too: at most 255 * H or 510 * height along
+    the first axis, which float32 holds up to 65,000 pixels, and their product with those of the other axis, which
+    float64 holds. So the result is the same on every machine, in a data set and in an export. A GPU would round.
+
+    Args:
+        images: uint8 [n, H, W, C].
+        height: of the result.
+        width: of the result.
+
+    Returns:
+        uint8 [n, height, width, C], rounded.
     """
-    _, height, width, _ = images.shape
-    if height == width == size:
-        return images
-    rows, columns = _overlaps(height, size), _overlaps(width, size)
-    sums = np.einsum("hH,nHWc->nhWc", rows, images.astype(np.float32), optimize=True)
-    sums = np.einsum("wW,nhWc->nhwc", columns, sums.astype(np.float64), optimize=True)
-    return np.rint(sums / (height * width)).astype(np.uint8)
+    with tf.device("CPU:0"):
+        old_height, old_width = (_static_or_dynamic(images, axis) for axis in (1, 2))
+        rows, row_sum = _weights(old_height, height)
+        columns, column_sum = _weights(old_width, width)
+        channels, size = images.shape[-1], tf.shape(images)
+        # One product for all rows of pixels; einsum would move the channels of a large picture about.
+        flat = tf.reshape(tf.cast(images, tf.float32), tf.stack([size[0], size[1], size[2] * channels]))
+        sums = tf.reshape(tf.matmul(rows, flat), tf.stack([size[0], height, size[2], channels]))
+        sums = tf.einsum("wW,nhWc->nhwc", tf.cast(columns, tf.float64), tf.cast(sums, tf.float64))
+        return tf.cast(tf.round(sums / (row_sum * column_sum)), tf.uint8)
 
 
-@functools.lru_cache
-def _overlaps(old_size, new_size):
-    """By how much new and old pixels overlap along an axis of old_size * new_size steps: [new_size, old_size]."""
-    new, old = np.arange(new_size)[:, np.newaxis] * old_size, np.arange(old_size) * new_size
-    overlap = np.minimum(new + old_size, old + new_size) - np.maximum(new, old)
-    return np.maximum(overlap, 0).astype(np.float32)
+def _static_or_dynamic(images, axis):
+    return tf.shape(images)[axis] if images.shape[axis] is None else images.shape[axis]
+
+
+def _weights(old, new):
+    """Whole numbers float32 [new, old], how much each old pixel counts in each new one, and what each row sums up to."""
+    old, new = tf.cast(old, tf.int64), tf.cast(new, tf.int64)
+    here, there = tf.range(new)[:, None], tf.range(old)[None]
+    # On an axis of old * new steps: by how much new and old pixels overlap.
+    overlap = tf.minimum((here + 1) * old, (there + 1) * new) - tf.maximum(here * old, there * new)
+    # On an axis where pixels are 2 * new steps apart: how near an old centre is to a new one; beyond the last it stays.
+    centre = tf.clip_by_value((2 * here + 1) * old - new, 0, 2 * new * (old - 1))
+    nearness = 2 * new - tf.abs(centre - 2 * new * there)
+    shrinks = new <= old
+    weights = tf.maximum(tf.where(shrinks, overlap, nearness), 0)
+    return tf.cast(weights, tf.float32), tf.cast(tf.where(shrinks, old, 2 * new), tf.float64)

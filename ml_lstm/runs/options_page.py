@@ -6,9 +6,9 @@ from ml_lstm.runs import settings
 _HEAD = """\
 # Options
 
-What can be chosen of a run, by `python -m ml_lstm.train --NAME=VALUE`, in a flag file, or as keyword arguments in Python.
-An option that concerns nothing that was chosen is refused where it is typed, and passed over with a line where it stands
-in a flag file. Those marked *free* decide how, not what, is computed: a run may go on with another value.
+What can be chosen of a run: by `python -m ml_lstm.train --NAME=VALUE`, in a flag file, or as a keyword argument in
+Python. An option that concerns nothing that was chosen is refused where it is typed, and passed over with a line where
+it stands in a flag file. Those marked *free* decide how, not what, is computed: a run may go on with another value.
 
 This page is made from the constructors by `python -m ml_lstm.runs.options_page > docs/options.md`.
 

@@ -2,9 +2,10 @@
 
 import tensorflow as tf
 
+from ml_lstm.data import pictures
+from ml_lstm.data.pictures import require
+from ml_lstm.data.resizing import resize
 from ml_lstm.methods import FewShotClassifier, without_xla
-from ml_lstm.serving import pictures
-from ml_lstm.serving.pictures import require
 
 # The largest picture takes 250 MB while it is resized as float32.
 _PICTURES_AT_ONCE = 4
@@ -104,7 +105,7 @@ class ServingModule:
         return {"probabilities": probabilities, "predictions": tf.gather(classes, tf.argmax(probabilities, axis=-1))}
 
     def _resize(self, images, name):
-        """uint8 or float [n, H, W, C] in [0, 255] as float32 [n, height, width, C] in [0, 1]."""
+        """uint8 [n, H, W, C] as float32 [n, height, width, C] in [0, 1]."""
         *size, channels = self.image_shape
         shape = tf.shape(images)
         not_flat = require(tf.reduce_min(shape[1:3]) > 0, f"{name} must be at least one pixel high and wide.")
@@ -115,13 +116,11 @@ class ServingModule:
                 shape[3],
             )
         with tf.control_dependencies([fits]):
-            pixels = tf.ensure_shape(tf.cast(images, tf.float32), [None, None, None, channels])
+            pixels = tf.ensure_shape(tf.identity(images), [None, None, None, channels])
         resized = tf.cond(
-            tf.reduce_all(tf.equal(shape[1:3], size)),
-            lambda: pixels,
-            lambda: tf.image.resize(pixels, size, antialias=True),
+            tf.reduce_all(tf.equal(shape[1:3], size)), lambda: pixels, lambda: resize(pixels, *size)
         )
-        return tf.ensure_shape(resized, [None, *self.image_shape]) / 255.0
+        return tf.cast(tf.ensure_shape(resized, [None, *self.image_shape]), tf.float32) / 255.0
 
     def _decode(self, encoded, name):
         """Image files, string [n], as float32 [n, height, width, C] in [0, 1]."""

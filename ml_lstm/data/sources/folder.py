@@ -2,26 +2,27 @@
 
 import math
 import unicodedata
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ml_lstm.data import cache, stored
+from ml_lstm.data import cache, pictures, stored
 from ml_lstm.data.errors import DataError
 from ml_lstm.data.pools import ClassPool
+from ml_lstm.data.resizing import resize
 from ml_lstm.data.sources.base import Memory, Place, Source
 from ml_lstm.options import FREE, Rule, Whole, checked
 
 _AT_ONCE = 256
-_STORE_FORMAT = 1  # counts up whenever the same files would give other images
+_STORE_FORMAT = 2  # counts up whenever the same files would give other images
 
 SPLITS = ("train", "val", "test")
-FORMATS = ("JPEG", "PNG", "BMP", "GIF")
 SPLIT_FRACTIONS = (0.64, 0.16, 0.2)
 """Of the classes of mini-ImageNet."""
 
@@ -181,24 +182,23 @@ def _require_names_of_their_own(root: Path, folders: list[Path]) -> None:
 def _read(path: Path, image_size: int) -> np.ndarray | str:
     """The picture, or what is wrong with it."""
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            rgb = _as_rgb(ImageOps.exif_transpose(picture))
-            return np.asarray(rgb.resize((image_size, image_size), Image.Resampling.BILINEAR))
-    # Pillow passes on whatever its decoders meet: OSError, SyntaxError, ValueError, struct.error, too many pixels.
-    except Exception as error:
-        if isinstance(error, UnidentifiedImageError):
-            return f"{path} (no picture of these kinds)"
-        return f"{path} ({getattr(error, 'strerror', None) or error})"
+        contents = path.read_bytes()
+        return _reader(image_size)(tf.constant(contents)).numpy()
+    except OSError as error:
+        return f"{path} ({error.strerror or error})"
+    except tf.errors.InvalidArgumentError as error:
+        return f"{path} ({pictures.reason(error)})"
 
 
-def _as_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
-        return Image.fromarray((np.asarray(picture) // 256).astype(np.uint8)).convert("RGB")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
-    return picture.convert("RGB")
+@functools.lru_cache
+def _reader(image_size: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """From a file's bytes to uint8 [image_size, image_size, 3], as exports read it."""
+
+    def read(contents):
+        picture = pictures.decode(contents, 3, ["the file"])
+        return resize(picture[None], image_size, image_size)[0]
+
+    return tf.function(read, autograph=False, input_signature=[tf.TensorSpec([], tf.string)])
 
 
 def _report(root: Path, problems: list[str], strict: bool) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from ml_lstm.data import labelled, prepared, splits
 from ml_lstm.data.errors import DataError
 from ml_lstm.data.pools import ClassPool
+from ml_lstm.data.resizing import resize
 from ml_lstm.data.sources.base import Memory, Place, Source
 from ml_lstm.options import checked
 
@@ -175,7 +176,7 @@ def _square(where: str, file: Path | tuple) -> np.ndarray:
             side = min(picture.size)
             left, top = ((length - side) // 2 for length in picture.size)
             middle = picture.convert("RGB").crop((left, top, left + side, top + side))
-            return np.asarray(middle.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+            return resize(np.asarray(middle)[None], SIDE, SIDE)[0].numpy()
     except Exception as error:  # whatever Pillow's decoders meet
         raise DataError(f"{where} cannot be read as a picture ({error}): fetch ImageNet again.") from None
 

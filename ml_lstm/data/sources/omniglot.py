@@ -7,7 +7,7 @@ import numpy as np
 
 from ml_lstm.data import cache, prepared, splits
 from ml_lstm.data.pools import ClassPool, quarter_turns
-from ml_lstm.data.resizing import area_resize
+from ml_lstm.data.resizing import resize
 from ml_lstm.data.sources.base import Place, Source
 from ml_lstm.options import checked
 
@@ -114,7 +114,7 @@ def _decode(directory: Path, image_size: int) -> _Characters:
             raise ValueError("alphabet.labels.txt does not hold the names of the 50 alphabets")
         for part in ("train", "test"):
             for batch in builder.as_dataset(part, batch_size=512, read_config=read_config).as_numpy_iterator():
-                shrunk = area_resize(batch["image"][..., :1], image_size)
+                shrunk = resize(batch["image"][..., :1], image_size, image_size).numpy()
                 for alphabet, index, image in zip(batch["alphabet"], batch["alphabet_char_id"], shrunk, strict=True):
                     name = f"{alphabets[alphabet]}/character{index + 1:02d}"
                     drawings.setdefault(name, []).append(image)

@@ -6,12 +6,16 @@ MAX_PIXELS = 4096 * 4096
 """Of a picture: a file of a hundred bytes can announce gigabytes."""
 
 _HEADER_SIZE = 32
+_MOST_SEGMENTS = 64  # of a JPEG or a PNG that are looked at for what stands in front of the pixels
 _GIF_HEADER_SIZE = 13
 _GIF_EXTENSION, _GIF_FRAME = 0x21, 0x2C
 
 
 def decode(contents: tf.Tensor, channels: int, where: list) -> tf.Tensor:
     """Decodes a JPEG, PNG, BMP or GIF (its first frame), traceable into a graph.
+
+    Training and exports both read files by this. A JPEG is turned as its EXIF data say; what is transparent becomes
+    white; 16 bits become 8.
 
     Args:
         contents: the file's bytes, a string scalar.
@@ -30,13 +34,20 @@ def decode(contents: tf.Tensor, channels: int, where: list) -> tf.Tensor:
     def jpeg():
         height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(contents, tf.int64))
         with _size_checked(height, width, where):
-            # By way of RGB: the decoder makes no grey of CMYK.
-            return _with_channels(tf.io.decode_jpeg(contents, 3), channels)
+            # By way of RGB: the decoder makes no grey of CMYK. Accurate as other readers are; the default is not.
+            picture = tf.io.decode_jpeg(contents, 3, dct_method="INTEGER_ACCURATE")
+            return _turned(_with_channels(picture, channels), _orientation(contents))
 
     def png():
         width, height = _integer(header[16:20][::-1]), _integer(header[20:24][::-1])
         with _size_checked(height, width, where):
-            return _with_channels(_on_white(tf.io.decode_png(contents, 4)), channels)
+            # Opacity only where there is some: TensorFlow fills it in with 2^bits - 1 for files below 8 bits.
+            rgb = tf.cond(
+                _has_opacity(contents, header[25]),
+                lambda: _on_white(tf.io.decode_png(contents, 4)),
+                lambda: tf.io.decode_png(contents, 3),
+            )
+            return _with_channels(rgb, channels)
 
     def bmp():
         # A negative height means rows from top to bottom.
@@ -115,6 +126,78 @@ def _with_channels(picture, channels):
     return tf.cast((77 * red + 150 * green + 29 * blue + 128) // 256, tf.uint8)
 
 
+def _has_opacity(contents, colour_type):
+    """Whether a PNG has an opacity: as a channel, or by a chunk tRNS before its pixels."""
+    data = _bytes(contents)
+    size = tf.strings.length(contents)
+
+    def begins(at, name):
+        return tf.reduce_all(tf.equal(data[at + 4 : at + 8], list(name)))
+
+    def goes_on(at, step):
+        ended = begins(at, b"IDAT") | begins(at, b"tRNS") | (at + 12 > size)
+        return ~ended & (step < _MOST_SEGMENTS)
+
+    def next_chunk(at, step):
+        length = tf.cast(_integer(data[at : at + 4][::-1]), tf.int64)
+        return tf.cast(tf.minimum(tf.cast(at, tf.int64) + 12 + length, tf.cast(size, tf.int64)), tf.int32), step + 1
+
+    at, _ = tf.while_loop(goes_on, next_chunk, [8, 0])
+    return tf.equal(colour_type & 4, 4) | begins(at, b"tRNS")
+
+
+def _orientation(contents):
+    """How a JPEG is to be turned, 1 to 8 as in EXIF's tag 0x0112; 1, not at all, where that is not said."""
+    data = _bytes(contents)
+    size = tf.strings.length(contents)
+
+    def is_exif(at):
+        return tf.equal(data[at + 1], 0xE1) & tf.reduce_all(tf.equal(data[at + 4 : at + 10], list(b"Exif\0\0")))
+
+    def goes_on(at, step):
+        # A marker with a length, which 0xDA, where the pixels begin, ends.
+        segment = tf.equal(data[at], 0xFF) & (data[at + 1] >= 0xC0) & tf.not_equal(data[at + 1], 0xDA)
+        return segment & ~is_exif(at) & (at + 4 <= size) & (step < _MOST_SEGMENTS)
+
+    def next_segment(at, step):
+        return tf.minimum(at + 2 + 256 * data[at + 2] + data[at + 3], size), step + 1
+
+    at, _ = tf.while_loop(goes_on, next_segment, [2, 0])
+    start = at + 10
+    little_endian = tf.equal(data[start], ord("I"))
+
+    def integer(positions, width):
+        positions, places = tf.clip_by_value(positions, 0, size), tf.range(width)
+        digits = tf.gather(data, positions[..., None] + tf.where(little_endian, places, places[::-1]))
+        return tf.reduce_sum(tf.bitwise.left_shift(digits, 8 * places), axis=-1)
+
+    directory = start + tf.clip_by_value(integer(start + 4, 4), 0, size)
+    entries = directory + 2 + 12 * tf.range(tf.clip_by_value(integer(directory, 2), 0, _MOST_SEGMENTS))
+    found = tf.boolean_mask(integer(entries + 8, 2), tf.equal(integer(entries, 2), 0x0112))
+    value = tf.concat([found, [1]], axis=0)[0]
+    return tf.where(is_exif(at) & (value >= 1) & (value <= 8), value, 1)
+
+
+def _turned(picture, orientation):
+    """[H, W, C] as EXIF's `orientation` says it is to be seen."""
+
+    def among(*values):
+        return tf.reduce_any(tf.equal(orientation, values))
+
+    for needed, turn in (
+        (among(5, 6, 7, 8), lambda image: tf.transpose(image, [1, 0, 2])),
+        (among(3, 4, 7, 8), lambda image: tf.reverse(image, [0])),
+        (among(2, 3, 6, 7), lambda image: tf.reverse(image, [1])),
+    ):
+        picture = tf.cond(needed, lambda turn=turn, image=picture: turn(image), lambda image=picture: image)
+    return picture
+
+
+def _bytes(contents):
+    """The bytes of a file as int32, and a few zeros behind, to be read without a look at where it ends."""
+    return tf.cast(tf.io.decode_raw(tf.strings.join([contents, bytes(32)]), tf.uint8), tf.int32)
+
+
 def _first_gif_frame(contents):
     """Walks a GIF's blocks: a frame may be larger than the canvas that the header announces.
 
@@ -122,7 +205,7 @@ def _first_gif_frame(contents):
         `(height, width, end, whole)` of the first frame: int64 pixels, the index behind its last byte, and
         whether there is such a frame, all of it.
     """
-    data = tf.cast(tf.io.decode_raw(tf.strings.join([contents, bytes(16)]), tf.uint8), tf.int32)
+    data = _bytes(contents)
     size = tf.strings.length(contents)
 
     def colors(flags):
