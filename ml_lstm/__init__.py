@@ -4,7 +4,19 @@ import importlib
 import os
 
 __version__ = "0.1.0"
-__all__ = ["cells", "data", "evaluation", "learners", "methods", "plots", "training"]
+__all__ = [
+    "cells",
+    "command_line",
+    "data",
+    "distribution",
+    "evaluation",
+    "learners",
+    "methods",
+    "plots",
+    "runs",
+    "serving",
+    "training",
+]
 
 # Errors only: a request that a model refuses would else be two lines of warning from inside the graph. TensorFlow
 # reads this when it is first imported; what it writes during that import cannot be silenced.
@@ -16,3 +28,7 @@ def __getattr__(name):
     if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

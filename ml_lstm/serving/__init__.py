@@ -1,7 +1,20 @@
 """The exported SavedModel: its signatures, its warm-up requests, and how a version comes to be."""
 
-from ml_lstm.serving.export import export_version
+import importlib
+
 from ml_lstm.serving.pictures import MAX_PIXELS
-from ml_lstm.serving.signatures import ServingModule
 
 __all__ = ["MAX_PIXELS", "ServingModule", "export_version"]
+
+# Imported at first use: what makes an export needs the methods, and what reads one, a server, must not.
+_HOMES = {"ServingModule": "ml_lstm.serving.signatures", "export_version": "ml_lstm.serving.export"}
+
+
+def __getattr__(name):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
