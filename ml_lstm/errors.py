@@ -1,6 +1,7 @@
-"""What is raised for a problem that the user can mend."""
+"""What is raised for a problem that the user can mend, and how TensorFlow's errors are told."""
 
 import os
+import re
 
 
 class UserError(ValueError):
@@ -13,3 +14,10 @@ class TryAgainError(UserError):
     """Nothing is wrong with what was asked for: the same command may do next time."""
 
     status = os.EX_TEMPFAIL
+
+
+def sentence(error: Exception) -> str:
+    """What a `tf.errors.OpError` says, without where in the graph and where an assertion's data begin and end."""
+    line = error.message.split("\n\t [[")[0].splitlines()[-1]
+    line = re.sub(r"\{\{.*?\}\}|\[Op:.*|\(0\) \w+: |assertion failed: ", "", line)
+    return " ".join(re.sub(r"[\[\]]", "", line).split())

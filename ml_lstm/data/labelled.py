@@ -143,7 +143,9 @@ def _examples(source, directory: Path, part, image_size, crop) -> Iterator[tuple
         examples = builder.as_dataset(part, batch_size=None if crop else _BATCH, read_config=read_config)
         for example in examples.as_numpy_iterator():
             taken = crop.function(example)[np.newaxis] if crop else example["image"]
-            for label, image in zip(np.atleast_1d(example["label"]), resize(taken, image_size, image_size).numpy(), strict=True):
+            for label, image in zip(
+                np.atleast_1d(example["label"]), resize(taken, image_size, image_size).numpy(), strict=True
+            ):
                 number = classes[names[label]]
                 counts[number] += 1
                 yield number, image

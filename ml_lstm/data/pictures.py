@@ -14,8 +14,8 @@ _GIF_EXTENSION, _GIF_FRAME = 0x21, 0x2C
 def decode(contents: tf.Tensor, channels: int, where: list) -> tf.Tensor:
     """Decodes a JPEG, PNG, BMP or GIF (its first frame), traceable into a graph.
 
-    Training and exports both read files by this. A JPEG is turned as its EXIF data say; what is transparent becomes
-    white; 16 bits become 8.
+    Training and exports both read files by this. A JPEG or PNG is turned as its EXIF data say; what is transparent in
+    a PNG becomes white; 16 bits become 8.
 
     Args:
         contents: the file's bytes, a string scalar.
@@ -42,18 +42,24 @@ def decode(contents: tf.Tensor, channels: int, where: list) -> tf.Tensor:
         width, height = _integer(header[16:20][::-1]), _integer(header[20:24][::-1])
         with _size_checked(height, width, where):
             # Opacity only where there is some: TensorFlow fills it in with 2^bits - 1 for files below 8 bits.
+            has_opacity, orientation = _before_pixels(contents, header[25])
             rgb = tf.cond(
-                _has_opacity(contents, header[25]),
-                lambda: _on_white(tf.io.decode_png(contents, 4)),
-                lambda: tf.io.decode_png(contents, 3),
+                has_opacity, lambda: _on_white(tf.io.decode_png(contents, 4)), lambda: tf.io.decode_png(contents, 3)
             )
-            return _with_channels(rgb, channels)
+            return _turned(_with_channels(rgb, channels), orientation)
 
     def bmp():
         # A negative height means rows from top to bottom.
         width, height = (tf.abs(tf.cast(_bitcast(header[start : start + 4]), tf.int64)) for start in (18, 22))
-        with _size_checked(height, width, where):
-            return _with_channels(tf.io.decode_bmp(contents), channels)
+        plain = require(
+            tf.equal(_integer(header[30:32]), 0), *where, "is a compressed BMP, or one with masks: save it as PNG."
+        )
+        with tf.control_dependencies([plain]), _size_checked(height, width, where):
+            pixels = tf.io.decode_bmp(contents)
+            coloured = tf.equal(_integer(header[28:30]), 8)
+            return _with_channels(
+                tf.cond(coloured, lambda: _painted(pixels, contents, _integer(header[14:18])), lambda: pixels), channels
+            )
 
     def gif():
         height, width, end, whole = _first_gif_frame(contents)
@@ -126,24 +132,35 @@ def _with_channels(picture, channels):
     return tf.cast((77 * red + 150 * green + 29 * blue + 128) // 256, tf.uint8)
 
 
-def _has_opacity(contents, colour_type):
-    """Whether a PNG has an opacity: as a channel, or by a chunk tRNS before its pixels."""
+def _painted(indices, contents, header_size):
+    """The colours [H, W, 3] of a BMP of 8 bits, which TensorFlow takes for shades of grey."""
+    data = _bytes(contents)
+    size = tf.strings.length(contents)
+    start = 14 + tf.cast(tf.clip_by_value(header_size, 0, 1024), tf.int32)
+    places = start + 4 * tf.range(256)[:, None] + [[2, 1, 0]]  # blue, green, red and nothing
+    palette = tf.gather(data, tf.minimum(places, size))
+    return tf.cast(tf.gather(palette, tf.cast(indices[..., 0], tf.int32)), tf.uint8)
+
+
+def _before_pixels(contents, colour_type):
+    """Whether a PNG has an opacity, as a channel or by a chunk tRNS, and how it is to be turned, by a chunk eXIf."""
     data = _bytes(contents)
     size = tf.strings.length(contents)
 
     def begins(at, name):
         return tf.reduce_all(tf.equal(data[at + 4 : at + 8], list(name)))
 
-    def goes_on(at, step):
-        ended = begins(at, b"IDAT") | begins(at, b"tRNS") | (at + 12 > size)
-        return ~ended & (step < _MOST_SEGMENTS)
+    def goes_on(at, step, *_):
+        return ~begins(at, b"IDAT") & (at + 12 <= size) & (step < _MOST_SEGMENTS)
 
-    def next_chunk(at, step):
-        length = tf.cast(_integer(data[at : at + 4][::-1]), tf.int64)
-        return tf.cast(tf.minimum(tf.cast(at, tf.int64) + 12 + length, tf.cast(size, tf.int64)), tf.int32), step + 1
+    def next_chunk(at, step, has_opacity, exif):
+        length = _integer(tf.gather(data, at + tf.range(3, -1, -1)))
+        behind = tf.minimum(tf.cast(at, tf.int64) + 12 + length, tf.cast(size, tf.int64))
+        exif = tf.where(begins(at, b"eXIf"), at + 8, exif)
+        return tf.cast(behind, tf.int32), step + 1, has_opacity | begins(at, b"tRNS"), exif
 
-    at, _ = tf.while_loop(goes_on, next_chunk, [8, 0])
-    return tf.equal(colour_type & 4, 4) | begins(at, b"tRNS")
+    _, _, has_opacity, exif = tf.while_loop(goes_on, next_chunk, [8, 0, tf.equal(colour_type & 4, 4), 0])
+    return has_opacity, tf.where(exif > 0, _orientation_at(exif, data, size), 1)
 
 
 def _orientation(contents):
@@ -163,7 +180,11 @@ def _orientation(contents):
         return tf.minimum(at + 2 + 256 * data[at + 2] + data[at + 3], size), step + 1
 
     at, _ = tf.while_loop(goes_on, next_segment, [2, 0])
-    start = at + 10
+    return tf.where(is_exif(at), _orientation_at(at + 10, data, size), 1)
+
+
+def _orientation_at(start, data, size):
+    """The orientation that EXIF data at an index say, 1 to 8; 1 where they do not, or are damaged."""
     little_endian = tf.equal(data[start], ord("I"))
 
     def integer(positions, width):
@@ -175,7 +196,7 @@ def _orientation(contents):
     entries = directory + 2 + 12 * tf.range(tf.clip_by_value(integer(directory, 2), 0, _MOST_SEGMENTS))
     found = tf.boolean_mask(integer(entries + 8, 2), tf.equal(integer(entries, 2), 0x0112))
     value = tf.concat([found, [1]], axis=0)[0]
-    return tf.where(is_exif(at) & (value >= 1) & (value <= 8), value, 1)
+    return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
 def _turned(picture, orientation):

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def resize(images: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
-    """Images of another size: along an axis that shrinks averages over areas, along one that grows linear interpolation.
+    """Images of another size: averages of areas along an axis that shrinks, linear interpolation along one that grows.
 
     Proportions are not kept. The weights are whole numbers, so the sums are too: at most 255 * H or 510 * height along
     the first axis, which float32 holds up to 65,000 pixels, and their product with those of the other axis, which
@@ -35,7 +35,7 @@ def _static_or_dynamic(images, axis):
 
 
 def _weights(old, new):
-    """Whole numbers float32 [new, old], how much each old pixel counts in each new one, and what each row sums up to."""
+    """Whole numbers float32 [new, old], how much each old pixel counts in each new one, and the sum of a row."""
     old, new = tf.cast(old, tf.int64), tf.cast(new, tf.int64)
     here, there = tf.range(new)[:, None], tf.range(old)[None]
     # On an axis of old * new steps: by how much new and old pixels overlap.

@@ -2,12 +2,14 @@
 
 import importlib
 
-from ml_lstm.serving.pictures import MAX_PIXELS
-
 __all__ = ["MAX_PIXELS", "ServingModule", "export_version"]
 
 # Imported at first use: what makes an export needs the methods, and what reads one, a server, must not.
-_HOMES = {"ServingModule": "ml_lstm.serving.signatures", "export_version": "ml_lstm.serving.export"}
+_HOMES = {
+    "MAX_PIXELS": "ml_lstm.data.pictures",
+    "ServingModule": "ml_lstm.serving.signatures",
+    "export_version": "ml_lstm.serving.export",
+}
 
 
 def __getattr__(name):

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from ml_lstm.errors import UserError
-from ml_lstm.serving.refusals import sentence
+from ml_lstm.errors import UserError, sentence
 
 
 class Answer(NamedTuple):

@@ -1,9 +1,9 @@
 """What a model or a server answers in place of an answer: a code of gRPC and a sentence."""
 
-import re
-
 import grpc
 import tensorflow as tf
+
+from ml_lstm.errors import sentence
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -30,10 +30,3 @@ def invalid(message: str) -> Refusal:
 def refusal_by(error: tf.errors.OpError) -> Refusal:
     """What TensorFlow's error says to the caller of the model."""
     return Refusal(_CODES[error.error_code], sentence(error))
-
-
-def sentence(error: tf.errors.OpError) -> str:
-    """What TensorFlow says went wrong, without where in the graph and where an assertion's data begin and end."""
-    line = error.message.split("\n\t [[")[0].splitlines()[-1]
-    line = re.sub(r"\{\{.*?\}\}|\[Op:.*|\(0\) \w+: |assertion failed: ", "", line)
-    return " ".join(re.sub(r"[\[\]]", "", line).split())

@@ -117,9 +117,7 @@ class ServingModule:
             )
         with tf.control_dependencies([fits]):
             pixels = tf.ensure_shape(tf.identity(images), [None, None, None, channels])
-        resized = tf.cond(
-            tf.reduce_all(tf.equal(shape[1:3], size)), lambda: pixels, lambda: resize(pixels, *size)
-        )
+        resized = tf.cond(tf.reduce_all(tf.equal(shape[1:3], size)), lambda: pixels, lambda: resize(pixels, *size))
         return tf.cast(tf.ensure_shape(resized, [None, *self.image_shape]), tf.float32) / 255.0
 
     def _decode(self, encoded, name):

@@ -1,8 +1,8 @@
 """Pictures in folders: a user's own, `DIR/<class>/*`, or split by hand, `DIR/train|val|test/<class>/*`."""
 
+import functools
 import math
 import unicodedata
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +17,7 @@ from ml_lstm.data.errors import DataError
 from ml_lstm.data.pools import ClassPool
 from ml_lstm.data.resizing import resize
 from ml_lstm.data.sources.base import Memory, Place, Source
+from ml_lstm.errors import sentence
 from ml_lstm.options import FREE, Rule, Whole, checked
 
 _AT_ONCE = 256
@@ -187,7 +188,7 @@ def _read(path: Path, image_size: int) -> np.ndarray | str:
     except OSError as error:
         return f"{path} ({error.strerror or error})"
     except tf.errors.InvalidArgumentError as error:
-        return f"{path} ({pictures.reason(error)})"
+        return f"{path} ({sentence(error).removeprefix('the file ')})"
 
 
 @functools.lru_cache

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from ml_lstm.serving import pictures
+from ml_lstm.data import pictures
 
 RANDOM = np.random.default_rng(0)
 GREY, RGB = (RANDOM.integers(64, 192, shape).astype("uint8") for shape in ((6, 9), (6, 9, 3)))
@@ -162,7 +162,7 @@ def test_a_refused_picture_takes_no_memory_for_its_pixels(tmp_path):
 import re
 from pathlib import Path
 import tensorflow as tf
-from ml_lstm.serving import pictures
+from ml_lstm.data import pictures
 
 def megabytes():
     return int(re.search(r"VmPeak:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
