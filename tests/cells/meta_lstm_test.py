@@ -75,7 +75,7 @@ def test_starts_as_gradient_descent_at_a_small_rate_with_slight_decay():
 
 
 def test_config_round_trip_keeps_every_argument():
-    cell = MetaLSTMCell("logit", (-3.0, -2.0), (1.0, 2.0), name="rule")
+    cell = MetaLSTMCell(gate_feedback="logit", input_gate_bias=(-3.0, -2.0), forget_gate_bias=(1.0, 2.0), name="rule")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))
     assert again.get_config() == cell.get_config()
     assert again.gate_feedback == "logit" and again.input_gate_bias == (-3.0, -2.0)

@@ -32,7 +32,7 @@ def test_two_steps_match_the_equations_and_need_no_features(cell_class, graph):
 
 
 def test_every_step_size_starts_from_the_same_number():
-    for cell in (SGDCell(0.25), MetaSGDCell(0.25)):
+    for cell in (SGDCell(cell_learning_rate=0.25), MetaSGDCell(cell_learning_rate=0.25)):
         cell.build(((P, 4), (P,)))
         np.testing.assert_array_equal(cell.weights[0], np.full(cell.weights[0].shape, 0.25))
 

@@ -59,11 +59,11 @@ def test_the_published_rule_is_among_those_it_can_learn():
 
 
 def test_config_round_trip_keeps_the_layers():
-    cell = TurtleCell((5, 3, 2))
+    cell = TurtleCell(layer_units=(5, 3, 2))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(cell))
     assert again.layer_units == (5, 3, 2)
 
 
 def test_a_layer_without_units_is_refused_with_the_value_received():
     with pytest.raises(ValueError, match=r"layer_units .*\(20, 0\)"):
-        TurtleCell((20, 0))
+        TurtleCell(layer_units=(20, 0))

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ml_lstm.cells import UpdateInputs
-from ml_lstm.methods.meta_lstm import CELLS
+from ml_lstm.cells import CELLS, UpdateInputs
 
 P, F = 7, 4
 

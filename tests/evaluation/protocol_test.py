@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ml_lstm.cells import MetaLSTMCell
 from ml_lstm.data import ClassPool, EpisodeSampler
+from ml_lstm.episode import Problem
 from ml_lstm.evaluation import Accuracy, episode_accuracies
 from ml_lstm.learners import conv4
 from ml_lstm.methods import MetaLSTM
@@ -31,7 +33,13 @@ def sampler():
 @pytest.fixture(scope="module")
 def method():
     keras.utils.set_random_seed(0)
-    return MetaLSTM(conv4((16, 16, 1), 3, filters=4), hidden_units=0, inner_steps=2, inner_gradient_scale=30.0)
+    return MetaLSTM(
+        conv4((16, 16, 1), 3, filters=4),
+        Problem((16, 16, 1), 3),
+        MetaLSTMCell(hidden_units=0),
+        inner_steps=2,
+        inner_gradient_scale=30.0,
+    )
 
 
 def test_order_and_batch_size_do_not_change_an_episodes_accuracy(method, sampler):

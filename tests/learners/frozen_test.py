@@ -8,7 +8,7 @@ import tensorflow as tf
 from ml_lstm.learners import EpisodicBatchNormalization, FunctionalLearner, LearnerState, conv4
 from ml_lstm.learners.convolution import NormalizedConvolution
 from ml_lstm.learners.variables import averages
-from ml_lstm.methods.recompute import Recomputed
+from ml_lstm.methods.families.recompute import Recomputed
 from tests.learners.kinds import SHAPE, functional
 
 IMAGES = tf.random.stateless_uniform([6, *SHAPE], [1, 2])

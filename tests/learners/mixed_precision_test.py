@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ml_lstm.episode import Episode
-from ml_lstm.learners import LEARNERS, embedding, feature_maps, from_flags
+from ml_lstm.cells import MetaLSTMCell
+from ml_lstm.episode import Episode, Problem
+from ml_lstm.learners import LEARNERS, embedding, feature_maps
 from ml_lstm.methods import MetaLSTM
 from ml_lstm.serving.signatures import ServingModule
 
@@ -15,8 +16,7 @@ SHAPE, WAY = (16, 16, 1), 3
 
 def learner(mixed_precision, name="conv4"):
     keras.utils.set_random_seed(0)
-    flags = {"learner": name, "filters": 8, "batch_norm_momentum": 0.9, "mixed_precision": mixed_precision}
-    return from_flags(flags, SHAPE, WAY)
+    return LEARNERS[name](SHAPE, WAY, filters=8, mixed_precision=mixed_precision)
 
 
 def pictures(count, seed):
@@ -46,7 +46,8 @@ def test_the_meta_gradient_points_the_same_way():
     )
 
     def meta_gradient(mixed_precision):
-        method = MetaLSTM(learner(mixed_precision), hidden_units=0, inner_steps=2, image_mean=0.5, image_std=0.3)
+        problem = Problem(SHAPE, WAY, image_mean=0.5, image_std=0.3)
+        method = MetaLSTM(learner(mixed_precision), problem, MetaLSTMCell(hidden_units=0), inner_steps=2)
         method.compile(optimizer=keras.optimizers.Adam(1e-3))
         _, _, gradients = tf.function(method.meta_gradient, autograph=False)(episodes)
         return np.concatenate([np.ravel(gradient) for gradient in gradients])
@@ -57,7 +58,7 @@ def test_the_meta_gradient_points_the_same_way():
 
 
 def test_a_served_classifier_answers_in_float32():
-    method = MetaLSTM(learner(True), hidden_units=0, inner_steps=2)
+    method = MetaLSTM(learner(True), Problem(SHAPE, WAY), MetaLSTMCell(hidden_units=0), inner_steps=2)
     names = tf.constant(["dark", "half", "bright"])
     answer = ServingModule(method, SHAPE).functions["adapt_and_predict"](
         support_images=pictures(WAY, 0), support_labels=names, query_images=pictures(6, 1)

@@ -5,19 +5,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ml_lstm.episode import Problem
 from ml_lstm.learners import conv4, embedding
 from ml_lstm.methods import FineTuning, NearestNeighbour, PixelNearestNeighbour
 from ml_lstm.serving import export_version
 
 WAY, SHAPE = 5, (16, 16, 1)
-NORMALIZATION = {"image_mean": [0.5], "image_std": [0.3]}
+PROBLEM = Problem(SHAPE, WAY, 30, [0.5], [0.3])
 
 
 def new_method(kind):
     keras.utils.set_random_seed(3)
     if kind is PixelNearestNeighbour:
-        return kind(WAY, **NORMALIZATION)
-    return kind(embedding(conv4(SHAPE, WAY, filters=8)), WAY, train_classes=30, **NORMALIZATION)
+        return kind(PROBLEM)
+    return kind(embedding(conv4(SHAPE, WAY, filters=8)), PROBLEM)
 
 
 @pytest.fixture(scope="module", params=[FineTuning, NearestNeighbour, PixelNearestNeighbour])
@@ -32,8 +33,8 @@ def pictures(count, seed=0):
 SUPPORT, LABELS, QUERIES = pictures(WAY), tf.range(WAY), pictures(9, seed=1)
 
 
-def probabilities(method, support=SUPPORT, labels=LABELS, queries=QUERIES):
-    return tf.nn.softmax(method.classify(method.adapt(support, labels), queries)).numpy()
+def probabilities(method, support=SUPPORT, labels=LABELS, queries=QUERIES, query_statistics="support"):
+    return tf.nn.softmax(method.classify(method.adapt(support, labels), queries, query_statistics)).numpy()
 
 
 def test_renaming_classes_renames_the_answers(method):
@@ -45,8 +46,9 @@ def test_renaming_classes_renames_the_answers(method):
 @pytest.mark.parametrize("kind", [FineTuning, NearestNeighbour])
 def test_transductive_batch_norm_makes_an_answer_depend_on_other_queries(kind):
     method = new_method(kind)
-    method.transductive = True
-    assert np.abs(probabilities(method)[:3] - probabilities(method, queries=QUERIES[:3])).max() > 1e-4
+    together = probabilities(method, query_statistics="queries")
+    alone = probabilities(method, queries=QUERIES[:3], query_statistics="queries")
+    assert np.abs(together[:3] - alone).max() > 1e-4
 
 
 def test_an_export_gives_the_methods_answers_whatever_the_number_of_shots(method, tmp_path):

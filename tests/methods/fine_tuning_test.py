@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ml_lstm.episode import Episode
+from ml_lstm.episode import Episode, Problem
 from ml_lstm.methods import FineTuning
 
 WAY, SIZE, FEATURES = 4, 3, 5
+PROBLEM = Problem((SIZE, SIZE, 1), WAY, train_classes=7)
 
 
 def linear_network():
@@ -23,7 +24,7 @@ def linear_network():
 
 def new_method(**arguments):
     keras.utils.set_random_seed(1)
-    return FineTuning(linear_network(), **{"n_way": WAY, "train_classes": 7, "dtype": "float64"} | arguments)
+    return FineTuning(linear_network(), PROBLEM, **{"dtype": "float64"} | arguments)
 
 
 def images(count, seed):
@@ -48,7 +49,9 @@ def descend(weights, batches, present, rate, decay):
 
 @pytest.mark.parametrize(("rate", "decay", "batch_size"), [(0.5, 0.0, None), (2.0, 0.5, None), (0.5, 1.0, 2)])
 def test_steps_match_numpy(rate, decay, batch_size):
-    method = new_method(inner_steps=4, inner_batch_size=batch_size, learning_rates=[rate], decays=[decay])
+    method = new_method(
+        inner_steps=4, inner_batch_size=batch_size or 0, fine_tuning_rates=[rate], fine_tuning_decays=[decay]
+    )
     # Class 2 is absent. By class, first examples first: 0, 1, 3, then again 1, 3.
     x, labels, order = images(5, 2), np.array([0, 1, 3, 1, 3]), [0, 1, 2, 3, 4]
     batches = [[order[(2 * step + k) % 5] for k in range(2)] for step in range(4)] if batch_size else [order] * 4
@@ -84,7 +87,7 @@ def test_tune_takes_the_best_pair_of_the_grid():
             rate, decay = tried[-1]
             return {"accuracy": {(0.1, 0.5): 0.8, (0.1, 2.0): 0.8}.get((rate, decay), 0.2)}
 
-    method = MadeUp(linear_network(), WAY, 7, learning_rates=[0.01, 0.1, 1.0], decays=[0.0, 0.5, 2.0])
+    method = MadeUp(linear_network(), PROBLEM, fine_tuning_rates=[0.01, 0.1, 1.0], fine_tuning_decays=[0.0, 0.5, 2.0])
     assert method.tune(None) == {"fine_tuning_rate": 0.1, "fine_tuning_decay": 0.5}
     assert tried == [(rate, decay) for rate in (0.01, 0.1, 1.0) for decay in (0.0, 0.5, 2.0)]
     assert float(method.fine_tuning_rate) == pytest.approx(0.1)
@@ -92,7 +95,7 @@ def test_tune_takes_the_best_pair_of_the_grid():
 
 
 def test_tune_finds_the_learning_rate_that_classifies():
-    method = new_method(learning_rates=[0.0, 0.5, 1e300], decays=[0.0])
+    method = new_method(fine_tuning_rates=[0.0, 0.5, 1e300], fine_tuning_decays=[0.0])
     method.compile(optimizer="sgd")
     x, labels = tf.constant(10 * (images(WAY, 6) - 0.5)), tf.range(WAY)
     # Queries that are the support set: anything but no step, and steps into infinity, gets them right.
@@ -111,10 +114,10 @@ def test_no_training_step_moves_what_the_search_found():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"inner_steps": 0}, "inner_steps must be at least 1, got 0"),
+        ({"inner_steps": 0}, "inner_steps must be a whole number, at least 1, got 0"),
         ({"inner_batch_size": -1}, "inner_batch_size"),
-        ({"learning_rates": []}, "learning_rates"),
-        ({"decays": [-0.1]}, "decays.*-0.1"),
+        ({"fine_tuning_rates": []}, "fine_tuning_rates"),
+        ({"fine_tuning_decays": [-0.1]}, "fine_tuning_decays.*-0.1"),
     ],
 )
 def test_a_bad_setting_is_refused_with_the_value_received(arguments, message):

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ml_lstm.episode import Episode
+from ml_lstm.episode import Episode, Problem
 from ml_lstm.learners import EpisodicBatchNormalization, LearnerState
 from ml_lstm.methods import MAML, Reptile
 
 WAY, SIZE, RATE = 3, 4, 0.3
+PROBLEM = Problem((SIZE, SIZE, 1), WAY)
 
 
 def learner():
@@ -54,7 +55,7 @@ def flat(gradients):
 @pytest.mark.parametrize("query_statistics", ["batch", "support"])
 def test_mamls_meta_gradient_matches_finite_differences(shared_head, query_statistics):
     settings = {"inner_steps": 3, "shared_head": shared_head, "query_statistics": query_statistics}
-    method = compiled(MAML(learner(), RATE, dtype="float64", **settings))
+    method = compiled(MAML(learner(), PROBLEM, inner_learning_rate=RATE, dtype="float64", **settings))
     episodes = meta_batch()
 
     def loss():
@@ -79,7 +80,14 @@ def test_mamls_meta_gradient_matches_finite_differences(shared_head, query_stati
 def test_inner_steps_computed_again_give_the_same_meta_gradient(query_statistics, second_order, graph):
     def meta_gradient(recompute_inner_steps):
         settings = {"inner_steps": 3, "second_order": second_order, "query_statistics": query_statistics}
-        method = MAML(learner(), RATE, dtype="float64", recompute_inner_steps=recompute_inner_steps, **settings)
+        method = MAML(
+            learner(),
+            PROBLEM,
+            inner_learning_rate=RATE,
+            dtype="float64",
+            recompute_inner_steps=recompute_inner_steps,
+            **settings,
+        )
         gradient_of = compiled(method).meta_gradient
         return flat((tf.function(gradient_of, autograph=False) if graph else gradient_of)(meta_batch())[2])
 
@@ -87,7 +95,9 @@ def test_inner_steps_computed_again_give_the_same_meta_gradient(query_statistics
 
 
 def test_first_order_mamls_gradient_is_that_of_the_adapted_weights():
-    method = compiled(MAML(learner(), RATE, second_order=False, inner_steps=3, dtype="float64"))
+    method = compiled(
+        MAML(learner(), PROBLEM, inner_learning_rate=RATE, second_order=False, inner_steps=3, dtype="float64")
+    )
     episodes = meta_batch()
     expected = []
     for episode in each(episodes):
@@ -106,7 +116,11 @@ def test_first_order_mamls_gradient_is_that_of_the_adapted_weights():
 def test_the_two_orders_differ():
     """Else the tests above would show nothing."""
     gradients = [
-        flat(compiled(MAML(learner(), RATE, second_order=order, dtype="float64")).meta_gradient(meta_batch())[2])
+        flat(
+            compiled(
+                MAML(learner(), PROBLEM, inner_learning_rate=RATE, second_order=order, dtype="float64")
+            ).meta_gradient(meta_batch())[2]
+        )
         for order in (True, False)
     ]
     assert np.linalg.norm(gradients[0] - gradients[1]) > 0.1 * np.linalg.norm(gradients[0])
@@ -115,7 +129,7 @@ def test_the_two_orders_differ():
 def test_inner_steps_are_gradient_descent():
     """Restated on the learner's own variables."""
     network = learner()
-    method = MAML(network, RATE, inner_steps=2, dtype="float64")
+    method = MAML(network, PROBLEM, inner_learning_rate=RATE, inner_steps=2, dtype="float64")
     episode = each(meta_batch())[0]
     adapted = method.adapt(episode.support_images, episode.support_labels)["parameters"]
     for _ in range(2):
@@ -142,14 +156,14 @@ def joint_gradient(method, episodes):
 
 
 def test_reptile_with_one_step_is_joint_training():
-    method = compiled(Reptile(learner(), RATE, inner_steps=1, dtype="float64"))
+    method = compiled(Reptile(learner(), PROBLEM, inner_learning_rate=RATE, inner_steps=1, dtype="float64"))
     episodes = meta_batch(3)
     gradient = flat(method.meta_gradient(episodes)[2])
     np.testing.assert_allclose(gradient, RATE * joint_gradient(method, episodes), rtol=1e-5, atol=1e-9)
 
 
 def test_reptile_with_more_steps_is_something_else():
-    method = compiled(Reptile(learner(), RATE, inner_steps=3, dtype="float64"))
+    method = compiled(Reptile(learner(), PROBLEM, inner_learning_rate=RATE, inner_steps=3, dtype="float64"))
     episodes = meta_batch()
     gradient, joint = flat(method.meta_gradient(episodes)[2]), joint_gradient(method, episodes)
     cosine = gradient @ joint / np.linalg.norm(gradient) / np.linalg.norm(joint)
@@ -159,8 +173,8 @@ def test_reptile_with_more_steps_is_something_else():
 @pytest.mark.parametrize("size", [1, 2])
 def test_reptile_interpolates_to_the_adapted_weights(size):
     step = 0.25
-    method = Reptile(learner(), RATE, inner_steps=3, dtype="float64")
-    method.compile(optimizer=method.make_optimizer(step, 0.25))
+    method = Reptile(learner(), PROBLEM, inner_learning_rate=RATE, inner_steps=3, dtype="float64")
+    method.compile(optimizer=method.make_optimizer(1, learning_rate=step))
     episodes = meta_batch(size)
     adapted = []
     for episode in each(episodes):
@@ -174,8 +188,8 @@ def test_reptile_interpolates_to_the_adapted_weights(size):
 
 
 def test_a_shared_head_stays_shared():
-    method = Reptile(learner(), RATE, inner_steps=2, shared_head=True, dtype="float64")
-    method.compile(optimizer=method.make_optimizer(1.0, 0.25))
+    method = Reptile(learner(), PROBLEM, inner_learning_rate=RATE, inner_steps=2, shared_head=True, dtype="float64")
+    method.compile(optimizer=method.make_optimizer(1, learning_rate=1.0))
     *_, kernel, bias = method.meta_gradient(meta_batch())[2]
     for tensor in (kernel, bias):
         assert np.ptp(tensor, axis=-1).max() < 1e-12
@@ -185,11 +199,17 @@ def test_a_shared_head_stays_shared():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: MAML(learner(), 0.0), "inner_learning_rate must be positive, got 0.0"),
-        (lambda: MAML(learner(), float("nan")), "got nan"),
-        (lambda: MAML(learner(), inner_steps=0), "inner_steps must be at least 1, got 0"),
-        (lambda: MAML(learner(), eval_inner_steps=0), "eval_inner_steps must be at least 1, got 0"),
-        (lambda: Reptile(learner(), second_order=True), "second_order=True"),
+        (
+            lambda: MAML(learner(), PROBLEM, inner_learning_rate=0.0),
+            "inner_learning_rate must be positive and finite, got 0.0",
+        ),
+        (lambda: MAML(learner(), PROBLEM, inner_learning_rate=float("nan")), "got nan"),
+        (lambda: MAML(learner(), PROBLEM, inner_steps=0), "inner_steps must be a whole number, at least 1, got 0"),
+        (
+            lambda: MAML(learner(), PROBLEM, eval_inner_steps=-1),
+            "eval_inner_steps must be a whole number, at least 0, got -1",
+        ),
+        (lambda: Reptile(learner(), PROBLEM, second_order=True), "Reptile makes no use of second_order"),
     ],
 )
 def test_a_bad_setting_is_refused_with_the_value_received(make, message):

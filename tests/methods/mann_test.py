@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ml_lstm.cells.memory import MemoryCell
-from ml_lstm.episode import Episode
+from ml_lstm.episode import Episode, Problem
 from ml_lstm.evaluation import instance_accuracies
 from ml_lstm.methods import MemoryAugmentedNetwork
 from ml_lstm.methods.mann import LETTERS, instances, leave_one_out_loss
 
 FEATURES, WAY = 3, 4
+PROBLEM = Problem((1, FEATURES, 1), WAY)
+SMALL = {"controller_units": 5, "memory_rows": 6, "memory_width": 4, "read_heads": 2}
 RANDOM = np.random.default_rng(0)
 
 
@@ -19,7 +20,7 @@ RANDOM = np.random.default_rng(0)
 def method():
     keras.utils.set_random_seed(0)
     pictures_are_features = keras.Sequential([keras.Input((1, FEATURES, 1)), keras.layers.Flatten()])
-    return MemoryAugmentedNetwork(pictures_are_features, WAY, MemoryCell(5, 6, 4, 2))
+    return MemoryAugmentedNetwork(pictures_are_features, PROBLEM, **SMALL)
 
 
 def pictures(*shape):
@@ -41,7 +42,7 @@ def test_the_label_of_a_picture_is_told_with_the_next_one(method):
 def spelling(method):
     """With strings of three letters for classes."""
     keras.utils.set_random_seed(0)
-    return MemoryAugmentedNetwork(method.learner, WAY, MemoryCell(5, 6, 4, 2), label_characters=3)
+    return MemoryAugmentedNetwork(method.learner, PROBLEM, **SMALL, label_characters=3)
 
 
 def test_strings_differ_between_classes_and_between_episodes(spelling):
@@ -70,8 +71,8 @@ def test_a_string_is_told_letter_by_letter_and_answered_so(spelling):
 
 
 def test_strings_too_short_for_the_classes_are_refused(method):
-    with pytest.raises(ValueError, match="1 characters tell 5 classes apart, not 6"):
-        MemoryAugmentedNetwork(method.learner, 6, label_characters=1)
+    with pytest.raises(ValueError, match="label_characters=1 tells 5 classes apart, fewer than the 6"):
+        MemoryAugmentedNetwork(method.learner, PROBLEM._replace(n_way=6), label_characters=1)
 
 
 def test_a_query_is_one_more_step_after_the_support_set(method):
@@ -146,9 +147,9 @@ def test_no_class_seen_twice_leaves_nothing_to_learn():
 
 
 def test_the_loss_of_the_embedding_is_added_by_its_weight(method):
-    settings = {"learner": method.learner, "n_way": WAY, "cell": method.memory.cell}
+    settings = {"learner": method.learner, "problem": PROBLEM, **SMALL}
     weighted = MemoryAugmentedNetwork(**settings, embedding_loss=0.5)
-    weighted.head.set_weights(method.head.get_weights())
+    weighted.set_weights(method.get_weights())
     labels = np.array([[0, 1, 2, 3]], np.int32)
     episode = Episode(*(tf.constant(v) for v in (pictures(1, 4), labels, pictures(1, 4), labels)))
     together = np.concatenate([episode.support_images, episode.query_images], 1).reshape(1, 8, FEATURES)

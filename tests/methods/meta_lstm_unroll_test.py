@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ml_lstm.cells import MetaLSTMCell
+from ml_lstm.episode import Problem
 from ml_lstm.learners import EpisodicBatchNormalization
 from ml_lstm.methods import MetaLSTM
 from ml_lstm.methods.families.gradient_based import InnerBatch
@@ -88,8 +89,9 @@ def smooth_learner():
     )
 
 
-def method_of(learner, gate_feedback="activation", **arguments):
-    method = MetaLSTM(learner, MetaLSTMCell(gate_feedback, dtype="float64"), dtype="float64", **arguments)
+def method_of(learner, gate_feedback="activation", hidden_units=20, **arguments):
+    cell = MetaLSTMCell(gate_feedback=gate_feedback, hidden_units=hidden_units, dtype="float64")
+    method = MetaLSTM(learner, Problem((SIZE, SIZE, 1), WAY), cell, dtype="float64", **arguments)
     random = np.random.default_rng(1)
     for variable in method.trainable_variables:
         # Larger weights than at the start, so that every term of the equations shows in the result.
@@ -139,7 +141,7 @@ QUERIES, QUERY_LABELS = images(6, 4), np.array([0, 1, 2, 0, 1, 2])
 
 
 def query_loss(method):
-    logits = method.classify(method.adapt(SUPPORT, LABELS, training=True), QUERIES, training=True)
+    logits = method.classify(method.adapt(SUPPORT, LABELS, training=True), QUERIES, method.training_statistics)
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(QUERY_LABELS, logits))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ml_lstm.episode import Problem
 from ml_lstm.learners.augmented import AugmentedConvolutions, flatten
 from ml_lstm.methods import MetaNetworks
 
@@ -45,7 +46,7 @@ def test_an_augmented_layer_adds_up_what_slow_and_fast_weights_make():
 
 def new_method(**settings):
     keras.utils.set_random_seed(1)
-    return MetaNetworks(SHAPE, WAY, filters=4, features=4, hidden_units=5, meta_units=3, **settings)
+    return MetaNetworks(Problem(SHAPE, WAY), filters=4, embedding_units=4, base_units=5, meta_units=3, **settings)
 
 
 SUPPORT, LABELS = RANDOM.uniform(size=(4, *SHAPE)).astype("float32"), np.array([1, 0, 2, 0], "int32")
@@ -176,5 +177,5 @@ def test_the_embedding_loss_is_contrastive_with_more():
 
 
 def test_there_must_be_a_task_example():
-    with pytest.raises(ValueError, match="task_examples must be at least 1"):
+    with pytest.raises(ValueError, match="task_examples must be a whole number, at least 1"):
         new_method(task_examples=0)

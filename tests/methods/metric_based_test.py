@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ml_lstm.episode import Episode
+from ml_lstm.episode import Episode, Problem
 from ml_lstm.learners import EpisodicBatchNormalization
 from ml_lstm.methods import MatchingNetworks, PrototypicalNetworks, RelationNetwork, SiameseNetwork
 
 FEATURES, WAY = 6, 3
+PROBLEM = Problem((1, FEATURES, 1), WAY)
 RANDOM = np.random.default_rng(0)
 SUPPORT, QUERIES = RANDOM.normal(size=(5, 1, FEATURES, 1)), RANDOM.normal(size=(4, 1, FEATURES, 1))
 LABELS, QUERY_LABELS = np.array([2, 0, 2, 1, 0]), np.array([0, 1, 2, 1])
@@ -40,7 +41,7 @@ def sigmoid(x):
 
 @pytest.mark.parametrize("distance", ["squared_euclidean", "cosine"])
 def test_prototypes_are_means_and_logits_minus_the_distances(distance):
-    method = PrototypicalNetworks(pictures_are_features(), WAY, distance, dtype="float64")
+    method = PrototypicalNetworks(pictures_are_features(), PROBLEM, distance=distance, dtype="float64")
     prototypes = np.stack([S[c == LABELS].mean(0) for c in range(WAY)])
     of = {"squared_euclidean": lambda a, b: ((a - b) ** 2).sum(), "cosine": lambda a, b: 1 - cosine(a, b)}[distance]
     np.testing.assert_allclose(method.adapt(SUPPORT, LABELS)["prototypes"], prototypes)
@@ -49,20 +50,20 @@ def test_prototypes_are_means_and_logits_minus_the_distances(distance):
 
 def test_another_distance_is_refused():
     with pytest.raises(ValueError, match="distance must be one of"):
-        PrototypicalNetworks(pictures_are_features(), WAY, "manhattan")
+        PrototypicalNetworks(pictures_are_features(), PROBLEM, distance="manhattan")
 
 
 @pytest.mark.parametrize("scale", [1.0, 7.0])
 def test_matching_gives_a_class_the_attention_of_its_examples(scale):
-    method = MatchingNetworks(pictures_are_features(), WAY, attention_scale=scale, dtype="float64")
+    method = MatchingNetworks(pictures_are_features(), PROBLEM, attention_scale=scale, dtype="float64")
     attention = softmax(scale * np.array([[cosine(q, s) for s in S] for q in Q]))
     expected = np.stack([attention[:, c == LABELS].sum(1) for c in range(WAY)], axis=1)
     np.testing.assert_allclose(np.exp(logits_of(method)), expected)
 
 
 def test_an_attention_scale_that_is_not_positive_is_refused():
-    with pytest.raises(ValueError, match="attention_scale must be positive, got 0"):
-        MatchingNetworks(pictures_are_features(), WAY, attention_scale=0)
+    with pytest.raises(ValueError, match="attention_scale must be positive and finite, got 0"):
+        MatchingNetworks(pictures_are_features(), PROBLEM, attention_scale=0)
 
 
 def lstm_step(weights, x, h, c):
@@ -74,7 +75,7 @@ def lstm_step(weights, x, h, c):
 
 def test_full_context_embeddings_follow_the_equations():
     keras.utils.set_random_seed(1)
-    method = MatchingNetworks(pictures_are_features(), WAY, full_context=True, read_steps=3, dtype="float64")
+    method = MatchingNetworks(pictures_are_features(), PROBLEM, full_context=True, read_steps=3, dtype="float64")
     weights = [w.numpy() for w in method.context.over_support.weights]
     order = np.lexsort([S.sum(1), LABELS])
     support, labels, zeros = S[order], LABELS[order], np.zeros(FEATURES)
@@ -99,13 +100,13 @@ def test_full_context_embeddings_follow_the_equations():
 
 
 def test_full_context_must_read():
-    with pytest.raises(ValueError, match="read_steps must be at least 1"):
-        MatchingNetworks(pictures_are_features(), WAY, full_context=True, read_steps=0)
+    with pytest.raises(ValueError, match="read_steps must be a whole number, at least 1"):
+        MatchingNetworks(pictures_are_features(), PROBLEM, full_context=True, read_steps=0)
 
 
 def siamese():
     keras.utils.set_random_seed(2)
-    method = SiameseNetwork(pictures_are_features(), WAY, dtype="float64")
+    method = SiameseNetwork(pictures_are_features(), PROBLEM, dtype="float64")
     kernel, bias = (w.numpy() for w in method.similarity.weights)
     return method, lambda a, b: (np.abs(a - b) @ kernel + bias).item()
 
@@ -137,7 +138,7 @@ def test_a_siamese_network_learns_to_verify_pairs_of_both_kinds_alike():
 def relation_network():
     keras.utils.set_random_seed(3)
     maps = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 1)])
-    return RelationNetwork(maps, WAY)
+    return RelationNetwork(maps, Problem((4, 4, 1), WAY))
 
 
 MAPS, QUERY_MAPS = (RANDOM.normal(size=(n, 4, 4, 1)).astype("float32") for n in (5, 4))
@@ -166,10 +167,10 @@ def test_relation_scores_are_trained_towards_one_and_zero():
 def test_meta_training_moves_the_running_averages_by_the_mean_over_the_meta_batch():
     keras.utils.set_random_seed(4)
     learner = keras.Sequential(
-        [keras.Input((1, FEATURES, 1)), EpisodicBatchNormalization(0.25), keras.layers.Flatten(), keras.layers.Dense(3)]
+        [keras.Input((1, FEATURES, 1)), EpisodicBatchNormalization(0.25), keras.layers.Flatten(), keras.layers.Dense(4)]
     )
-    method = PrototypicalNetworks(learner, WAY)
-    method.compile(optimizer=method.make_optimizer(0.0, 1.0))
+    method = PrototypicalNetworks(learner, PROBLEM)
+    method.compile(optimizer=keras.optimizers.SGD(0.0))
     batches = [RANDOM.normal(2.0, size=(2, 9, 1, FEATURES, 1)).astype("float32") for _ in range(2)]
     for images in batches:
         labels, query_labels = np.stack([LABELS] * 2), np.stack([QUERY_LABELS] * 2)
@@ -181,6 +182,5 @@ def test_meta_training_moves_the_running_averages_by_the_mean_over_the_meta_batc
         start, newer = (np.mean([of(episode) for episode in images]) for images in (first, second))
         np.testing.assert_allclose(average, [0.75 * start + 0.25 * newer], rtol=1e-5)
     before = norm.mean.numpy()
-    method.transductive = True
-    method.classify(method.adapt(batches[0][0, :5], LABELS), batches[0][0, 5:])
+    method.classify(method.adapt(batches[0][0, :5], LABELS), batches[0][0, 5:], query_statistics="queries")
     np.testing.assert_array_equal(norm.mean, before)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from ml_lstm.episode import Problem
 from ml_lstm.learners import EpisodicBatchNormalization
 from ml_lstm.methods import NearestNeighbour
 
@@ -24,7 +25,7 @@ def normalized_network():
 
 def test_logits_are_cosines_of_features_normalised_by_the_support_set():
     keras.utils.set_random_seed(1)
-    method = NearestNeighbour(normalized_network(), n_way=3, train_classes=7, dtype="float64")
+    method = NearestNeighbour(normalized_network(), Problem((4, 4, 1), 3, 7), dtype="float64")
     random = np.random.default_rng(0)
     support, queries = random.uniform(size=(5, 4, 4, 1)), random.uniform(size=(4, 4, 4, 1))
     labels = np.array([1, 0, 1, 2, 2])

@@ -34,7 +34,7 @@ class Offset(MetaLearner):
         self.number = self.add_weight(shape=(), initializer="zeros", name="number")
         self.built = True
 
-    def episode_loss(self, episode, training):
+    def episode_loss(self, episode, training, query_statistics="support"):
         distance = tf.convert_to_tensor(self.number) - episode.query_images[0, 0, 0, 0]
         return distance**2 / 2, tf.one_hot(tf.zeros_like(episode.query_labels), 2)
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ml_lstm.data import BatchSampler, ClassPool
-from ml_lstm.episode import Episode
+from ml_lstm.episode import Episode, Problem
 from ml_lstm.learners import conv4, embedding
 from ml_lstm.methods import FineTuning, NearestNeighbour
 
@@ -27,18 +27,18 @@ def linear_network():
 
 def new_method(kind=NearestNeighbour):
     keras.utils.set_random_seed(2)
-    return kind(embedding(conv4((16, 16, 1), 5, filters=4)), n_way=5, train_classes=CLASSES)
+    return kind(embedding(conv4((16, 16, 1), 5, filters=4)), Problem((16, 16, 1), 5, CLASSES))
 
 
 def test_the_loss_is_the_cross_entropy_between_all_classes():
-    method = NearestNeighbour(linear_network(), 5, CLASSES, image_mean=[0.4], image_std=[0.3], dtype="float64")
+    method = NearestNeighbour(linear_network(), Problem((16, 16, 1), 5, CLASSES, [0.4], [0.3]), dtype="float64")
     batch = BatchSampler(POOL, 10).sample(0)
     loss, logits = method.episode_loss(batch, training=True)
     (kernel, bias), (head, head_bias) = method.learner.get_weights(), method.joint_head.get_weights()
-    x = (batch.query_images.numpy().reshape(10, -1) / 255 - 0.4) / 0.3
+    x = (batch.images.numpy().reshape(10, -1) / 255 - 0.4) / 0.3
     expected = (x @ kernel + bias) @ head + head_bias
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
-    of_label = expected[np.arange(10), batch.query_labels]
+    of_label = expected[np.arange(10), batch.labels]
     np.testing.assert_allclose(loss, np.mean(np.log(np.exp(expected).sum(1)) - of_label), rtol=1e-5)
 
 
@@ -80,14 +80,14 @@ def test_validation_is_by_episodes():
 def test_episodes_to_train_on_are_refused_in_words():
     method = new_method()
     support, labels = tf.constant(POOL.images[::4]), tf.range(CLASSES)
-    with pytest.raises(ValueError, match=r"NearestNeighbour trains on batches.*data\.train_batches"):
+    with pytest.raises(ValueError, match=r"NearestNeighbour trains on batches.*data\.batches"):
         method.episode_loss(Episode(support, labels, support, labels), training=True)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"train_classes": 1}, "train_classes must be at least 2, got 1"), ({"n_way": 1}, "n_way")],
+    [({"train_classes": 1}, "train_classes of the problem must be at least 2, got 1"), ({"n_way": 1}, "n_way")],
 )
 def test_a_bad_setting_is_refused_with_the_value_received(arguments, message):
     with pytest.raises(ValueError, match=message):
-        NearestNeighbour(linear_network(), **{"n_way": 5, "train_classes": 3} | arguments)
+        NearestNeighbour(linear_network(), Problem((16, 16, 1), **{"n_way": 5, "train_classes": 3} | arguments))

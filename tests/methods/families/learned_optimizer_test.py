@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ml_lstm.episode import Episode
+from ml_lstm.cells import CELLS
+from ml_lstm.episode import Episode, Problem
 from ml_lstm.methods import MetaLSTM, without_xla
 from ml_lstm.methods.families import learned_optimizer
-from ml_lstm.methods.meta_lstm import CELLS
 from ml_lstm.serving.signatures import ServingModule
 
 WAY, SHAPE = 3, (16, 16, 1)
@@ -25,8 +25,8 @@ def new_method(cell, **arguments):
     """On a learner of 771 coordinates that is quick to trace."""
     keras.utils.set_random_seed(3)
     learner = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(WAY)])
-    rule = CELLS[cell]()
-    method = MetaLSTM(learner, rule, 3 if rule.default_hidden_units else 0, inner_steps=3, **arguments)
+    rule = CELLS[cell](**{"hidden_units": 3} if CELLS[cell]().hidden_units else {})
+    method = MetaLSTM(learner, Problem(SHAPE, WAY), rule, inner_steps=3, **arguments)
     random = np.random.default_rng(1)
     for variable in [weight for layer in (method.coordinate_lstm, rule) if layer for weight in layer.weights]:
         # Larger than at the start, so that every path shows in the gradient.
