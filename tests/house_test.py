@@ -16,14 +16,14 @@ _PACKAGE = Path(ml_lstm.__file__).parent
 # From top to bottom: whoever is in a line may import from that line, without going round in circles, and from the lines
 # below. A module that stands for itself is named in full.
 _FLOORS = (
-    ("train", "evaluate", "export", "adapt", "serve", "data.__main__", "flags"),
+    ("train", "evaluate", "export", "adapt", "serve", "data.__main__"),
     ("runs",),
     ("serving", "evaluation"),
     ("methods",),
     ("training",),
     ("distribution",),
     ("plots", "cells", "learners", "data"),
-    ("command_line", "options", "episode", "errors"),
+    ("command_line", "options", "episode", "errors", "keras_private"),
 )
 
 # Arrows that point down and yet must not be.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from ml_lstm.distribution import keras_private
+from ml_lstm import keras_private
 from ml_lstm.distribution.base import Distribution
 
 

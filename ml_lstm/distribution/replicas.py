@@ -6,7 +6,7 @@ With a single replica every function here returns what it was given.
 import keras
 import tensorflow as tf
 
-from ml_lstm.distribution import keras_private
+from ml_lstm import keras_private
 
 
 def num_replicas() -> int:

@@ -2,13 +2,13 @@
 
 import functools
 
-from ml_lstm.learners.batch_norm import EpisodicBatchNormalization, take_momentum
+from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
 from ml_lstm.learners.conv4 import conv4
 from ml_lstm.learners.embedding import embedding, feature_maps, without_class_head
 from ml_lstm.learners.functional import FunctionalLearner, LearnerState
 from ml_lstm.learners.requirements import refuse_wrong_second_derivatives, require_features, require_logits
 from ml_lstm.learners.structure import output_shape
-from ml_lstm.learners.variables import averages
+from ml_lstm.learners.variables import averages, take_momentum
 
 LEARNERS = {
     "conv4": conv4,

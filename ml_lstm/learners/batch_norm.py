@@ -121,10 +121,3 @@ class EpisodicBatchNormalization(keras.layers.Layer):
         variance *= (count - 1) / count
         mean, variance = _moments_of(tf.cast(inputs, mean.dtype), mean, variance)
         return outputs, mean, variance
-
-
-def take_momentum(model: keras.Model, momentum: float) -> None:
-    """Gives the weight of the newest batch to all layers of a model that were made without one of their own."""
-    for layer in model._flatten_layers():
-        if isinstance(layer, EpisodicBatchNormalization) and layer.momentum is None:
-            layer.momentum = momentum

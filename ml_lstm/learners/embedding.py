@@ -2,8 +2,8 @@
 
 import keras
 
+from ml_lstm.keras_private import nested_layers
 from ml_lstm.learners.structure import is_graph, last_layer, symbolic_calls
-from ml_lstm.learners.variables import nested_layers
 
 
 def embedding(learner: keras.Model) -> keras.Model:

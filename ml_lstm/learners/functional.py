@@ -6,10 +6,11 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from ml_lstm.keras_private import nested_layers
 from ml_lstm.learners.embedding import embedding
 from ml_lstm.learners.requirements import refuse_unadaptable
 from ml_lstm.learners.structure import is_graph, last_layer
-from ml_lstm.learners.variables import averages, nested_layers, seed_states
+from ml_lstm.learners.variables import averages, seed_states
 
 
 class LearnerState(NamedTuple):

@@ -2,9 +2,9 @@
 
 import keras
 
+from ml_lstm.keras_private import nested_layers
 from ml_lstm.learners.embedding import ends_in_class_head
 from ml_lstm.learners.structure import last_layer, output_shape, trace
-from ml_lstm.learners.variables import nested_layers
 
 # Names of Keras's layers and operations and of TensorFlow's operations that bend what they get, in lower case.
 _ACTIVATIONS = {"softmax", "logsoftmax", "sigmoid", "logsigmoid", "hardsigmoid", "tanh", "hardtanh"}

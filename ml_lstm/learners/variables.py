@@ -3,12 +3,8 @@
 import keras
 import tensorflow as tf
 
+from ml_lstm.keras_private import nested_layers
 from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
-
-
-def nested_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """A model and all layers inside it, those of its layers included; each once."""
-    return model._flatten_layers()  # Keras has no public way into a layer of layers
 
 
 def averages(model: keras.layers.Layer) -> list[keras.Variable]:
@@ -50,3 +46,10 @@ def seed_states(model: keras.layers.Layer) -> list[tuple[keras.Variable, tf.Tens
     """
     states = [variable for variable in model.non_trainable_variables if variable.name == "seed_generator_state"]
     return [(variable, tf.constant([place, 0], variable.dtype)) for place, variable in enumerate(states)]
+
+
+def take_momentum(model: keras.Model, momentum: float) -> None:
+    """Gives the weight of the newest batch to all layers of a model that were made without one of their own."""
+    for layer in nested_layers(model):
+        if isinstance(layer, EpisodicBatchNormalization) and layer.momentum is None:
+            layer.momentum = momentum

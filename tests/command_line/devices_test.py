@@ -42,13 +42,13 @@ def machine(monkeypatch):
 )
 def test_only_the_named_devices_are_seen(gpus, given, names, expected, machine):
     asked = machine(gpus)
-    assert devices.use(0, 0, given, most=None) == names
+    assert devices.use(None, devices=given) == names
     assert asked == expected
 
 
 def test_memory_grows_on_the_gpus_that_are_used(machine):
     asked = machine(3)
-    devices.use(0, 0, ["gpu:1"], memory_growth=True)
+    devices.use(devices=["gpu:1"], memory_growth=True)
     assert asked == [(["GPU 1"], "GPU"), ("GPU 1", True)]
 
 
@@ -64,4 +64,4 @@ def test_memory_grows_on_the_gpus_that_are_used(machine):
 def test_devices_that_are_not_there_or_of_no_use_are_refused(gpus, given, words, machine):
     machine(gpus)
     with pytest.raises(UserError, match=words):
-        devices.use(0, 0, given)
+        devices.use(devices=given)

@@ -96,7 +96,7 @@ def test_a_setting_that_the_classes_cannot_fill_is_refused_in_words():
 
 def test_an_unknown_source_is_refused_with_the_known_ones():
     with pytest.raises(DataError, match=r"'omniglott'.*cub, folder, glyphs, mini_imagenet, mnist, omniglot"):
-        load("omniglott", 5, 1)
+        load("omniglott")
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_image_statistics_are_those_of_the_training_pixels(glyphs):
 
 
 def test_another_seed_changes_training_but_not_test_episodes(glyphs):
-    other = FewShotData(glyphs.pools, 5, 1, 2, seed=1)
+    other = FewShotData(glyphs.pools, n_query=2, seed=1)
     assert not np.array_equal(other.sampler("train").sample(0)[0], glyphs.sampler("train").sample(0)[0])
     np.testing.assert_array_equal(other.sampler("test").sample(0)[0], glyphs.sampler("test").sample(0)[0])
 

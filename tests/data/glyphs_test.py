@@ -5,12 +5,12 @@ import hashlib
 import numpy as np
 import pytest
 
-from ml_lstm.data import glyphs
+from ml_lstm.data.sources import glyphs
 
 
 @pytest.fixture(scope="module")
 def pools():
-    return glyphs.load()
+    return glyphs.load(28)
 
 
 def _fingerprint(pools):
@@ -36,8 +36,8 @@ def test_no_name_and_no_picture_is_in_two_splits(pools):
 
 
 def test_the_same_seed_gives_the_same_images_and_another_seed_others(pools):
-    assert _fingerprint(glyphs.load()) == _fingerprint(pools)
-    assert _fingerprint(glyphs.load(seed=1)) != _fingerprint(pools)
+    assert _fingerprint(glyphs.load(28)) == _fingerprint(pools)
+    assert _fingerprint(glyphs.load(28, glyphs_seed=1)) != _fingerprint(pools)
 
 
 def test_default_images_are_those_that_results_were_measured_on(pools):
@@ -61,8 +61,8 @@ def test_no_drawing_is_blank_and_no_two_of_a_class_are_equal(pools):
 
 def test_another_size_shows_the_same_drawings(monkeypatch):
     monkeypatch.setattr(glyphs, "CLASSES", {"train": 60})  # fewer, to be quick
-    large = glyphs.load(image_size=56)["train"].images.astype(np.float64)
-    small = glyphs.load(image_size=28)["train"].images
+    large = glyphs.load(56)["train"].images.astype(np.float64)
+    small = glyphs.load(28)["train"].images
     shrunk = large.reshape(-1, 28, 2, 28, 2, 1).mean(axis=(2, 4))
     assert np.corrcoef(shrunk.ravel(), small.ravel())[0, 1] > 0.95
 
@@ -81,4 +81,4 @@ def test_pixels_alone_tell_five_classes_apart_about_as_badly_as_in_omniglot(pool
 
 def test_size_without_pixels_is_refused_with_the_value():
     with pytest.raises(ValueError, match="not 0"):
-        glyphs.load(image_size=0)
+        glyphs.load(0)

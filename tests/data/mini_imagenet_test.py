@@ -10,7 +10,8 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from ml_lstm.data import DataError, mini_imagenet, splits
+from ml_lstm.data import DataError, splits
+from ml_lstm.data.sources import mini_imagenet
 
 SPLIT = splits.published("mini_imagenet")
 NAMES = sorted(itertools.chain(*SPLIT.values()))
@@ -81,7 +82,9 @@ def copied(folders, tmp_path):
 
 
 def load(manual_dir, tmp_path):
-    return mini_imagenet.load(str(tmp_path / "tfds"), 84, str(tmp_path / "cache"), manual_dir=str(manual_dir))
+    return mini_imagenet.load(
+        84, data_dir=str(tmp_path / "tfds"), cache_dir=str(tmp_path / "cache"), manual_dir=str(manual_dir)
+    )
 
 
 @pytest.mark.parametrize("form", ["folders", "archive"])
@@ -167,7 +170,7 @@ def test_without_imagenet_it_is_said_where_to_put_it(tmp_path):
     with pytest.raises(DataError, match=rf"No prepared mini-ImageNet .*put {mini_imagenet.ARCHIVE}.*--manual_dir"):
         load(tmp_path, tmp_path)
     with pytest.raises(DataError, match=r"downloads/manual"):
-        mini_imagenet.load(str(tmp_path))
+        mini_imagenet.load(84, data_dir=str(tmp_path))
 
 
 def test_lists_that_are_not_given_are_downloaded(copied, tmp_path, monkeypatch):

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from ml_lstm.data import cache, omniglot
+from ml_lstm.data import cache
 from ml_lstm.data.errors import DataError
-from ml_lstm.data.resizing import area_resize
+from ml_lstm.data.resizing import resize
+from ml_lstm.data.sources import omniglot
 
 _REPOSITORY = Path(__file__).parents[2]
 _TFDS = Path(os.environ.get("ML_LSTM_DATA_DIR") or _REPOSITORY.parent / "shared/data/tfds")
@@ -29,18 +30,18 @@ needs_data = pytest.mark.skipif(
 def cache_dir(tmp_path_factory):
     """A cache that already holds the decoded 28 x 28 images."""
     path = tmp_path_factory.mktemp("cache")
-    omniglot.load(str(_TFDS), cache_dir=str(path))
+    omniglot.load(28, data_dir=str(_TFDS), cache_dir=str(path))
     return path
 
 
 @pytest.fixture(scope="module")
 def vinyals(cache_dir):
-    return omniglot.load(str(_TFDS), cache_dir=str(cache_dir))
+    return omniglot.load(28, data_dir=str(_TFDS), cache_dir=str(cache_dir))
 
 
 @pytest.fixture(scope="module")
 def lake(cache_dir):
-    return omniglot.load(str(_TFDS), protocol="lake", cache_dir=str(cache_dir))
+    return omniglot.load(28, data_dir=str(_TFDS), omniglot_protocol="lake", cache_dir=str(cache_dir))
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def cached_characters(path):
 
 def _error_line(data_dir, tmp_path):
     with pytest.raises(DataError) as caught:
-        omniglot.load(data_dir, cache_dir=str(tmp_path / "cache"))
+        omniglot.load(28, data_dir=data_dir, cache_dir=str(tmp_path / "cache"))
     message = str(caught.value)
     assert "\n" not in message
     assert "--data_dir" in message
@@ -133,14 +134,14 @@ def test_a_class_holds_the_drawings_that_tfds_gives_that_label(vinyals):
         alphabet, _, number = labels[example["label"]].rpartition("_")
         name = f"{alphabet}/character{int(number) + 1:02d}"
         part, k = part_of[name], pool[name]
-        expected = area_resize(example["image"][np.newaxis, ..., :1], 28)[0, ..., 0]
+        expected = resize(example["image"][np.newaxis, ..., :1], 28, 28)[0, ..., 0].numpy()
         drawings = part.images[part.offsets[k] : part.offsets[k] + part.counts[k], ..., 0]
         assert (drawings == expected).all(axis=(1, 2)).any()
 
 
 @needs_data
 def test_second_load_is_equal_and_decodes_nothing(vinyals, cache_dir, no_decoding):
-    again = omniglot.load(str(_TFDS), cache_dir=str(cache_dir))
+    again = omniglot.load(28, data_dir=str(_TFDS), cache_dir=str(cache_dir))
     for part, pool in vinyals.items():
         for first, second in zip(pool, again[part], strict=True):
             np.testing.assert_array_equal(first, second)
@@ -149,8 +150,8 @@ def test_second_load_is_equal_and_decodes_nothing(vinyals, cache_dir, no_decodin
 @needs_data
 def test_second_load_does_not_import_tfds(vinyals, cache_dir):
     code = (
-        "import sys; from ml_lstm.data import omniglot; "
-        f"omniglot.load({str(_TFDS)!r}, cache_dir={str(cache_dir)!r}); "
+        "import sys; from ml_lstm.data.sources import omniglot; "
+        f"omniglot.load(28, data_dir={str(_TFDS)!r}, cache_dir={str(cache_dir)!r}); "
         "assert 'tensorflow_datasets' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=_REPOSITORY)
@@ -177,10 +178,10 @@ def test_damaged_cache_is_decoded_anew(damage, vinyals, cache_dir, tmp_path, mon
         return characters
 
     monkeypatch.setattr(omniglot, "_decode", decode)
-    pools = omniglot.load(str(_TFDS), cache_dir=str(tmp_path))
+    pools = omniglot.load(28, data_dir=str(_TFDS), cache_dir=str(tmp_path))
     assert len(decoded) == 1
     np.testing.assert_array_equal(pools["test"].images, vinyals["test"].images)
-    omniglot.load(str(_TFDS), cache_dir=str(tmp_path))
+    omniglot.load(28, data_dir=str(_TFDS), cache_dir=str(tmp_path))
     assert len(decoded) == 1  # the damaged file has been replaced
     assert [path.name for path in tmp_path.iterdir()] == [good.name]
 
@@ -190,7 +191,7 @@ def test_unwritable_cache_directory_is_no_failure(cache_dir, tmp_path, monkeypat
     characters = cached_characters(next(cache_dir.glob("*.npz")))
     monkeypatch.setattr(omniglot, "_decode", lambda directory, image_size: characters)
     (tmp_path / "file").touch()  # a directory cannot be made in a file, not even by root
-    assert len(omniglot.load(str(_TFDS), cache_dir=str(tmp_path / "file" / "cache"))["test"].names) == 423
+    assert len(omniglot.load(28, data_dir=str(_TFDS), cache_dir=str(tmp_path / "file" / "cache"))["test"].names) == 423
 
 
 @needs_data
@@ -264,14 +265,14 @@ def test_failed_download_names_the_flag_that_helps(tmp_path, monkeypatch):
 @needs_data
 def test_tfds_default_directory_is_read_without_a_download(cache_dir, monkeypatch, no_decoding):
     monkeypatch.setenv("TFDS_DATA_DIR", str(_TFDS))
-    assert len(omniglot.load(None, cache_dir=str(cache_dir))["val"].names) == 172
+    assert len(omniglot.load(28, cache_dir=str(cache_dir))["val"].names) == 172
 
 
 def test_unknown_protocol_names_the_choices():
-    with pytest.raises(DataError, match=r"'snell'.*vinyals, lake"):
-        omniglot.load(None, protocol="snell")
+    with pytest.raises(ValueError, match="one of vinyals, lake, got 'snell'"):
+        omniglot.load(28, omniglot_protocol="snell")
 
 
 def test_size_without_pixels_is_refused_with_the_value():
     with pytest.raises(ValueError, match="not 0"):
-        omniglot.load(None, image_size=0)
+        omniglot.load(0)

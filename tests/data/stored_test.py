@@ -6,9 +6,10 @@ import tensorflow as tf
 from absl import logging
 from PIL import Image
 
-from ml_lstm.data import BatchSampler, DataError, EpisodeSampler, folder, load, stored
+from ml_lstm.data import BatchSampler, DataError, EpisodeSampler, load, stored
 from ml_lstm.data.check import Setting, problems
 from ml_lstm.data.pools import quarter_turns
+from ml_lstm.data.sources import folder
 from ml_lstm.plots.contact_sheet import contact_sheet
 
 SIDE = 16
@@ -33,7 +34,9 @@ def pictures(tmp_path):
 @pytest.fixture
 def from_disk(pictures, tmp_path):
     def pools(**settings):
-        return folder.load(str(pictures), SIDE, max_bytes=1000, cache_dir=str(tmp_path / "cache"), **settings)
+        return folder.load(
+            SIDE, data_dir=str(pictures), max_pool_memory=0.001, cache_dir=str(tmp_path / "cache"), **settings
+        )
 
     return pools
 
@@ -46,7 +49,7 @@ def warnings(monkeypatch):
 
 
 def test_they_have_the_same_names_counts_and_pixels(pictures, from_disk):
-    in_memory, on_disk = folder.load(str(pictures), SIDE), from_disk()
+    in_memory, on_disk = folder.load(SIDE, data_dir=str(pictures)), from_disk()
     for split in SPLITS:
         assert isinstance(on_disk[split].images, stored.StoredImages)
         assert on_disk[split].names == in_memory[split].names
@@ -60,7 +63,7 @@ def test_they_have_the_same_names_counts_and_pixels(pictures, from_disk):
 
 @pytest.mark.parametrize("augment", ["none", "photo"])
 def test_episodes_and_batches_are_the_same_bit_for_bit(augment, pictures, from_disk):
-    in_memory, on_disk = folder.load(str(pictures), SIDE)["train"], from_disk()["train"]
+    in_memory, on_disk = folder.load(SIDE, data_dir=str(pictures))["train"], from_disk()["train"]
     for sampler, setting in (
         (EpisodeSampler, {"n_way": 3, "k_shot": 1, "n_query": 2}),
         (BatchSampler, {"batch_size": 9}),
@@ -77,7 +80,7 @@ def test_episodes_and_batches_are_the_same_bit_for_bit(augment, pictures, from_d
 def test_views_of_them_are_the_same(pictures, from_disk):
     in_memory, on_disk = (
         EpisodeSampler(pools["train"]._replace(views=quarter_turns(SIDE)), 9, 1, 2).sample(tf.constant(3))
-        for pools in (folder.load(str(pictures), SIDE), from_disk())
+        for pools in (folder.load(SIDE, data_dir=str(pictures)), from_disk())
     )
     for tensor, other in zip(in_memory, on_disk, strict=True):
         np.testing.assert_array_equal(tensor, other)
@@ -88,7 +91,7 @@ def test_a_place_that_cannot_be_written_to_is_named(pictures, tmp_path):
     with pytest.raises(
         DataError, match=r"cannot be written to .*file/folder-.*--cache_dir, or raise --max_pool_memory"
     ):
-        folder.load(str(pictures), SIDE, max_bytes=0, cache_dir=str(tmp_path / "file"))
+        folder.load(SIDE, data_dir=str(pictures), max_pool_memory=0, cache_dir=str(tmp_path / "file"))
 
 
 def test_shapes_are_known_before_anything_is_read(from_disk):
@@ -108,12 +111,12 @@ def test_a_changed_picture_and_another_size_are_written_anew(pictures, from_disk
     Image.new("RGB", (9, 9), (1, 2, 3)).save(pictures / "class 00" / "0.png")
     after = from_disk()
     assert any((before[split].images[:] != after[split].images[:]).any() for split in SPLITS)
-    folder.load(str(pictures), 20, max_bytes=1000, cache_dir=str(tmp_path / "cache"))
+    folder.load(20, data_dir=str(pictures), max_pool_memory=0.001, cache_dir=str(tmp_path / "cache"))
     assert len(list((tmp_path / "cache").iterdir())) == 3
 
 
 def test_what_was_left_half_written_is_written_again(pictures, from_disk, monkeypatch):
-    whole = folder.load(str(pictures), SIDE)
+    whole = folder.load(SIDE, data_dir=str(pictures))
     read, seen = folder._read, []
 
     def interrupted(path, image_size):
@@ -134,7 +137,7 @@ def test_what_is_damaged_is_written_again(damaged, size, pictures, from_disk, tm
     from_disk()
     path = next((tmp_path / "cache").rglob(damaged))
     path.write_bytes(path.read_bytes()[:size])
-    whole = folder.load(str(pictures), SIDE)
+    whole = folder.load(SIDE, data_dir=str(pictures))
     np.testing.assert_array_equal(from_disk()["train"].images[:], whole["train"].images)
     assert any("cannot be read" in warning and "anew" in warning for warning in warnings)
 
@@ -175,7 +178,9 @@ def test_the_latest_read_are_those_that_stay(from_disk, monkeypatch):
 
 
 def test_colours_become_grey_as_they_are_read(pictures, from_disk):
-    in_memory, on_disk = (pools["test"].with_channels(1) for pools in (folder.load(str(pictures), SIDE), from_disk()))
+    in_memory, on_disk = (
+        pools["test"].with_channels(1) for pools in (folder.load(SIDE, data_dir=str(pictures)), from_disk())
+    )
     assert on_disk.image_shape == (SIDE, SIDE, 1)
     np.testing.assert_array_equal(on_disk.images[:], in_memory.images)
 

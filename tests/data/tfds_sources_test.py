@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from ml_lstm.data import DataError, cifar_fs, cub, labelled, load, mnist, splits, stored
+from ml_lstm.data import DataError, labelled, load, splits, stored
+from ml_lstm.data.sources import cifar_fs, cub, mnist
 
 _TFDS = Path(os.environ.get("ML_LSTM_DATA_DIR") or Path(__file__).parents[3] / "shared/data/tfds")
 
@@ -37,7 +38,7 @@ def no_decoding(monkeypatch):
 
 @needs("cifar100")
 def test_cifar_fs_has_the_published_classes_of_600_pictures(cache_dir):
-    pools = cifar_fs.load(str(_TFDS), cache_dir=cache_dir)
+    pools = cifar_fs.load(32, data_dir=str(_TFDS), cache_dir=cache_dir)
     for part, names in splits.published("cifar_fs").items():
         assert list(pools[part].names) == names
         np.testing.assert_array_equal(pools[part].counts, 600)
@@ -57,13 +58,13 @@ def test_cifar_fs_has_the_published_classes_of_600_pictures(cache_dir):
 
 @needs("cifar100")
 def test_a_second_load_decodes_nothing_and_is_the_same(cache_dir, no_decoding):
-    first, second = (cifar_fs.load(str(_TFDS), cache_dir=cache_dir)["test"] for _ in range(2))
+    first, second = (cifar_fs.load(32, data_dir=str(_TFDS), cache_dir=cache_dir)["test"] for _ in range(2))
     np.testing.assert_array_equal(first.images, second.images)
 
 
 @needs("mnist")
 def test_mnist_has_500_classes_by_shuffled_pixels_and_is_tested_on_its_digits(cache_dir):
-    pools = mnist.load(str(_TFDS), cache_dir=cache_dir)
+    pools = mnist.load(28, data_dir=str(_TFDS), cache_dir=cache_dir)
     assert {part: pool.num_classes for part, pool in pools.items()} == {"train": 500, "val": 100, "test": 10}
     assert {part: len(pool.images) for part, pool in pools.items()} == {"train": 60_000, "val": 10_000, "test": 10_000}
     shuffles = np.concatenate([pools["train"].views, pools["val"].views])
@@ -71,7 +72,7 @@ def test_mnist_has_500_classes_by_shuffled_pixels_and_is_tested_on_its_digits(ca
     np.testing.assert_array_equal(np.sort(shuffles, axis=1), np.tile(np.arange(28 * 28), (60, 1)))
     assert pools["test"].views is None
     assert pools["test"].images.mean() > 200  # black on white, as Omniglot
-    again = mnist.load(str(_TFDS), cache_dir=cache_dir)
+    again = mnist.load(28, data_dir=str(_TFDS), cache_dir=cache_dir)
     np.testing.assert_array_equal(again["train"].views, pools["train"].views)
 
 
@@ -145,7 +146,7 @@ def few_birds(monkeypatch):
 @pytest.mark.usefixtures("few_birds")
 @pytest.mark.parametrize("boxed", [False, True])
 def test_birds_are_split_by_species_and_cut_to_their_box_if_asked_to(boxed, birds, tmp_path):
-    pools = cub.load(str(birds), 16, str(tmp_path), bounding_box=boxed)
+    pools = cub.load(16, data_dir=str(birds), cache_dir=str(tmp_path), cub_bounding_box=boxed)
     assert {part: list(pool.names) for part, pool in pools.items()} == splits.published("cub")
     for pool in pools.values():
         np.testing.assert_array_equal(pool.counts, 3)
@@ -156,7 +157,7 @@ def test_birds_are_split_by_species_and_cut_to_their_box_if_asked_to(boxed, bird
 @pytest.mark.usefixtures("few_birds")
 def test_what_is_cut_has_a_cache_of_its_own(birds, tmp_path):
     for boxed in (False, True, False):
-        cub.load(str(birds), 16, str(tmp_path), bounding_box=boxed)
+        cub.load(16, data_dir=str(birds), cache_dir=str(tmp_path), cub_bounding_box=boxed)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -168,9 +169,11 @@ def test_a_box_without_area_or_beyond_the_picture_leaves_some_pixels(box):
 @pytest.mark.usefixtures("few_birds")
 @pytest.mark.parametrize("boxed", [False, True])
 def test_birds_that_are_too_many_for_memory_are_the_same_from_disk(boxed, birds, tmp_path, monkeypatch):
-    in_memory = cub.load(str(birds), 16, str(tmp_path), bounding_box=boxed)
+    in_memory = cub.load(16, data_dir=str(birds), cache_dir=str(tmp_path), cub_bounding_box=boxed)
     for _ in range(2):
-        on_disk = cub.load(str(birds), 16, str(tmp_path), max_bytes=1000, bounding_box=boxed)
+        on_disk = cub.load(
+            16, data_dir=str(birds), cache_dir=str(tmp_path), max_pool_memory=0.001, cub_bounding_box=boxed
+        )
         for part, pool in in_memory.items():
             assert isinstance(on_disk[part].images, stored.StoredImages)
             assert on_disk[part].names == pool.names
@@ -188,15 +191,15 @@ def test_the_flag_decides_what_is_read_from_disk(cache_dir, tmp_path, monkeypatc
         load("cifar_fs", **settings, cache_dir=cache_dir, max_pool_memory=175)
 
 
-@pytest.mark.parametrize("max_bytes", [0, 2**31])
-def test_birds_that_are_too_few_are_reported_in_one_line(max_bytes, birds, tmp_path):
+@pytest.mark.parametrize("max_pool_memory", [0, 2048])
+def test_birds_that_are_too_few_are_reported_in_one_line(max_pool_memory, birds, tmp_path):
     with pytest.raises(DataError, match=r"CUB-200-2011 in .* \(train has 400 images of 200 classes, not 5994\)"):
-        cub.load(str(birds), 16, str(tmp_path), max_bytes)
+        cub.load(16, data_dir=str(birds), cache_dir=str(tmp_path), max_pool_memory=max_pool_memory)
 
 
 def test_a_data_set_that_is_not_there_names_the_command_that_makes_it(tmp_path):
     with pytest.raises(DataError, match=r"No prepared CIFAR-100 in .*tfds build cifar100 --data_dir="):
-        cifar_fs.load(str(tmp_path), cache_dir=str(tmp_path))
+        cifar_fs.load(32, data_dir=str(tmp_path), cache_dir=str(tmp_path))
 
 
 @pytest.mark.usefixtures("few_birds")
@@ -206,4 +209,4 @@ def test_other_class_names_are_reported(birds, tmp_path):
     labels = copy / "label.labels.txt"
     labels.write_text(labels.read_text().replace("Albatross", "Goose"))
     with pytest.raises(DataError, match="does not hold the names of the 200 classes"):
-        cub.load(str(tmp_path / "tfds"), 16, str(tmp_path))
+        cub.load(16, data_dir=str(tmp_path / "tfds"), cache_dir=str(tmp_path))

@@ -40,3 +40,11 @@ def leave_out_the_sum(optimizer: keras.optimizers.Optimizer) -> None:
     it would take that once for each replica. No argument leaves the sum out.
     """
     optimizer._all_reduce_sum_gradients = list
+
+
+def nested_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """A model and all layers inside it, those of its layers included; each once.
+
+    `model.layers` has only its own, and nothing public leads into a layer that is made of layers.
+    """
+    return model._flatten_layers()
