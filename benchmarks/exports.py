@@ -17,17 +17,11 @@ from absl import flags, logging
 from absl.testing import flagsaver
 
 from benchmarks.timing import seconds
-from ml_lstm import methods, runs, serving
+from ml_lstm import methods, serving
 from ml_lstm.command_line import command, devices, records
 from ml_lstm.data import SOURCES
-from ml_lstm.flags import (
-    define_data_flags,
-    define_device_flags,
-    define_method_flags,
-    define_training_flags,
-    device_settings,
-    run_flags,
-)
+from ml_lstm.episode import Problem
+from ml_lstm.runs import settings
 
 FLAGS = flags.FLAGS
 
@@ -88,14 +82,15 @@ def measure(
 def measure_config(path: str, repeats: int) -> dict[str, Any]:
     """`measure` for a file of flags, in the setting that it names."""
     with flagsaver.flagsaver():
-        FLAGS(["", f"--flagfile={path}"])
-        settings = run_flags()
-    shape = (settings["image_size"], settings["image_size"], SOURCES[settings["dataset"]].channels)
+        argv = ["", f"--flagfile={path}"]
+        FLAGS(argv)
+        values = settings.from_flags(argv)
+    shape = (values["image_size"], values["image_size"], SOURCES[values["dataset"]].channels)
     # Normalisation is as for any other images; the classes are the meta-train classes of Omniglot.
-    images = {"image_shape": shape, "image_mean": [0.9], "image_std": [0.3], "train_classes": 4112}
-    method = runs.build_method(settings, images)
-    results = measure(method, shape, settings["n_way"], settings["k_shot"], settings["n_query"], repeats)
-    return {"method": settings["method"], "cell": settings["cell"], **results}
+    problem = Problem(shape, max(values["n_way"], values["train_n_way"]), 4112, [0.9], [0.3])
+    method = settings.build_method(values, problem)
+    results = measure(method, shape, values["n_way"], values["k_shot"], values["n_query"], repeats)
+    return {"method": values["method"], **({"cell": values["cell"]} if "cell" in values else {}), **results}
 
 
 _ROW = "{:44} {:>8.2f} {:>8.2f} {:>8.2f} {:>9.0f} {:>10.1f} {:>9,} {:>8}"
@@ -106,7 +101,7 @@ _HEAD = "{:44} {:>8} {:>8} {:>8} {:>9} {:>10} {:>9} {:>8}".format(
 
 def main() -> None:
     """Measures each of `--configs`, prints a table and writes the same to `--json`."""
-    devices.use(**device_settings())
+    devices.use_as_flagged()
     print(_HEAD)
     results = {}
     for path in FLAGS.configs:
@@ -127,10 +122,6 @@ if __name__ == "__main__":
     flags.DEFINE_integer("repeats", 50, "Calls to time.", lower_bound=1)
     flags.DEFINE_string("json", None, "File to write the results to.")
     flags.mark_flag_as_required("configs")
-    define_data_flags()
-    define_method_flags()
-    define_training_flags()
-    define_device_flags()
-    FLAGS.set_default("run_dir", "none")  # asked for by training, which there is none of here
+    settings.define_flags()
     logging.set_verbosity(logging.WARNING)
     command.run(main)

@@ -70,9 +70,9 @@ def measure(kind: str, pictures: str, cache_dir: str, steps: int) -> dict[str, A
             lambda: found.append(
                 data.load(
                     "folder",
-                    SETTING.n_way,
-                    SETTING.k_shot,
-                    SETTING.n_query,
+                    n_way=SETTING.n_way,
+                    k_shot=SETTING.k_shot,
+                    n_query=SETTING.n_query,
                     image_size=SETTING.image_shape[0],
                     data_dir=pictures,
                     cache_dir=cache_dir,

@@ -21,9 +21,10 @@ from absl import flags, logging
 
 from benchmarks.timing import peak_resident_bytes, seconds
 from ml_lstm import learners, methods
+from ml_lstm.cells import MetaLSTMCell
 from ml_lstm.cells.preprocessing import NUM_FEATURES
 from ml_lstm.command_line import command, devices, records
-from ml_lstm.episode import Episode
+from ml_lstm.episode import Episode, Problem
 from ml_lstm.learners import LearnerState
 
 FLAGS = flags.FLAGS
@@ -113,10 +114,12 @@ def copy_bytes_per_second(repeats: int = 5) -> float:
 
 def build(setting: Setting) -> methods.MetaLSTM:
     """The method that a setting trains, ready for its `train_function`."""
-    dtype = "mixed_bfloat16" if setting.mixed_precision else "float32"
     method = methods.MetaLSTM(
-        learners.conv4(setting.image_shape, setting.n_way, setting.filters, dtype=dtype),
-        hidden_units=setting.hidden_units,
+        learners.conv4(
+            setting.image_shape, setting.n_way, filters=setting.filters, mixed_precision=setting.mixed_precision
+        ),
+        Problem(setting.image_shape, setting.n_way),
+        MetaLSTMCell(hidden_units=setting.hidden_units),
         inner_steps=setting.inner_steps,
         inner_batch_size=setting.inner_batch_size,
         second_order=setting.second_order,

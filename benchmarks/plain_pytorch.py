@@ -89,7 +89,7 @@ class PlainMetaLSTM(nn.Module):
         super().__init__()
         self.inner_steps = ours.inner_steps
         self.learner = Conv4(image_shape, ours.n_way)
-        self.rule = UpdateRule(ours.hidden_units)
+        self.rule = UpdateRule(ours.cell.hidden_units)
         self.shapes = {name: value.shape for name, value in self.learner.named_parameters()}
         self._load(ours, image_shape)
 

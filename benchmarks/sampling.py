@@ -31,7 +31,13 @@ def few_shot_data(setting: Setting, dataset: str, augment: str, **places) -> dat
     """Episodes of a setting, from any source: grey images are repeated in three channels where it has colours."""
     height, _, channels = setting.image_shape
     found = data.load(
-        dataset, setting.n_way, setting.k_shot, setting.n_query, image_size=height, augment=augment, **places
+        dataset,
+        n_way=setting.n_way,
+        k_shot=setting.k_shot,
+        n_query=setting.n_query,
+        image_size=height,
+        augment=augment,
+        **places,
     )
     found.require_channels(channels)
     return found

@@ -11,11 +11,10 @@ import numpy as np
 import tensorflow as tf
 from absl import flags, logging
 
-from ml_lstm import runs
 from ml_lstm.command_line import command, records
 from ml_lstm.errors import UserError
 from ml_lstm.evaluation import Accuracy
-from ml_lstm.flags import define_location_flags, locations
+from ml_lstm.runs import RunDirectory, settings
 from ml_lstm_client import RestClient, ServingError
 
 FLAGS = flags.FLAGS
@@ -28,13 +27,13 @@ def define_flags() -> None:
     flags.DEFINE_string("model", "few_shot", "Its name at the server.")
     flags.DEFINE_integer("episodes", 200, "Episodes to send.", lower_bound=2)
     flags.DEFINE_string("json", None, "File to write the result to.")
-    define_location_flags()
+    settings.define_flags(only_free=True, but=("episodes",))
 
 
 def main() -> None:
     """Prints both accuracies."""
-    run = runs.RunDirectory(FLAGS.run_dir)
-    setting = run.flags()
+    run = RunDirectory(FLAGS.run_dir)
+    setting = run.values(**settings.given())
     problem = {name: setting[name] for name in ("dataset", "n_way", "k_shot", "n_query")}
     evaluated = [
         result
@@ -45,7 +44,7 @@ def main() -> None:
         raise UserError(
             f"{run.path} was not evaluated on its own problem: python -m ml_lstm.evaluate --run_dir={run.path}"
         )
-    data = runs.load_data(setting, **locations(), test_episodes=FLAGS.episodes)
+    data = settings.load_data(setting, test_episodes=FLAGS.episodes)
     started = time.monotonic()
     with RestClient(FLAGS.url, FLAGS.model) as client:
         try:
@@ -59,7 +58,7 @@ def main() -> None:
         "episodes": FLAGS.episodes,
         "wall_seconds": round(time.monotonic() - started, 1),
         "evaluate": {name: evaluated[0][name] for name in ("accuracy", "confidence_interval_95", "episodes")},
-        "flags": setting,
+        "flags": run.bound(),
         "commit": records.commit(),
     }
     print(f"served:   {_words(result)}\nevaluate: {_words(result['evaluate'])}")

@@ -27,7 +27,7 @@ def main(values: settings.Values) -> None:
     """Starts the run that the flags describe, or goes on with it."""
     names = devices.use_as_flagged(most=1 if values["strategy"] == "none" else None)
     shared = distribution(names, strategy=values["strategy"])
-    kind = options.target(methods.METHODS[values["method"]])
+    kind = methods.METHODS[values["method"]]
     require_shareable(shared, values["method"], kind, values.get("meta_batch_size", 1))
     shared.start()
     with shared.attended():

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ml_lstm.cells import MetaLSTMCell
+from ml_lstm.episode import Problem
 from ml_lstm.learners import conv4
 from ml_lstm.methods import MetaLSTM
 from ml_lstm.serving import export_version
@@ -21,7 +23,7 @@ SHAPE = (16, 16, 1)
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     keras.utils.set_random_seed(0)
-    method = MetaLSTM(conv4(SHAPE, 2, filters=2), hidden_units=0, inner_steps=1)
+    method = MetaLSTM(conv4(SHAPE, 2, filters=2), Problem(SHAPE, 2), MetaLSTMCell(hidden_units=0), inner_steps=1)
     return export_version(method, SHAPE, str(tmp_path_factory.mktemp("models")), "{}").parent
 
 

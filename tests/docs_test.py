@@ -54,7 +54,7 @@ def test_the_pods_find_their_place_in_tf_config(index, manifest):
     config = json.loads(result.stdout)
     name, service = job["metadata"]["name"], manifest["Service"]["metadata"]["name"]
     assert config["cluster"] == {"worker": [f"{name}-{number}.{service}:2222" for number in range(3)]}
-    shared = distribution("multi_worker", ["cpu:0"], {"TF_CONFIG": json.dumps(config)})
+    shared = distribution(["cpu:0"], {"TF_CONFIG": json.dumps(config)}, strategy="multi_worker")
     assert shared.is_chief is (index == 0)
     (meta_batch,) = re.findall(r"--meta_batch_size=(\d+)", script)
     assert int(meta_batch) % shared.replicas == 0
@@ -65,4 +65,4 @@ def test_the_tf_configs_of_several_machines_and_of_one_are_right():
     assert len(lines) == 2
     for line in lines:
         config = shlex.split(line.rstrip("\\"))[0].removeprefix("TF_CONFIG=").replace("$index", "1")
-        assert distribution("multi_worker", ["gpu:0"], {"TF_CONFIG": config}).replicas == 2
+        assert distribution(["gpu:0"], {"TF_CONFIG": config}, strategy="multi_worker").replicas == 2

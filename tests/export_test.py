@@ -11,45 +11,27 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from ml_lstm import runs
+from ml_lstm.episode import Problem
+from ml_lstm.runs import RunDirectory, settings
 from ml_lstm.serving import MAX_PIXELS
 from ml_lstm.training import Progress
 
-FLAGS = {
-    "method": "meta_lstm",
-    "learner": "conv4",
-    "cell": "meta_lstm",
-    "gate_feedback": "activation",
-    "dataset": "glyphs",
-    "n_way": 5,
-    "train_n_way": 0,
-    "filters": 2,
-    "batch_norm_momentum": 0.9,
-    "input_gate_bias": [-5.0, -4.0],
-    "forget_gate_bias": [4.0, 6.0],
-    "hidden_units": 0,
-    "inner_steps": 1,
-    "eval_inner_steps": 0,
-    "inner_batch_size": 0,
-    "inner_gradient_scale": 1.0,
-    "second_order": False,
-    "query_statistics": "batch",
-    "final_statistics": False,
-    "shared_head": False,
-    "recompute_inner_steps": False,
-    "mixed_precision": False,
-    "seed": 0,
-}
+SMALL = {"filters": 2, "hidden_units": 0, "inner_steps": 1}
+PROBLEM = Problem((16, 16, 1), 5, None, [0.5], [0.5])
+
+
+def saved(path, **chosen):
+    """A run that was saved before its first episode."""
+    values = settings.complete(SMALL | chosen)
+    run = RunDirectory(path)
+    run.create(settings.bound(values), PROBLEM, "classes")
+    run.backup(model=settings.build_method(values, PROBLEM), progress=Progress()).save(0)
+    return run.path
 
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
-    """A run that was saved before its first episode."""
-    run = runs.RunDirectory(tmp_path_factory.mktemp("runs") / "run")
-    images = {"image_shape": [16, 16, 1], "image_mean": [0.5], "image_std": [0.5]}
-    run.create(FLAGS, images, "classes")
-    run.backup(model=runs.build_method(FLAGS, images), progress=Progress()).save(0)
-    return run.path
+    return saved(tmp_path_factory.mktemp("runs") / "run")
 
 
 def start_export(run_dir, models, *flags):
@@ -83,13 +65,13 @@ def test_a_kill_leaves_whole_versions_only_and_the_next_export_tidies_up(run_dir
     foreign = models / ".writing-another-machine-1"
     foreign.mkdir()
     export = start_export(run_dir, models, "--inner_steps=2")
-    output, errors = export.communicate(timeout=300)
+    output, errors = export.communicate(timeout=2400)
     assert export.returncode == 0, errors
     newest = str(len(before) + 1)
     assert {path.name for path in models.iterdir()} == before | {newest, foreign.name}
     assert f"ml_lstm.adapt --saved_model={models / newest}" in output
     card = assert_whole(models / newest)
-    assert card["flags"] == FLAGS
+    assert card["flags"] == settings.bound(settings.complete(SMALL))
     assert (card["method"], card["most_classes"], card["inner_steps"]) == ("meta_lstm", 5, 2)
     words = " ".join(card["limits"])
     for part in ("At most 5 classes", str(MAX_PIXELS), "trained on glyphs", "not measured", "2 steps"):
@@ -97,13 +79,9 @@ def test_a_kill_leaves_whole_versions_only_and_the_next_export_tidies_up(run_dir
 
 
 def test_inner_steps_are_refused_for_a_method_that_has_none(tmp_path):
-    run = runs.RunDirectory(tmp_path / "run")
-    flags = FLAGS | {"method": "pixel_nearest_neighbour"}
-    images = {"image_shape": [16, 16, 1], "image_mean": [0.5], "image_std": [0.5]}
-    run.create(flags, images, "classes")
-    run.backup(model=runs.build_method(flags, images), progress=Progress()).save(0)
-    export = start_export(run.path, tmp_path / "m", "--inner_steps=2")
-    _, errors = export.communicate(timeout=120)
+    path = saved(tmp_path / "run", method="pixel_nearest_neighbour")
+    export = start_export(path, tmp_path / "m", "--inner_steps=2")
+    _, errors = export.communicate(timeout=1200)
     assert export.returncode == 1
     assert errors.splitlines()[-1] == (
         "ml_lstm.export: pixel_nearest_neighbour has no inner steps: leave out --inner_steps."
@@ -112,7 +90,7 @@ def test_inner_steps_are_refused_for_a_method_that_has_none(tmp_path):
 
 def test_a_directory_that_is_no_run_is_one_line(tmp_path):
     export = start_export(tmp_path, tmp_path / "m")
-    _, errors = export.communicate(timeout=120)
+    _, errors = export.communicate(timeout=1200)
     assert export.returncode == 1
     assert [line for line in errors.splitlines() if "ml_lstm.export:" in line] == [
         f"ml_lstm.export: {tmp_path} is no run directory (no flags.json): check --run_dir."

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import keras
 
+from ml_lstm import options
 from ml_lstm.distribution.base import Distribution
 from ml_lstm.distribution.mirrored import Mirrored
 from ml_lstm.distribution.multi_worker import MultiWorker
@@ -42,12 +43,13 @@ def require_shareable(shared: Distribution, name: str, method: type[keras.Model]
     Args:
         shared: how meta-steps are to be shared.
         name: `--method`.
-        method: its class, a `ml_lstm.training.MetaLearner`.
+        method: its class, a `ml_lstm.training.MetaLearner`, or a partial of it.
         meta_batch_size: episodes a step.
 
     Raises:
         UserError: if the method takes a meta-batch as a whole or has no meta-steps, or the shares would be unequal.
     """
+    method = options.target(method)
     if isinstance(shared, Mirrored) and not method.trains:
         raise UserError(f"--method={name} trains nothing that could be shared: leave out --strategy.")
     if shared.replicas > 1 and not method.splits_meta_batch:

@@ -91,8 +91,9 @@ class RunDirectory:
         Raises:
             UserError: if the directory is no run, or one of a version with other choices.
         """
+        recorded = self._recorded | others
         try:
-            return settings.complete(self._recorded | others)
+            return settings.complete(recorded)
         except ValueError as error:
             raise UserError(
                 f"{self.path} was made by another version of ml_lstm ({error}): use that one, or train again in "

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ml_lstm import options
 from ml_lstm.distribution import Distribution, distribution, require_shareable
 from ml_lstm.errors import UserError
 from ml_lstm.methods import METHODS
@@ -17,7 +18,8 @@ _SCRIPT = Path(__file__).with_name("train_on_two_devices.py")
 _CLIP_NORM = 0.05
 
 # One name of each class that shares.
-_SHARED = {kind: name for name, kind in METHODS.items() if kind.trains_on and kind.splits_meta_batch}.values()
+_KINDS = {name: options.target(kind) for name, kind in METHODS.items()}
+_SHARED = {kind: name for name, kind in _KINDS.items() if kind.trains and kind.splits_meta_batch}.values()
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def trained():
         env=os.environ | {"PYTHONPATH": str(_SCRIPT.parents[2])},
         capture_output=True,
         text=True,
-        timeout=900,  # a busy machine is no failure
+        timeout=3600,  # a busy machine is no failure
     )
     assert result.returncode == 0, result.stderr
     lines = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
@@ -57,7 +59,7 @@ def test_the_first_episode_that_is_not_finite_has_its_number_in_the_whole_meta_b
 
 
 def test_what_would_not_be_the_result_of_one_device_is_refused():
-    two = distribution("mirrored", ["cpu:0", "cpu:1"])
+    two = distribution(["cpu:0", "cpu:1"], strategy="mirrored")
     with pytest.raises(UserError, match=r"--meta_batch_size=3 cannot be shared evenly by 2 devices.*multiple of 2"):
         require_shareable(two, "maml", METHODS["maml"], 3)
     with pytest.raises(UserError, match=r"--method=mann takes a meta-batch as a whole"):
@@ -97,7 +99,7 @@ _BROKEN = {
 def test_a_broken_tf_config_is_refused_in_one_line(name):
     config, words = _BROKEN[name]
     with pytest.raises(UserError, match=words) as refused:
-        distribution("multi_worker", ["cpu:0"], {} if config is None else {"TF_CONFIG": config})
+        distribution(["cpu:0"], {} if config is None else {"TF_CONFIG": config}, strategy="multi_worker")
     assert "\n" not in str(refused.value)
 
 
@@ -112,7 +114,7 @@ def test_a_broken_tf_config_is_refused_in_one_line(name):
 )
 def test_the_chief_is_the_first_task_and_all_devices_count(task, cluster, is_chief, replicas):
     for devices in (["cpu:0"], ["gpu:0", "gpu:1"]):
-        shared = distribution("multi_worker", devices, {"TF_CONFIG": _config(task, **cluster)})
+        shared = distribution(devices, {"TF_CONFIG": _config(task, **cluster)}, strategy="multi_worker")
         assert shared.is_chief is is_chief
         assert shared.replicas == len(devices) * replicas
 
@@ -120,4 +122,4 @@ def test_the_chief_is_the_first_task_and_all_devices_count(task, cluster, is_chi
 def test_several_cpu_devices_of_a_worker_are_refused():
     config = _config({"type": "worker", "index": 0}, worker=_TWO)
     with pytest.raises(UserError, match="one CPU device a worker"):
-        distribution("multi_worker", ["cpu:0", "cpu:1"], {"TF_CONFIG": config})
+        distribution(["cpu:0", "cpu:1"], {"TF_CONFIG": config}, strategy="multi_worker")

@@ -13,17 +13,17 @@ from ml_lstm import data
 from ml_lstm.command_line import devices
 from ml_lstm.distribution import Distribution, distribution
 from ml_lstm.learners import LEARNERS
-from ml_lstm.methods import METHODS
 from ml_lstm.methods.families import learned_optimizer
+from ml_lstm.runs import settings
 
-NAMES = devices.use(1, 1, ["cpu:0", "cpu:1"], most=None)
+NAMES = devices.use(None, intra_op_threads=1, inter_op_threads=1, devices=["cpu:0", "cpu:1"])
 sys.path.insert(0, str(Path(__file__).parents[1] / "methods"))
 # The smallest of every method; it computes as it is imported, so the devices are set before.
-from interface_test import FLAGS, SHAPE, tiny  # noqa: E402
+from interface_test import SHAPE, SMALL, tiny  # noqa: E402
 
 START, STEPS, META_BATCH, CLIP_NORM = 8, 2, 4, 0.05
 LEARNERS["tiny"] = tiny
-DATA = data.load("glyphs", n_way=5, k_shot=1, n_query=2, image_size=SHAPE[0], batch_size=8)
+DATA = data.load("glyphs", n_way=5, k_shot=1, n_query=2, image_size=SHAPE[0])
 
 
 class Logs(keras.callbacks.Callback):
@@ -55,18 +55,15 @@ def with_a_broken_one(sampler, number):
 
 def trained(name, shared, broken=None, **flags):
     """What a few steps leave: variables and logs. By SGD, as Adam enlarges what is zero but for rounding."""
-    keras.utils.set_random_seed(3)
     with shared.scope():
-        classes = {"train_classes": DATA.train_classes} if METHODS[name].trains_on == "classes" else {}
-        method = METHODS[name].from_flags(
-            FLAGS | {"method": name} | flags, SHAPE, image_mean=[0.8], image_std=[3.0], **classes
-        )
+        values = settings.complete(SMALL | {"method": name, "seed": 3, "batch_size": 8} | flags)
+        method = settings.build_method(values, DATA.problem._replace(image_mean=[0.8], image_std=[3.0]))
         method.compile(optimizer=keras.optimizers.SGD(1.0, global_clipnorm=CLIP_NORM))
         method.optimizer.build(method.trainable_variables)
     start = method.get_weights()
     shared.prepare(method, lambda: False)
     logs = Logs()
-    sampler = DATA.training_sampler(method.trains_on)
+    sampler = method.training_sampler(DATA)
     if broken is not None:
         sampler = with_a_broken_one(sampler, broken)
     # Not from the first one, so that a share taken from the wrong place shows.
@@ -82,7 +79,7 @@ def trained(name, shared, broken=None, **flags):
 
 
 if __name__ == "__main__":
-    one, two = Distribution(), distribution("mirrored", NAMES)
+    one, two = Distribution(), distribution(NAMES, strategy="mirrored")
     two.start()
     for name in sys.argv[1:]:
         # Eagerly all but one: two steps take less time than to trace a graph for them.

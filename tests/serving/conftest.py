@@ -21,6 +21,7 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
 from ml_lstm.cells import MetaLSTMCell
+from ml_lstm.episode import Problem
 from ml_lstm.learners import conv4
 from ml_lstm.methods import MetaLSTM
 from ml_lstm.serving import export_version
@@ -34,8 +35,8 @@ RUNNER = Path(__file__).with_name("run_with_c_api.py")
 def method():
     """Not trained, but with gates so far open that an answer depends on the support set."""
     keras.utils.set_random_seed(0)
-    learner, cell = conv4(SHAPE, 5, filters=4), MetaLSTMCell("activation", (-2, -1))
-    return MetaLSTM(learner, cell, hidden_units=2, inner_steps=2, image_mean=[0.8], image_std=[0.3])
+    cell = MetaLSTMCell(hidden_units=2, input_gate_bias=(-2, -1))
+    return MetaLSTM(conv4(SHAPE, 5, filters=4), Problem(SHAPE, 5, None, [0.8], [0.3]), cell, inner_steps=2)
 
 
 @pytest.fixture(scope="session")

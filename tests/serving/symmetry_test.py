@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_lstm.cells import MetaLSTMCell
+from ml_lstm.episode import Problem
 from ml_lstm.learners import conv4
 from ml_lstm.methods import MetaLSTM
 from ml_lstm.serving import export_version
@@ -32,9 +33,8 @@ def probabilities_by_name(signatures, support, names):
 def signatures(tmp_path_factory):
     """Of a method whose classes share a head; with heads of their own, classes are told apart by their order."""
     keras.utils.set_random_seed(0)
-    learner, cell = conv4(SHAPE, 5, filters=4), MetaLSTMCell("activation", (-2, -1))
-    settings = {"shared_head": True, "image_mean": [0.8], "image_std": [0.3]}
-    method = MetaLSTM(learner, cell, hidden_units=2, inner_steps=2, **settings)
+    learner, cell = conv4(SHAPE, 5, filters=4), MetaLSTMCell(hidden_units=2, input_gate_bias=(-2, -1))
+    method = MetaLSTM(learner, Problem(SHAPE, 5, None, [0.8], [0.3]), cell, inner_steps=2, shared_head=True)
     directory = export_version(method, SHAPE, str(tmp_path_factory.mktemp("symmetry")), "{}")
     return tf.saved_model.load(str(directory)).signatures
 
@@ -80,8 +80,8 @@ def test_other_names_of_classes_rename_the_answer_and_nothing_else(signatures, a
 def in_mini_batches():
     """Probabilities [4, 5] of a method like the exported one that takes 2 support examples a step."""
     keras.utils.set_random_seed(0)
-    learner, cell = conv4(SHAPE, 5, filters=4), MetaLSTMCell("activation", (-2, -1))
-    method = MetaLSTM(learner, cell, hidden_units=2, inner_steps=3, inner_batch_size=2, shared_head=True)
+    learner, cell = conv4(SHAPE, 5, filters=4), MetaLSTMCell(hidden_units=2, input_gate_bias=(-2, -1))
+    method = MetaLSTM(learner, Problem(SHAPE, 5), cell, inner_steps=3, inner_batch_size=2, shared_head=True)
 
     @tf.function(autograph=False)
     def probabilities(support, labels):
