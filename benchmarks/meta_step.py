@@ -242,7 +242,7 @@ commit              {commit}"""
 
 def main() -> None:
     """Measures the setting that the flags name, prints a table and writes the same to `--json`."""
-    devices.use(**devices.settings())
+    devices.use_as_flagged()
     names = ("setting", "repeats", "meta_batch_size", "intra_op_threads", "inter_op_threads")
     changed = {name: FLAGS[name].value for name in _CHANGEABLE if FLAGS[name].value is not None}
     setting = SETTINGS[FLAGS.setting]._replace(**changed)

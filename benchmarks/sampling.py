@@ -102,7 +102,7 @@ commit              {commit}"""
 
 def main() -> None:
     """Measures what the flags name, prints a table and writes the same to `--json`."""
-    devices.use(**devices.settings())
+    devices.use_as_flagged()
     names = ("setting", "dataset", "augment", "turns", "meta_batch_size", "intra_op_threads", "inter_op_threads")
     places = {"data_dir": FLAGS.data_dir, "cache_dir": FLAGS.cache_dir}
     setting = SETTINGS[FLAGS.setting]

@@ -194,7 +194,7 @@ class Server:
 
 def main() -> None:
     """Prints a table of each part as it is measured."""
-    devices.use(**devices.settings())
+    devices.use_as_flagged()
     versions = [int(path.name) for path in Path(FLAGS.model_base_path).glob("[0-9]*") if path.name.isdecimal()]
     if not versions:
         raise UserError(f"{FLAGS.model_base_path} has no version: check --model_base_path.")

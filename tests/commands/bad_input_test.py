@@ -23,7 +23,7 @@ statuses = []
 for index, arguments in enumerate(json.load(sys.stdin)):
     child = os.fork()
     if not child:
-        signal.alarm(300)  # should it train after all
+        signal.alarm(2400)  # should it train after all
         os.dup2(os.open(f"{sys.argv[1]}/{index}", os.O_CREAT | os.O_WRONLY), 2)
         sys.argv = arguments
         try:
@@ -62,39 +62,41 @@ _WRONG_FLAGS = {
     "stray": r"'stray' is no flag: write --name=value",
     "--flagfile=missing.flags": r"missing\.flags",
     "--run_dir=": r"--run_dir=:? .*directory",
-    "--episodes=ten": r"--episodes=ten.*int",
-    "--episodes=0": r"--episodes=0.*positive",
+    "--episodes=ten": r"--episodes=ten.*whole number",
+    "--episodes=0": r"--episodes=0.*at least 1",
     "--n_way=1": r"--n_way=1.*2",
-    "--k_shot=0": r"--k_shot=0.*positive",
-    "--n_query=0": r"--n_query=0.*positive",
+    "--k_shot=0": r"--k_shot=0.*at least 1",
+    "--n_query=0": r"--n_query=0.*at least 1",
     "--learning_rate=-1": r"--learning_rate=-1.*positive",
     "--learning_rate=inf": r"--learning_rate=inf.*finite",
     "--inner_gradient_scale=nan": r"--inner_gradient_scale=nan.*finite",
-    "--meta_batch_size=0": r"--meta_batch_size=0.*positive",
-    "--batch_size=0": r"--batch_size=0.*positive",
-    "--inner_steps=0": r"--inner_steps=0.*positive",
-    "--inner_steps=-3": r"--inner_steps=-3.*positive",
+    "--meta_batch_size=0": r"--meta_batch_size=0.*at least 1",
+    "--batch_size=0": r"--batch_size=0.*at least 1",
+    "--inner_steps=0": r"--inner_steps=0.*at least 1",
+    "--inner_steps=-3": r"--inner_steps=-3.*at least 1",
     "--clip_norm=0": r"--clip_norm=0.*positive",
     "--image_size=8": r"--image_size=8.*16",
-    "--validation_interval=0": r"--validation_interval=0.*positive",
+    "--validation_interval=0": r"--validation_interval=0.*at least 1",
     "--seed=-1": r"--seed=-1.*0",
     "--seed=4294967296": r"--seed=4294967296.*4294967295",
     "--input_gate_bias=1": r"--input_gate_bias=.*low,high",
     "--input_gate_bias=2,1": r"--input_gate_bias=.*low,high",
     "--input_gate_bias=a,b": r"--input_gate_bias=.*low,high",
     "--cell_learning_rate=0": r"--cell_learning_rate=0.*positive",
-    "--hidden_units=-1": r"--hidden_units=-1.*non-negative",
+    "--hidden_units=-1": r"--hidden_units=-1.*at least 0",
     "--forget_gate_bias=4,inf": r"--forget_gate_bias=.*low,high",
     "--inner_learning_rate=0": r"--inner_learning_rate=0.*positive",
-    "--method=reptile --second_order": r"first order: leave out --second_order",
-    "--method=maml --cell=gru": r"only --method=meta_lstm has update rules",
-    "--method=mann --memory_rows=8 --read_heads=9": r"--read_heads must not be more than --memory_rows",
+    "--method=reptile --second_order": r"--second_order is not for --method=reptile; it is for.*leave it out",
+    "--method=maml --cell=gru": r"--cell is not for --method=maml; it is for --method=meta_lstm",
+    "--method=mann --memory_rows=8 --read_heads=9": r"read_heads must not be more than memory_rows",
     "--strategy=horovod": r"--strategy=horovod.*mirrored",
     "--devices=tpu": r"--devices=.*tpu.*must be cpu or gpu",
     "--devices=gpu:x": r"--devices=.*gpu:x.*names like gpu:0,gpu:1",
     "--devices=cpu:0,gpu:0": r"--devices=.*cpu:0.*gpu:0.*of one kind",
     "--devices=cpu,cpu:0": r"--devices=.*cpu.*cpu:0.*must be",
-    "--method=fomaml --second_order": r"first order: leave out --second_order",
+    "--method=prototypical --inner_steps=3": r"--inner_steps is not for --method=prototypical; it is for.*leave it out",
+    "--method=maml --nosecond_order": r"--second_order is not for --method=maml; it is for.*leave it out",
+    "--method=fomaml --second_order": r"--second_order is not for --method=fomaml; it is for.*leave it out",
 }
 _WRONG_COMMANDS = {
     "train without a run": (["ml_lstm.train"], r"--run_dir"),
@@ -104,7 +106,7 @@ _WRONG_COMMANDS = {
     **{
         f"{cell} behind an LSTM": (
             ["ml_lstm.train", "--run_dir=run", f"--cell={cell}", "--hidden_units=4"],
-            rf"cell={cell}, hidden_units=4.*--hidden_units=0",
+            rf"--hidden_units is not for --cell={cell}; .*leave it out",
         )
         for cell in ("sgd", "meta_sgd", "turtle")
     },

@@ -20,6 +20,13 @@ import tensorflow as tf
 
 _REPOSITORY = Path(__file__).parents[2]
 
+# What makes a method small, where that is more than a few filters.
+_SMALL = {
+    "meta_lstm": ("--filters=4", "--hidden_units=2", "--inner_steps=1"),
+    "fine_tuning": ("--filters=4", "--inner_steps=1"),
+    "pixel_nearest_neighbour": (),
+}
+
 # What TensorFlow itself writes to stderr as it starts.
 _TENSORFLOW_LINE = re.compile(r"[IWE]0000 00:00:|WARNING: All log messages before|To enable the following|\t|\s*$")
 
@@ -71,17 +78,22 @@ class Commands:
         """Runs a command to its end."""
         process = self.start(command, *flags, **popen)
         try:
-            out, err = process.communicate(timeout=600)  # a busy machine is no failure
+            out, err = process.communicate(timeout=3600)  # a busy machine is no failure
         finally:
             process.kill()
         return Finished(process.returncode, out.decode(), err.decode())
 
     def train_flags(self, run: Path, *more: str) -> list[str]:
-        """A run of seconds, on glyphs."""
+        """A run of seconds, on glyphs, by `--method` among `more` or the LSTM meta-learner."""
+        chosen = [flag.partition("=")[2] for flag in more if flag.startswith("--method=")]
+        method = chosen[-1] if chosen else "meta_lstm"
+        trained = ("--meta_batch_size=2", "--learning_rate=0.01", f"--validation_interval={self.interval}")
+        trained += (f"--episodes={self.episodes}",)
         return [
-            *("--dataset=glyphs", "--image_size=16", "--filters=4", "--hidden_units=2", "--inner_steps=1"),
-            *("--n_query=2", "--meta_batch_size=2", "--validation_episodes=4", "--learning_rate=0.01"),
-            *(f"--validation_interval={self.interval}", f"--episodes={self.episodes}", f"--run_dir={run}", *more),
+            *("--dataset=glyphs", "--image_size=16", "--n_query=2", "--validation_episodes=4"),
+            *_SMALL.get(method, ("--filters=4",)),
+            *(() if method == "pixel_nearest_neighbour" else trained),
+            *(f"--run_dir={run}", *more),
         ]
 
     def train(self, run: Path, *more: str, **popen) -> Finished:
