@@ -125,7 +125,7 @@ def main() -> None:
     """Measures `--settings`, each in a process of its own, prints a table and writes the same to `--json`."""
     if FLAGS.in_this_process:
         (name,) = FLAGS.settings
-        devices.use(_INTRA_OP_THREADS[name], 0)
+        devices.use(intra_op_threads=_INTRA_OP_THREADS[name])
         records.write_json(Path(FLAGS.json), measure(SETTINGS[name], FLAGS.repeats))
         return
     repeats = f"--repeats={FLAGS.repeats}"

@@ -18,7 +18,7 @@ _TFDS = Path(os.environ.get("ML_LSTM_DATA_DIR") or _REPOSITORY.parent / "shared/
 # fail before TensorFlow does anything, and its import is nearly all that such a failure costs.
 _RUN_IN_FORKS = """
 import json, os, runpy, signal, sys
-import ml_lstm.evaluation, ml_lstm.runs, ml_lstm.training, ml_lstm.command_line.command, ml_lstm.flags
+import ml_lstm.evaluation, ml_lstm.runs.settings, ml_lstm.command_line.command
 statuses = []
 for index, arguments in enumerate(json.load(sys.stdin)):
     child = os.fork()
