@@ -48,7 +48,7 @@ def folders(tmp_path):
 def adapt(saved_model, folders, *flags):
     command = [sys.executable, "-m", "ml_lstm.adapt", f"--saved_model={saved_model}"]
     command += [f"--support={folders / 'support'}", f"--query={folders / 'query'}", *flags]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, timeout=3000)
 
 
 def own_lines(result):

@@ -194,7 +194,7 @@ def _loaded(code):
     """Modules of the package after a program, in a process of its own."""
     code += "\nimport json, sys; print(json.dumps([name for name in sys.modules if name.startswith('ml_lstm.')]))"
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=_PACKAGE.parent, capture_output=True, text=True, timeout=300, check=True
+        [sys.executable, "-c", code], cwd=_PACKAGE.parent, capture_output=True, text=True, timeout=3000, check=True
     )
     return json.loads(result.stdout.splitlines()[-1])
 

@@ -40,7 +40,7 @@ def _start(commands, run, count, *more):
     return [commands.start("train", *flags, variables={"TF_CONFIG": config}) for config in configs]
 
 
-def _ends(finished, workers, timeout=600):  # a busy machine is no failure
+def _ends(finished, workers, timeout=6000):  # a busy machine is no failure
     """How all of them end."""
     ended = []
     try:

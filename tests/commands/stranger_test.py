@@ -104,7 +104,7 @@ def _served(run, models):
         url = next(match[1] for line in server.stderr if (match := re.search(r"REST at (\S+),", line)))
         dark, light = np.zeros((2, 16, 16, 1)).astype(int).tolist(), np.full((2, 16, 16, 1), 250).tolist()
         inputs = {"support_images": dark + light, "support_labels": [*"ddll"], "query_images": dark[:1]}
-        answer = requests.post(f"{url}/v1/models/m:predict", json={"inputs": inputs}, timeout=600)
+        answer = requests.post(f"{url}/v1/models/m:predict", json={"inputs": inputs}, timeout=6000)
         assert answer.status_code == 200, answer.text
         return answer.json()["outputs"]["predictions"]
     finally:

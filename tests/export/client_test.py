@@ -458,7 +458,7 @@ try:
 except ImportError as error:
     print(error)
 """
-    result = subprocess.run([sys.executable, "-c", program], cwd=SOURCE, capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", program], cwd=SOURCE, capture_output=True, text=True, timeout=600)
     assert result.stdout.splitlines() == [
         "a",
         "gRPC needs more (there is no grpc): use REST, or pip install './export/client[grpc]' in the "
@@ -469,7 +469,7 @@ except ImportError as error:
 def test_the_command_without_the_extra_is_one_line(folders):
     flags = ["--support", str(folders / "support"), "--query", str(folders / "query"), "--grpc=localhost:1"]
     program = f"{WITHOUT}\nfrom ml_lstm_client.command import main\nmain({flags!r})"
-    result = subprocess.run([sys.executable, "-c", program], cwd=SOURCE, capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", program], cwd=SOURCE, capture_output=True, text=True, timeout=600)
     assert result.returncode == 1
     assert result.stderr == (
         "ml_lstm_client: gRPC needs more (there is no grpc): use REST, or pip install './export/client[grpc]' in the "
@@ -645,6 +645,6 @@ def test_the_snippet_of_the_readme_runs_as_it_stands(rest_server, folders):
     for there, here in (('model="demo"', 'model="few_shot"'), ("pictures/", "")):
         assert there in program
         program = program.replace(there, here)
-    result = subprocess.run([sys.executable, "-c", program], cwd=folders, capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", program], cwd=folders, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
     assert [line.split(" 0.")[0] for line in result.stdout.splitlines()] == ["query/a.png night", "query/b.png day ü"]

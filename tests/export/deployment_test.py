@@ -70,7 +70,7 @@ def is_healthy(serving):
 
     def run(port):
         asked = [word.replace(f"127.0.0.1/{REST}", f"127.0.0.1/{port}").replace("$$", "$") for word in command]
-        return subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, timeout=30).returncode == 0
+        return subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, timeout=300).returncode == 0
 
     return run
 

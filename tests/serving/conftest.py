@@ -96,7 +96,7 @@ def run_in_c(exported, tmp_path):
         (tmp_path / "requests.json").write_text(json.dumps(wire))
         paths = [LIBRARY, exported, tmp_path / "requests.json", tmp_path / "answers.json"]
         # -I: without this directory, the environment or a user's packages; -S: without installed ones.
-        subprocess.run([sys.executable, "-I", "-S", RUNNER, *paths], check=True, timeout=300)
+        subprocess.run([sys.executable, "-I", "-S", RUNNER, *paths], check=True, timeout=3000)
         for (name, _), answer in zip(requests, json.loads((tmp_path / "answers.json").read_text()), strict=True):
             keys = {output.name: key for key, output in definitions[name].outputs.items()}
             outputs = {keys[tensor]: _from_wire(value) for tensor, value in answer["outputs"].items()}
@@ -119,10 +119,10 @@ class Server:
         command = [sys.executable, "-m", "ml_lstm.serve", "--rest_api_port=0", "--port=0", *flags]
         with open(log, "wb") as stderr:
             self.process = subprocess.Popen(command, stderr=stderr)
-        ready = self.wait_for(r"REST at (http://\S+), gRPC at (\S+)", 120)
+        ready = self.wait_for(r"REST at (http://\S+), gRPC at (\S+)", 1200)
         self.url, self.grpc = ready.groups()
 
-    def wait_for(self, pattern, seconds=30):
+    def wait_for(self, pattern, seconds=300):
         """Waits until `pattern` is in the log; returns the match."""
         deadline = time.monotonic() + seconds
         while not (match := re.search(pattern, self.log.read_text())):
@@ -174,7 +174,7 @@ def rest(server):
 
     def call(signature, inputs, model="m"):
         body = {"signature_name": signature, "inputs": {name: to_json(value) for name, value in inputs.items()}}
-        response = session.post(f"{server.url}/v1/models/{model}:predict", data=json.dumps(body), timeout=60)
+        response = session.post(f"{server.url}/v1/models/{model}:predict", data=json.dumps(body), timeout=600)
         return response.status_code, response.json()
 
     yield call
@@ -198,7 +198,7 @@ def grpc_predict(channel):
         request.model_spec.name, request.model_spec.signature_name = model, signature
         for name, value in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(np.asarray(value)))
-        response = stub.Predict(request, timeout=60)
+        response = stub.Predict(request, timeout=600)
         return {name: tf.make_ndarray(proto) for name, proto in response.outputs.items()}
 
     return call

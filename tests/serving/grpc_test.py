@@ -36,18 +36,18 @@ def request_():
 def refused(call, request):
     """The code and the words."""
     with pytest.raises(grpc.RpcError) as error:
-        call(request, timeout=60)
+        call(request, timeout=600)
     return error.value.code(), error.value.details()
 
 
 def test_the_answer_says_who_gave_it(predict, request_):
-    spec = predict(request_, timeout=60).model_spec
+    spec = predict(request_, timeout=600).model_spec
     assert (spec.name, spec.version.value, spec.signature_name) == ("m", 1, "serving_default")
 
 
 def test_the_output_filter_leaves_out_the_rest(predict, request_):
     request_.output_filter.append("predictions")
-    assert predict(request_, timeout=60).outputs.keys() == {"predictions"}
+    assert predict(request_, timeout=600).outputs.keys() == {"predictions"}
     request_.output_filter.append("logits")
     code, words = refused(predict, request_)
     assert code == grpc.StatusCode.INVALID_ARGUMENT
@@ -57,7 +57,7 @@ def test_the_output_filter_leaves_out_the_rest(predict, request_):
 def test_metadata_describes_the_signatures(channel):
     request = GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = "m"
-    response = PredictionServiceStub(channel).GetModelMetadata(request, timeout=60)
+    response = PredictionServiceStub(channel).GetModelMetadata(request, timeout=600)
     assert response.model_spec.version.value == 1
     signatures = SignatureDefMap()
     assert response.metadata["signature_def"].Unpack(signatures)
@@ -67,7 +67,7 @@ def test_metadata_describes_the_signatures(channel):
 def test_status_tells_what_is_available(models):
     request = GetModelStatusRequest()
     request.model_spec.name = "m"
-    (status,) = models.GetModelStatus(request, timeout=60).model_version_status
+    (status,) = models.GetModelStatus(request, timeout=600).model_version_status
     assert (status.version, status.state, status.status.error_code) == (1, ModelVersionStatus.AVAILABLE, 0)
 
 
@@ -144,7 +144,7 @@ def test_nothing_else_is_loaded_over_the_network(models, exported, tmp_path):
 
 def test_each_request_is_a_line_of_the_log(server, predict, request_):
     request_.inputs["query_images"].CopyFrom(tf.make_tensor_proto(IMAGES[:2]))  # the only answer to five
-    predict(request_, timeout=60)
+    predict(request_, timeout=600)
     assert "m/1 serving_default" in server.line("gRPC Predict OK .* 5 images")
     request_.model_spec.signature_name = "logged"
     refused(predict, request_)
@@ -157,11 +157,11 @@ def test_a_label_can_be_set_while_it_runs(models, predict, request_, exported):
     config = request.config.model_config_list.config.add(name="m", base_path=str(exported.parent))
     try:
         config.version_labels["stable"] = 1
-        models.HandleReloadConfigRequest(request, timeout=60)
-        assert predict(request_, timeout=60).model_spec.version.value == 1
+        models.HandleReloadConfigRequest(request, timeout=600)
+        assert predict(request_, timeout=600).model_spec.version.value == 1
     finally:
         config.version_labels.clear()
-        models.HandleReloadConfigRequest(request, timeout=60)
+        models.HandleReloadConfigRequest(request, timeout=600)
     assert refused(predict, request_)[0] == grpc.StatusCode.NOT_FOUND
 
 

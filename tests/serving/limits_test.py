@@ -64,7 +64,7 @@ def bounded(start_server, exported):
 def wait_for_requests(server, number, protocol="gRPC"):
     """Until so many are being answered or wait for it."""
     line = f'ml_lstm_requests_in_flight{{protocol="{protocol}"}} {number}.0'
-    while line not in requests.get(f"{server.url}/metrics", timeout=60).text:
+    while line not in requests.get(f"{server.url}/metrics", timeout=600).text:
         time.sleep(0.01)
 
 
@@ -73,26 +73,26 @@ def test_it_bounds_images_sheds_load_and_stops_after_the_last_answer(bounded):
     with grpc.insecure_channel(bounded.grpc) as channel:
         predict = PredictionServiceStub(channel).Predict
         with pytest.raises(grpc.RpcError) as error:
-            predict(request(png(16), 30), timeout=60)
+            predict(request(png(16), 30), timeout=600)
         assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
         assert "has 31 images; this server takes at most 30" in error.value.details()
 
-        computed = predict.future(SLOW, timeout=60)
-        waiting = predict.future(QUICK, timeout=60)
+        computed = predict.future(SLOW, timeout=600)
+        waiting = predict.future(QUICK, timeout=600)
         wait_for_requests(bounded, 2)
         with pytest.raises(grpc.RpcError) as error:
-            predict(QUICK, timeout=60)
+            predict(QUICK, timeout=600)
         assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert "Try again" in error.value.details()
-        refused = requests.post(f"{bounded.url}/v1/models/m:predict", data=b"{}", timeout=60)
+        refused = requests.post(f"{bounded.url}/v1/models/m:predict", data=b"{}", timeout=600)
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
-        assert requests.get(f"{bounded.url}/v1/models/m", timeout=60).status_code == 200
+        assert requests.get(f"{bounded.url}/v1/models/m", timeout=600).status_code == 200
         assert not computed.done()
         assert waiting.result().outputs["predictions"].string_val == [b"a"]
         assert computed.result()
 
         # A caller who gives up while it waits takes no time of the model.
-        computed = predict.future(SLOW, timeout=60)
+        computed = predict.future(SLOW, timeout=600)
         wait_for_requests(bounded, 1)
         with pytest.raises(grpc.RpcError) as error:
             predict(QUICK, timeout=0.1)
@@ -100,10 +100,10 @@ def test_it_bounds_images_sheds_load_and_stops_after_the_last_answer(bounded):
         assert computed.result()
         bounded.wait_for(" gRPC Predict CANCELLED ")
 
-        begun = predict.future(SLOW, timeout=60)
+        begun = predict.future(SLOW, timeout=600)
         wait_for_requests(bounded, 1)
         with ThreadPoolExecutor(1) as pool:
-            also_begun = pool.submit(requests.post, f"{bounded.url}/v1/models/m:predict", data=QUICK_BODY, timeout=60)
+            also_begun = pool.submit(requests.post, f"{bounded.url}/v1/models/m:predict", data=QUICK_BODY, timeout=600)
             wait_for_requests(bounded, 2, "REST")  # that, and the one that asks for it
             bounded.process.send_signal(signal.SIGTERM)
             assert len(begun.result().outputs) == 3

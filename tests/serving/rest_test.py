@@ -20,14 +20,14 @@ GOOD = {"support_images": IMAGES, "support_labels": ["a", "b", "c"], "query_imag
 def post(server):
     def post(body, path="m:predict", **options):
         data = body if isinstance(body, bytes) else json.dumps(body)
-        return requests.post(f"{server.url}/v1/models/{path}", data=data, timeout=60, **options)
+        return requests.post(f"{server.url}/v1/models/{path}", data=data, timeout=600, **options)
 
     return post
 
 
 @pytest.fixture
 def get(server):
-    return lambda path: requests.get(server.url + path, timeout=60)
+    return lambda path: requests.get(server.url + path, timeout=600)
 
 
 @pytest.fixture(autouse=True)
@@ -183,7 +183,7 @@ def test_a_body_over_the_limit_is_refused_whether_its_size_is_told_or_not(post, 
     pieces = (too_large[start : start + 2**20] for start in range(0, len(too_large), 2**20))
     for body in (too_large, pieces):
         try:
-            answer = requests.post(f"{server.url}/v1/models/m:predict", data=body, timeout=60)
+            answer = requests.post(f"{server.url}/v1/models/m:predict", data=body, timeout=600)
         except requests.ConnectionError:
             continue  # refused before all was sent
         assert answer.status_code == 413
@@ -211,7 +211,7 @@ def test_answers_do_not_wait_for_the_callers_acknowledgement(server):
         seconds = []
         for _ in range(20):
             started = time.perf_counter()
-            session.post(f"{server.url}/v1/models/m:predict", data=b"{}", timeout=60)
+            session.post(f"{server.url}/v1/models/m:predict", data=b"{}", timeout=600)
             seconds.append(time.perf_counter() - started)
     assert np.median(seconds) < 0.03
 

@@ -77,7 +77,7 @@ answer = tf.saved_model.load({str(exported)!r}).signatures["serving_default"](
     support_labels=names, **{{name: tf.constant(inputs[name]) for name in inputs.files}})
 np.save({str(tmp_path / "out.npy")!r}, answer["probabilities"].numpy())
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=1200)
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-5)
 
 

@@ -58,7 +58,7 @@ class Callers:
             while not self._over.is_set():
                 try:
                     answer = session.post(
-                        f"{self._server.url}/v1/models/m:predict", json={"inputs": inputs}, timeout=60
+                        f"{self._server.url}/v1/models/m:predict", json={"inputs": inputs}, timeout=600
                     )
                     if answer.status_code != 200:
                         self.problems.append(answer.text)
@@ -74,7 +74,7 @@ class Callers:
             predict = PredictionServiceStub(channel).Predict
             while not self._over.is_set():
                 try:
-                    self.versions.append(predict(request, timeout=60).model_spec.version.value)
+                    self.versions.append(predict(request, timeout=600).model_spec.version.value)
                 except grpc.RpcError as problem:
                     self.problems.append(problem.details())
 
@@ -89,7 +89,7 @@ def test_versions_come_and_go_without_a_lost_request(start_server, models, warm_
         (models / "3").mkdir()
         shutil.copy(models / "2" / "saved_model.pb", models / "3")
         server.wait_for("version 3 does not load")
-        statuses = requests.get(f"{server.url}/v1/models/m", timeout=60).json()["model_version_status"]
+        statuses = requests.get(f"{server.url}/v1/models/m", timeout=600).json()["model_version_status"]
         states = {status["version"]: (status["state"], status["status"]["error_code"]) for status in statuses}
         assert states == {"3": ("END", "UNKNOWN"), "2": ("AVAILABLE", "OK"), "1": ("END", "OK")}
         shutil.copytree(models / "2", models / "3", dirs_exist_ok=True)
@@ -110,7 +110,7 @@ def test_a_configuration_of_tensorflow_serving_is_followed(start_server, models,
     server = start_server(f"--model_config_file={tmp_path / 'models.config'}")
 
     def metadata(path):
-        answer = requests.get(f"{server.url}/v1/models/m{path}/metadata", timeout=60)
+        answer = requests.get(f"{server.url}/v1/models/m{path}/metadata", timeout=600)
         return answer.json()["model_spec"]["version"] if answer.ok else answer.status_code
 
     paths = "/labels/stable", "/labels/canary", "/versions/1", "/versions/3", ""
