@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from ml_lstm.data.resizing import MAX_SIDE
+
 MAX_PIXELS = 4096 * 4096
 """Of a picture: a file of a hundred bytes can announce gigabytes."""
 
@@ -110,7 +112,11 @@ def _size_checked(height, width, where):
     with tf.control_dependencies([not_empty]):
         small = height <= MAX_PIXELS // tf.maximum(width, 1)
     words = f"pixels (height x width); an image may have at most {MAX_PIXELS} pixels."
-    return tf.control_dependencies([require(small, *where, "has", height, "x", width, words)])
+    few = require(small, *where, "has", height, "x", width, words)
+    with tf.control_dependencies([few]):
+        short = tf.maximum(height, width) <= MAX_SIDE
+    words = f"is higher or wider than {MAX_SIDE} pixels: cut or shrink it."
+    return tf.control_dependencies([require(short, *where, words)])
 
 
 def _on_white(picture):

@@ -2,16 +2,19 @@
 
 import tensorflow as tf
 
+MAX_SIDE = 2**16 - 1
+"""Pixels that an image may be high or wide, those of JPEG: the sums below stay exact, and the weights small."""
+
 
 def resize(images: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
     """Images of another size: averages of areas along an axis that shrinks, linear interpolation along one that grows.
 
     Proportions are not kept. The weights are whole numbers, so the sums are too: at most 255 * H or 510 * height along
-    the first axis, which float32 holds up to 65,000 pixels, and their product with those of the other axis, which
+    the first axis, which float32 holds up to `MAX_SIDE`, and their product with those of the other axis, which
     float64 holds. So the result is the same on every machine, in a data set and in an export. A GPU would round.
 
     Args:
-        images: uint8 [n, H, W, C].
+        images: uint8 [n, H, W, C], H and W at most `MAX_SIDE`.
         height: of the result.
         width: of the result.
 

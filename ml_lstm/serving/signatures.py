@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from ml_lstm.data import pictures
 from ml_lstm.data.pictures import require
-from ml_lstm.data.resizing import resize
+from ml_lstm.data.resizing import MAX_SIDE, resize
 from ml_lstm.methods import FewShotClassifier, without_xla
 
 # The largest picture takes 250 MB while it is resized as float32.
@@ -109,7 +109,10 @@ class ServingModule:
         *size, channels = self.image_shape
         shape = tf.shape(images)
         not_flat = require(tf.reduce_min(shape[1:3]) > 0, f"{name} must be at least one pixel high and wide.")
-        with tf.control_dependencies([not_flat]):
+        not_long = require(
+            tf.reduce_max(shape[1:3]) <= MAX_SIDE, f"{name} must be at most {MAX_SIDE} pixels high and wide."
+        )
+        with tf.control_dependencies([not_flat, not_long]):
             fits = require(
                 tf.equal(shape[3], channels),
                 f"{name} must have {channels} channel(s) in the last dimension; got",

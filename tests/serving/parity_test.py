@@ -98,12 +98,17 @@ def trained_on(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served_on(tmp_path_factory):
-    """The pixels of each file that reach a method in an export."""
+def signatures(tmp_path_factory):
+    """Of an export whose adaptation holds the pixels themselves."""
     method = PixelNearestNeighbour(Problem((SIDE, SIDE, 3), 2))
     directory = export_version(method, (SIDE, SIDE, 3), str(tmp_path_factory.mktemp("export") / "m"), "{}")
-    model = tf.saved_model.load(str(directory))
-    adaptation = model.signatures["adapt_encoded"](
+    return tf.saved_model.load(str(directory)).signatures
+
+
+@pytest.fixture(scope="module")
+def served_on(signatures):
+    """The pixels of each file that reach a method in an export."""
+    adaptation = signatures["adapt_encoded"](
         support_images=tf.constant(list(FILES.values())), support_labels=tf.constant(["a"] * len(FILES))
     )
     return dict(zip(FILES, adaptation["pixels"].numpy().reshape(-1, SIDE, SIDE, 3), strict=True))
@@ -118,3 +123,16 @@ def test_a_file_is_served_as_it_is_trained_on(name, trained_on, served_on):
 def test_a_file_is_decoded_as_pillow_decodes_it(name):
     found = pictures.decode(tf.constant(FILES[name]), 3, ["the file"]).numpy()
     np.testing.assert_allclose(found.astype(int), as_pillow_reads(FILES[name]), atol=1)
+
+
+@pytest.mark.parametrize("size", [(1, 2**16), (2**16, 1)])
+def test_a_thread_of_pixels_is_refused_before_it_is_resized(size):
+    """A row of weights for each of so many pixels would take gigabytes."""
+    with pytest.raises(tf.errors.InvalidArgumentError, match="is higher or wider than 65535 pixels"):
+        pictures.decode(tf.constant(written(Image.new("1", size), "PNG")), 3, ["the file"])
+
+
+def test_pixels_in_a_thread_are_refused_too(signatures):
+    images = tf.zeros([1, 2**16, 1, 3], tf.uint8)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="support_images must be at most 65535 pixels high"):
+        signatures["adapt"](support_images=images, support_labels=tf.constant(["a"]))
