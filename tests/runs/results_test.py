@@ -21,7 +21,7 @@ def test_there_are_results():
     assert len(list(recorded())) >= 30
 
 
-@pytest.mark.parametrize("flags", recorded())
+@pytest.mark.parametrize("flags", list(recorded()))
 def test_what_is_recorded_of_a_run_was_in_force(flags):
     values = settings.complete(flags)
     in_force = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
