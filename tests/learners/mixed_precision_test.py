@@ -54,9 +54,8 @@ def test_the_meta_gradient_points_the_same_way():
 
     mixed, full = meta_gradient(True), meta_gradient(False)
     assert mixed.dtype == np.float32
-    # Kernels without oneDNN add up in bfloat16 too, whose 8 bits leave less of a gradient through two inner steps; of
-    # directions that have nothing to do with each other the cosine is about 1 / sqrt(1937), 0.02.
-    assert mixed @ full > 0.5 * np.linalg.norm(mixed) * np.linalg.norm(full)
+    # A bound from measurement: 0.85 to 0.99 over four seeds of the pictures with oneDNN, 0.84 to 0.98 without.
+    assert mixed @ full > 0.75 * np.linalg.norm(mixed) * np.linalg.norm(full)
 
 
 def test_a_served_classifier_answers_in_float32():
