@@ -92,7 +92,7 @@ def python_defaults(component):
     return found | fixed
 
 
-@pytest.mark.parametrize(("choice", "name"), components())
+@pytest.mark.parametrize(("choice", "name"), list(components()))
 def test_a_default_in_python_is_the_default_on_the_command_line(choice, name, parse):
     words = [f"--{choice}={name}"]
     values = parse(*words)
