@@ -58,9 +58,70 @@ class LabelledBatch(NamedTuple):
 
 
 def as_meta_batch(items: Episode | LabelledBatch | tuple) -> Episode | LabelledBatch:
-    """What `fit` hands on, by name; a single episode is a meta-batch of one."""
+    """What `fit` hands on, by name; a single episode is a meta-batch of one.
+
+    Raises:
+        ValueError: for something else, or labels that are not whole numbers.
+    """
+    if len(items) not in (2, 4):
+        raise ValueError(
+            f"An episode is (support_images, support_labels, query_images, query_labels), got {len(items)} items."
+        )
     items = (LabelledBatch if len(items) == 2 else Episode)(*items)
+    items = type(items)(*map(tf.convert_to_tensor, items))
+    for labels in items[1::2]:
+        _refuse_other_than_numbers(labels)
     return items if len(items[-1].shape) == 2 else type(items)(*(tensor[None] for tensor in items))
+
+
+def class_numbers(labels, n_classes: int | None) -> tf.Tensor:
+    """Labels as int32, of what shape they have.
+
+    Args:
+        labels: whole numbers from 0.
+        n_classes: how many classes there may be; None for any number.
+
+    Raises:
+        ValueError: for text and fractions, and, where the values are known already, for those out of range.
+    """
+    labels = tf.convert_to_tensor(labels)
+    _refuse_other_than_numbers(labels)
+    known = tf.get_static_value(labels)
+    if known is not None and known.size:
+        least, most = known.min(), known.max()
+        if least < 0 or (n_classes is not None and most >= n_classes):
+            raise ValueError(f"{_wanted(n_classes)}, got {least if least < 0 else most}.")
+    return tf.cast(labels, tf.int32)
+
+
+def with_class_numbers(items: Episode | LabelledBatch, n_classes: int | None) -> Episode | LabelledBatch:
+    """A meta-batch, in a graph that stops with a sentence before it reads labels out of range.
+
+    Args:
+        items: a meta-batch.
+        n_classes: see `class_numbers`.
+    """
+    checks = []
+    for name, labels in items._asdict().items():
+        if name.endswith("labels"):
+            within = tf.reduce_all(labels >= 0)
+            if n_classes is not None:
+                within &= tf.reduce_all(labels < n_classes)
+            checks.append(tf.debugging.Assert(within, [f"{_wanted(n_classes)}; {name} are", labels], summarize=100))
+    with tf.control_dependencies(checks):
+        return type(items)(*map(tf.identity, items))
+
+
+def _refuse_other_than_numbers(labels):
+    if not labels.dtype.is_integer:
+        raise ValueError(
+            f"Labels must be whole numbers, the number of the class in its episode, got {labels.dtype.name}: "
+            "number the classes from 0, as numpy.unique(names, return_inverse=True) does."
+        )
+
+
+def _wanted(n_classes):
+    return "Labels must be at least 0" if n_classes is None else f"Labels must be from 0 to {n_classes - 1}"
 
 
 def correct(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

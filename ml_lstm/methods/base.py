@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from ml_lstm import options
-from ml_lstm.episode import Episode, Problem
+from ml_lstm.episode import Episode, LabelledBatch, Problem, class_numbers
 from ml_lstm.options import Configured, Rate
 from ml_lstm.training.meta_step import MetaLearner
 
@@ -92,6 +92,20 @@ class FewShotClassifier(Configured, MetaLearner):
         """How many classes a support set may have; None for any number."""
         return self.n_way
 
+    def label_bound(self, items: Episode | LabelledBatch, training: bool) -> int | None:
+        """See `MetaLearner.label_bound`."""
+        if isinstance(items, LabelledBatch):
+            return self.problem.train_classes
+        return self.n_way if training else self.most_classes
+
+    def support_classes(self, support_labels) -> tf.Tensor:
+        """The labels of a support set as int32 [S].
+
+        Raises:
+            ValueError: see `class_numbers`; for more than `most_classes`.
+        """
+        return class_numbers(support_labels, self.most_classes)
+
     @property
     def served_inner_steps(self) -> int | None:
         """Updates of the weights for a support set, in evaluation and when served; None where there are none.
@@ -110,6 +124,9 @@ class FewShotClassifier(Configured, MetaLearner):
 
         Returns:
             What `classify` needs.
+
+        Raises:
+            ValueError: for labels that are not numbers of classes; see `support_classes`.
         """
         raise NotImplementedError
 

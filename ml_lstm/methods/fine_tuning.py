@@ -106,7 +106,7 @@ class FineTuning(JointlyTrained):
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Fine-tunes for `inner_steps` on a support set; see `FewShotClassifier.adapt`."""
-        images, labels = self.normalize(support_images), tf.cast(support_labels, tf.int32)
+        images, labels = self.normalize(support_images), self.support_classes(support_labels)
         mask = class_mask(labels, self.n_way)
         start = self._network.initial_state()
         rate, decay = (tf.cast(v, images.dtype) for v in (self.fine_tuning_rate, self.fine_tuning_decay))

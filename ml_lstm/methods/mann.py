@@ -124,7 +124,7 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
 
     def adapt(self, support_images, support_labels, training: bool = False):
         """The state after the support set, and its last label, still to be told; see `FewShotClassifier.adapt`."""
-        features, labels = self.embed(support_images), tf.cast(support_labels, tf.int32)
+        features, labels = self.embed(support_images), self.support_classes(support_labels)
         order = canonical_order(features, labels)
         features, labels = tf.gather(features, order), tf.gather(labels, order)
         n_classes = self._n_classes(labels)

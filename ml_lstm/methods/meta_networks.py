@@ -98,7 +98,7 @@ class MetaNetworks(FewShotClassifier):
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Makes the fast weights; see `FewShotClassifier.adapt`."""
-        images, labels = self.normalize(support_images), tf.cast(support_labels, tf.int32)
+        images, labels = self.normalize(support_images), self.support_classes(support_labels)
         order = canonical_order(
             tf.reshape(images, [tf.shape(images)[0], -1]), labels
         )  # d reads gradients in some order

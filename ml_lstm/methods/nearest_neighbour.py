@@ -30,7 +30,7 @@ class NearestNeighbour(JointlyTrained):
         features, statistics = self._network(self._network.initial_state(), images, training=True)
         return {
             "features": features,
-            "labels": tf.cast(support_labels, tf.int32),
+            "labels": self.support_classes(support_labels),
             "statistics": self._network.pack_statistics(statistics),
         }
 

@@ -35,7 +35,7 @@ class PixelNearestNeighbour(FewShotClassifier):
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Keeps the support set; see `FewShotClassifier.adapt`."""
-        return {"pixels": self._pixels(support_images), "labels": tf.cast(support_labels, tf.int32)}
+        return {"pixels": self._pixels(support_images), "labels": self.support_classes(support_labels)}
 
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Compares queries with the support set; see `FewShotClassifier.classify`."""

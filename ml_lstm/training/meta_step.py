@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.distribution import replicas
-from ml_lstm.episode import Episode, LabelledBatch, as_meta_batch, correct
+from ml_lstm.episode import Episode, LabelledBatch, as_meta_batch, correct, with_class_numbers
 
 
 class FirstNonFiniteEpisode(keras.metrics.Metric):
@@ -90,6 +90,10 @@ class MetaLearner(keras.Model):
         """The loss that meta-training lowers, of one episode, and logits; see `FewShotClassifier.episode_loss`."""
         raise NotImplementedError
 
+    def label_bound(self, items: Episode | LabelledBatch, training: bool) -> int | None:
+        """How many classes the labels of `fit`'s items may tell apart; None for any number, unless overridden."""
+        return None
+
     def episode_results(
         self, items: Episode | LabelledBatch, training: bool = False, query_statistics: str = "support"
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -146,7 +150,9 @@ class MetaLearner(keras.Model):
         Under a `tf.distribute` strategy `episodes` are a replica's share of the meta-batch, and what is applied and
         returned is that of the whole.
         """
-        losses, accuracies, gradients = self.meta_gradient(as_meta_batch(episodes))
+        episodes = as_meta_batch(episodes)
+        episodes = with_class_numbers(episodes, self.label_bound(episodes, training=True))
+        losses, accuracies, gradients = self.meta_gradient(episodes)
         losses, accuracies = replicas.joined(losses, accuracies)
         gradients = replicas.mean(gradients)
         gradient_norm = tf.linalg.global_norm(gradients)
@@ -160,6 +166,8 @@ class MetaLearner(keras.Model):
 
     def test_step(self, episodes):
         """Loss and accuracy of a meta-batch, its queries classified as when served."""
+        episodes = as_meta_batch(episodes)
+        episodes = with_class_numbers(episodes, self.label_bound(episodes, training=False))
         losses, accuracies = self.episode_results(episodes)
         self._means["loss"].update_state(losses)
         self._means["accuracy"].update_state(accuracies)

@@ -101,7 +101,11 @@ def _served(run, models):
     """The predictions of a server for one query, asked of it by REST."""
     server = run.start("serve", f"--model_base_path={models}", "--model_name=m", "--rest_api_port=0", "--port=0")
     try:
-        url = next(match[1] for line in server.stderr if (match := re.search(r"REST at (\S+),", line)))
+        said = []
+        while not (ready := re.search(r"REST at (\S+),", line := server.stderr.readline())):
+            said.append(line)
+            assert line, "".join(["the server ended before it was ready:\n", *said])
+        url = ready[1]
         dark, light = np.zeros((2, 16, 16, 1)).astype(int).tolist(), np.full((2, 16, 16, 1), 250).tolist()
         inputs = {"support_images": dark + light, "support_labels": [*"ddll"], "query_images": dark[:1]}
         answer = requests.post(f"{url}/v1/models/m:predict", json={"inputs": inputs}, timeout=6000)
@@ -156,8 +160,11 @@ def test_help_tells_its_options_with_default_and_taker_and_others_refuse_them(ru
     assert (
         "--weight_decay: Part of a parameter that a step takes away. Default: 0.01. Taken by --cell=decaying." in words
     )
-    refused = run("train", "--method=prototypical", "--temperature=3", f"--run_dir={tmp_path / 'run'}")
-    assert refused.returncode == 2
-    assert (
-        "--temperature is not for --method=prototypical; it is for --method=tempered: leave it out." in refused.stderr
-    )
+    for flag, option, taker in (
+        ("--method=prototypical", "--temperature=3", "--method=tempered"),
+        ("--cell=meta_lstm", "--weight_decay=0.1", "--cell=decaying"),
+    ):
+        refused = run("train", flag, option, f"--run_dir={tmp_path / 'run'}")
+        assert refused.returncode == 2
+        name = option.partition("=")[0]
+        assert f"{name} is not for {flag}; it is for {taker}: leave it out." in refused.stderr, refused.stderr

@@ -1,5 +1,9 @@
 """Learners that compute in bfloat16, beside the same in float32."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -16,6 +20,8 @@ SHAPE, WAY = (16, 16, 1), 3
 
 def learner(mixed_precision, name="conv4"):
     keras.utils.set_random_seed(0)
+    if mixed_precision and "ONEDNN_MAX_CPU_ISA" in os.environ:
+        pytest.skip("oneDNN is held to older instructions, which may lack bfloat16")
     return LEARNERS[name](SHAPE, WAY, filters=8, mixed_precision=mixed_precision)
 
 
@@ -66,3 +72,13 @@ def test_a_served_classifier_answers_in_float32():
     )
     assert answer["probabilities"].dtype == tf.float32
     np.testing.assert_allclose(tf.reduce_sum(answer["probabilities"], axis=1), 1.0, rtol=1e-5)
+
+
+def test_where_onednn_is_held_to_instructions_without_it_it_is_refused_in_a_sentence():
+    made = "from ml_lstm.learners import conv4; conv4((16, 16, 1), 3, mixed_precision=True); print('made')"
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    process = subprocess.run([sys.executable, "-c", made], env=environment, capture_output=True, text=True)
+    if process.returncode:  # a processor that has no bfloat16 itself computes it without oneDNN
+        assert "ValueError: mixed_precision: oneDNN has no bfloat16" in process.stderr, process.stderr
+    else:
+        assert process.stdout == "made\n"

@@ -160,6 +160,22 @@ def test_a_method_without_a_limit_answers_for_any_number_of_classes(method, vari
     assert answer.max(0).min() > 0
 
 
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["cat"] * 5 + ["dog"] * 5, "whole numbers, .* got string: number the classes"),
+        (np.repeat(np.arange(5.0), 2), "whole numbers, .* got float64"),
+        (LABELS - 1, "Labels must be .*, got -1"),
+        (LABELS + 1000, "Labels must be from 0 to .*, got 1004"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(method, labels, words):
+    if method.most_classes is None and "to" in words.split():
+        pytest.skip("takes any number of classes")
+    with pytest.raises(ValueError, match=words):
+        method.adapt(SUPPORT, labels)
+
+
 def test_saved_and_loaded_gives_the_same_answers(method, tmp_path):
     method.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")

@@ -102,3 +102,36 @@ def test_a_saved_method_is_compiled_when_it_is_loaded(tmp_path):
     assert float(again.number) == float(method.number)
     assert int(again.optimizer.iterations) == 2
     assert float(again.optimizer.learning_rate) == 0.5
+
+
+class OffsetOfTwo(Offset):
+    """As `Offset`, of no more than 2 classes."""
+
+    def label_bound(self, items, training):
+        return 2
+
+
+@pytest.mark.parametrize("act", ["fit", "evaluate"])
+@pytest.mark.parametrize("part", ["support_labels", "query_labels"])
+@pytest.mark.parametrize(("label", "words"), [(2, "Labels must be from 0 to 1; {} are"), (-1, "from 0 to 1; {} are")])
+def test_a_label_out_of_range_ends_in_a_sentence(act, part, label, words):
+    method = OffsetOfTwo()
+    method.compile(keras.optimizers.SGD(0.5))
+    data = episodes(1, 3).map(lambda episode: episode._replace(**{part: tf.constant([label])}))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=words.format(part)):
+        getattr(method, act)(data, verbose=0)
+    assert float(method.number) == 0
+
+
+@pytest.mark.parametrize("kind", [tf.string, tf.float32])
+def test_labels_that_are_no_whole_numbers_are_refused(kind):
+    data = episodes(1).map(
+        lambda episode: episode._replace(query_labels=tf.constant(["0"] if kind is tf.string else [0.0]))
+    )
+    with pytest.raises(ValueError, match=f"Labels must be whole numbers, .* got {kind.name}: number the classes"):
+        compiled().fit(data, verbose=0)
+
+
+def test_what_is_no_episode_is_refused():
+    with pytest.raises(ValueError, match="got 3 items"):
+        compiled().fit(episodes(1).map(lambda episode: tuple(episode[:3])), verbose=0)

@@ -92,7 +92,7 @@ class EmbeddingBasedClassifier(FewShotClassifier):
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Embeds the support set; see `FewShotClassifier.adapt`."""
-        labels = tf.cast(support_labels, tf.int32)
+        labels = self.support_classes(support_labels)
         return self.summarize(self.embed(support_images), labels, tf.reduce_max(labels) + 1)
 
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:

@@ -148,7 +148,7 @@ class GradientBasedClassifier(FewShotClassifier):
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Updates the learner `inner_steps` times; see `FewShotClassifier.adapt`."""
-        images, labels = self.normalize(support_images), tf.cast(support_labels, tf.int32)
+        images, labels = self.normalize(support_images), self.support_classes(support_labels)
         *_, (adapted, _, _) = self.steps(images, labels, training)
         statistics = adapted.statistics
         if self.final_statistics:
@@ -173,7 +173,7 @@ class GradientBasedClassifier(FewShotClassifier):
 
     def diagnostics(self, support_images, support_labels) -> dict[str, tf.Tensor]:
         """The inner losses [T], and what the update rule shows, each [T, P]."""
-        images, labels = self.normalize(support_images), tf.cast(support_labels, tf.int32)
+        images, labels = self.normalize(support_images), self.support_classes(support_labels)
         steps = list(self.steps(images, labels, training=False))
         return {
             "inner_loss": tf.stack([step.loss for step in steps]),
