@@ -14,7 +14,7 @@ from ml_lstm.data.resizing import resize
 Classes = dict[str, np.ndarray | stored.StoredImages]
 """Images uint8 [n, S, S, C] by class name."""
 
-_CACHE_FORMAT = 1  # counts up whenever the same source files would give other cached arrays
+_CACHE_FORMAT = 2  # counts up whenever the same source files would give other cached arrays
 _BATCH = 512
 
 

@@ -88,7 +88,7 @@ def load(manual_dir, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["folders", "archive"])
-def test_the_listed_pictures_of_the_published_classes_are_taken(form, request, tmp_path, monkeypatch):
+def test_the_listed_pictures_of_the_published_classes_are_taken(form, request, tmp_path, monkeypatch, caplog):
     pools = load(request.getfixturevalue(form), tmp_path)
     assert {part: list(pool.names) for part, pool in pools.items()} == SPLIT
     for pool in pools.values():
@@ -104,6 +104,11 @@ def test_the_listed_pictures_of_the_published_classes_are_taken(form, request, t
     monkeypatch.setattr(mini_imagenet, "_build", None)
     again = load(tmp_path, tmp_path)  # now prepared: ImageNet is not needed any more
     np.testing.assert_array_equal(again["test"].images, pools["test"].images)
+    assert "another rule" not in caplog.text
+    now = tmp_path / "tfds" / mini_imagenet.NAME / mini_imagenet.VERSION
+    now.rename(now.with_name("1.0.0"))  # shrunk by an older version
+    load(tmp_path, tmp_path)
+    assert "shrank by another rule than exports do: delete it" in caplog.text
 
 
 def test_a_list_may_name_imagenets_own_files(copied, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
 from ml_lstm.data import labelled, prepared, splits
@@ -17,7 +18,7 @@ from ml_lstm.data.resizing import resize
 from ml_lstm.data.sources.base import Memory, Place, Source
 from ml_lstm.options import checked
 
-NAME, VERSION, TITLE = "mini_imagenet", "1.0.0", "mini-ImageNet"
+NAME, VERSION, TITLE = "mini_imagenet", "1.1.0", "mini-ImageNet"  # 1.0.0 was shrunk by Lanczos' filter
 SIDE = 84
 PER_CLASS = 600
 PARTS = ("train", "val", "test")
@@ -59,8 +60,16 @@ def load(
         DataError: if ImageNet, a class or a picture is missing, or a list is not the published one.
         ValueError: if `image_size` is not positive.
     """
-    if not prepared.newest(NAME, data_dir):
+    found = prepared.newest(NAME, data_dir)
+    if not found:
         _build(data_dir, manual_dir)
+    elif found.name != VERSION:
+        logging.warning(
+            "%s holds pictures that version %s shrank by another rule than exports do: delete it, and it is made anew "
+            "of ImageNet in --manual_dir.",
+            found,
+            found.name,
+        )
     split = splits.published(NAME)
     totals = {part: PER_CLASS * len(names) for part, names in split.items()}
     source = labelled.DataSet(NAME, TITLE, split, totals, channels=3)

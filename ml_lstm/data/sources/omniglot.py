@@ -24,7 +24,7 @@ LAKE_VALIDATION_ALPHABETS = (
 _TITLE = "Omniglot"
 _NUM_CLASSES = 1623
 _DRAWERS = 20  # every character was drawn once by each of twenty people
-_CACHE_FORMAT = 1  # counts up whenever the same source files would give other cached arrays
+_CACHE_FORMAT = 2  # counts up whenever the same source files would give other cached arrays
 
 
 class _Characters(NamedTuple):
