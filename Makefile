@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO_RUN ?= runs/demo
 BENCH_JSON ?= runs/bench.json
 
-.PHONY: demo test bench format clean
+.PHONY: demo test test-slow bench format clean
 
 # Kept fresh by the files that say what is installed.
 .venv/installed: Makefile setup.cfg pyproject.toml constraints.txt export/client/pyproject.toml
@@ -29,7 +29,11 @@ test: .venv/bench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	# A file's tests share what is slow to make, so they stay in one process.
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not slow"
+
+# What is left: long-winded tests of commands that start, are killed and go on.
+test-slow: .venv/bench
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m slow
 
 bench: .venv/bench
 	$(BIN)/python -m benchmarks.compare --json=$(BENCH_JSON)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+pytestmark = pytest.mark.slow
+
 _EPISODES, _INTERVAL = 360, 60
 _FLAGS = (
     # Quick to trace, and it has averages beside weights.

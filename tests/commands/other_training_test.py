@@ -1,10 +1,13 @@
-"""Tests of the commands with the methods that train otherwise than on single episodes, or not at all."""
+"""Tests of the commands where training is otherwise: not on single episodes, on a schedule, or none at all."""
 
 import json
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 _FINE_TUNING = ("--method=fine_tuning", "--batch_size=16")
+_COSINE = ("--learning_rate_schedule=cosine", "--meta_batch_size=3", "--episodes=24", "--validation_interval=12")
 _PIXELS = ("--method=pixel_nearest_neighbour", "--validation_episodes=20")
 
 
@@ -13,6 +16,12 @@ def _undisturbed_and_killed(commands, runs):
     first = commands.train(whole, *_FINE_TUNING)
     commands.train_until_killed(killed, commands.interval, 0.1, *_FINE_TUNING)
     return first, commands.train(killed, *_FINE_TUNING), commands.run("evaluate", f"--run_dir={whole}", "--episodes=4")
+
+
+def _cosine(commands, runs):
+    first = commands.train(runs / "whole", *_COSINE)
+    commands.train_until_killed(runs / "killed", 12, 0.0, *_COSINE)
+    return first, commands.train(runs / "killed", *_COSINE)
 
 
 def _pixels(commands, runs):
@@ -32,9 +41,8 @@ def _sequences(commands, runs):
 @pytest.fixture(scope="module")
 def ended(commands, tmp_path_factory):
     """`ended(scenario)`: the directory of its runs and how its commands ended; all are under way side by side."""
-    runs = {
-        scenario: tmp_path_factory.mktemp("baselines") for scenario in (_undisturbed_and_killed, _pixels, _sequences)
-    }
+    scenarios = (_undisturbed_and_killed, _cosine, _pixels, _sequences)
+    runs = {scenario: tmp_path_factory.mktemp("baselines") for scenario in scenarios}
     futures = {scenario: commands.background(scenario, commands, place) for scenario, place in runs.items()}
     return lambda scenario: (runs[scenario], futures[scenario].result())
 
@@ -46,6 +54,12 @@ def test_joint_training_resumes_to_the_same_bits_its_search_included(ended, save
     found, expected = saved(runs / "killed"), saved(runs / "whole")
     assert any("fine_tuning_rate" in name for name in expected.variables)
     assert found == expected
+
+
+def test_a_cosine_schedule_resumes_to_the_same_bits(ended, saved):
+    runs, (first, resumed) = ended(_cosine)
+    assert first.status == resumed.status == 0, resumed.stderr
+    assert saved(runs / "killed") == saved(runs / "whole")
 
 
 def test_joint_training_says_what_the_search_found(ended):

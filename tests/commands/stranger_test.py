@@ -116,6 +116,7 @@ def _served(run, models):
         server.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("own", "recorded", "another"),
     [

@@ -26,14 +26,6 @@ def _stopped_by_both_signals(commands, run, _):
     return terminated, shorter, interrupted, commands.train(run)
 
 
-def _cosine(commands, run, _):
-    flags = ("--learning_rate_schedule=cosine", "--meta_batch_size=3", "--episodes=24", "--validation_interval=12")
-    whole, killed = run / "whole", run / "killed"
-    first = commands.train(whole, *flags)
-    commands.train_until_killed(killed, 12, 0.0, *flags)
-    return whole, first, killed, commands.train(killed, *flags)
-
-
 def _truncate_data(backup, number):
     data = backup / f"episode-{number}.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:-1000])
@@ -109,7 +101,6 @@ def _disk_full(commands, run, trained):
 _SCENARIOS = {
     "prolonged and killed": _prolonged_and_killed,
     "stopped": _stopped_by_both_signals,
-    "cosine": _cosine,
     "data truncated": _after(_truncate_data),
     "data flipped": _after(_flip_data),
     "save killed": _after(_remove_index),
@@ -160,12 +151,6 @@ def test_run_stopped_by_signals_amid_an_epoch_says_so_and_goes_on_to_the_same_bi
     assert "raise --episodes" in shorter.stdout
     assert finished.status == 0, finished.stderr
     _assert_same_bits(saved, run, trained)
-
-
-def test_cosine_schedule_resumes_to_the_same_bits(scenario, saved):
-    _, (whole, first, killed, resumed) = scenario("cosine")
-    assert first.status == resumed.status == 0, resumed.stderr
-    _assert_same_bits(saved, killed, whole)
 
 
 @pytest.mark.parametrize("damage", ["data truncated", "data flipped"])

@@ -79,6 +79,7 @@ class Callers:
                     self.problems.append(problem.details())
 
 
+@pytest.mark.slow
 def test_versions_come_and_go_without_a_lost_request(start_server, models, warm_up):
     server = start_server(f"--model_base_path={models}", "--file_system_poll_wait_seconds=0.1")
     with Callers(server, warm_up["serving_default"]) as callers:
