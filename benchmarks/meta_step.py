@@ -255,7 +255,7 @@ def main() -> None:
         **measure(setting, FLAGS.repeats, FLAGS.meta_batch_size),
     }
     shape = ", ".join(f"{name} {value}" for name, value in setting._asdict().items())
-    print(_TABLE.format(shape=shape, **results))
+    print(_TABLE.format(**results | {"shape": shape, "device": devices.in_words(results["device"])}))
     if FLAGS.json:
         records.write_json(Path(FLAGS.json), results)
 

@@ -118,7 +118,7 @@ def main() -> None:
         ),
     }
     low, high = results["ratio_quartiles"]
-    print(_TABLE.format(**results, low=low, high=high))
+    print(_TABLE.format(**results | {"device": devices.in_words(results["device"])}, low=low, high=high))
     if FLAGS.json:
         records.write_json(Path(FLAGS.json), results)
 

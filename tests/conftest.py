@@ -1,5 +1,8 @@
 """What tests of several folders share."""
 
+# Before TensorFlow, as it says how that is to start.
+import ml_lstm  # isort: skip  # noqa: F401
+
 import pytest
 from tensorflow.python.eager import context
 

@@ -4,14 +4,19 @@ import os
 import platform
 import re
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import tensorflow as tf
 from absl import flags
+from tensorflow.python.util import _pywrap_util_port
 
 from ml_lstm import options
 from ml_lstm.errors import UserError
 from ml_lstm.options import FREE, Rule, Whole, checked
+
+# Environment variables that hold libraries to older instructions than the processor has.
+_BOUNDS = ("ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS")
 
 
 def _are_devices(names) -> bool:
@@ -103,10 +108,39 @@ def _chosen(devices, gpus):
     return [gpus[number] for number in numbers]
 
 
-def describe() -> str:
-    """The accelerators that TensorFlow sees or, failing those, the processor and its number of cores."""
-    gpus = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-        for gpu in tf.config.get_visible_devices("GPU")
-    ]
-    return ", ".join(gpus) or f"{platform.processor() or platform.machine()} CPU, {os.cpu_count()} cores"
+def describe() -> dict[str, Any]:
+    """What a measurement must say of the machine that it was made on.
+
+    Returns:
+        `processor`, its name; `cores` that this process may use; `instructions`, the vector instructions that it has;
+        `held_to`, the environment's bounds on those that are used; `onednn`, whether TensorFlow's operations use it;
+        `intra_op_threads` and `inter_op_threads`, 0 for TensorFlow's choice; `accelerators`, those that TensorFlow
+        sees.
+    """
+    try:
+        facts = dict(re.findall(r"^(model name|flags)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+    except OSError:
+        facts = {}
+    return {
+        "processor": facts.get("model name") or platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "instructions": sorted(name for name in facts.get("flags", "").split() if name.startswith(("avx", "amx"))),
+        "held_to": {name: os.environ[name] for name in _BOUNDS if name in os.environ},
+        "onednn": _pywrap_util_port.IsMklEnabled(),
+        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+        "accelerators": [
+            tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+            for gpu in tf.config.get_visible_devices("GPU")
+        ],
+    }
+
+
+def in_words(device: dict[str, Any]) -> str:
+    """What `describe` returned, as a line."""
+    held = "".join(f", {name}={value}" for name, value in device["held_to"].items())
+    processor = (
+        f"{device['processor']}, {device['cores']} cores, {' '.join(device['instructions'])}{held}, "
+        f"oneDNN {'on' if device['onednn'] else 'off'}"
+    )
+    return ", ".join([*device["accelerators"], processor])

@@ -154,6 +154,11 @@ def test_compose_and_kubernetes_start_the_same_server(serving, container):
         assert (EXPORT / name).is_file()
 
 
+def test_both_turn_onednn_on(serving, container):
+    assert serving["environment"] == {"TF_ENABLE_ONEDNN_OPTS": "1"}
+    assert container["env"] == [{"name": "TF_ENABLE_ONEDNN_OPTS", "value": "1"}]
+
+
 def test_batching_is_off(serving, container):
     assert not [flag for flag in serving["command"] + container["args"] if "batch" in flag]
 
