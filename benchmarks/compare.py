@@ -6,6 +6,7 @@ queries by a cached adaptation beside a forward pass of the learner by Keras; th
 and what the learner alone takes of it. First-order meta-gradients, all cores for both.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,16 @@ from ml_lstm.episode import Episode
 FLAGS = flags.FLAGS
 
 _TURN = 3
+
+# What holds TensorFlow, its XLA and PyTorch on a newer processor to the instructions of an older one.
+_HELD_TO = {
+    "avx2": {
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    }
+}
 
 # As configs/ has it: an operation on five images of 28x28 is too small to share among threads.
 _INTRA_OP_THREADS = {"a": 0, "b": 1}
@@ -128,6 +139,7 @@ def main() -> None:
         devices.use(intra_op_threads=_INTRA_OP_THREADS[name])
         records.write_json(Path(FLAGS.json), measure(SETTINGS[name], FLAGS.repeats))
         return
+    os.environ.update(_HELD_TO.get(FLAGS.held_to, {}))
     repeats = f"--repeats={FLAGS.repeats}"
     results = {
         "repeats": FLAGS.repeats,
@@ -141,6 +153,7 @@ def main() -> None:
             for name in FLAGS.settings
         },
     }
+    print(devices.in_words(results["device"]))
     print(table(results["settings"]))
     if FLAGS.json:
         records.write_json(Path(FLAGS.json), results)
@@ -149,6 +162,9 @@ def main() -> None:
 if __name__ == "__main__":
     flags.DEFINE_multi_enum("settings", sorted(SETTINGS), sorted(SETTINGS), "See benchmarks.meta_step.")
     flags.DEFINE_integer("repeats", 15, "Of each call.", lower_bound=1)
+    flags.DEFINE_enum(
+        "held_to", None, sorted(_HELD_TO), "Instructions that both programs make do with, on a newer processor."
+    )
     flags.DEFINE_string("json", None, "File to write the results to.")
     flags.DEFINE_boolean("in_this_process", False, "Measure the one setting that is named here, and print nothing.")
     logging.set_verbosity(logging.WARNING)
