@@ -7,6 +7,14 @@ import pytest
 from tensorflow.python.eager import context
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_their_own(tmp_path_factory):
+    """What tests cache does not stay in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def graphs_run():
     """A function that calls another, a `tf.function`'s first call say: what it returns, and the graphs that ran."""

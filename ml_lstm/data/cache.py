@@ -65,6 +65,13 @@ def load(path: Path, names: tuple[str, ...], title: str, fits: Callable[[Arrays]
     return arrays
 
 
+def forget_others(path: Path, start: str) -> None:
+    """Deletes the files beside `path` whose names begin with `start` as its own does: what it replaces."""
+    for other in path.parent.glob(f"{start}*.npz"):
+        if other != path:
+            other.unlink(missing_ok=True)
+
+
 def save(path: Path, arrays: Arrays, title: str) -> None:
     """Writes beside `path` and renames, so that no reader ever sees half a file; a failure is only a warning."""
     temporary = None

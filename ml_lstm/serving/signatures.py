@@ -128,7 +128,8 @@ class ServingModule:
 
         def decode(numbered):
             number, contents = numbered
-            picture = pictures.decode(contents, self.image_shape[-1], [f"{name}: the image at index", number])
+            *size, channels = self.image_shape
+            picture = pictures.decode(contents, channels, [f"{name}: the image at index", number], max(size))
             return self._resize(picture[None], name)[0]
 
         return tf.map_fn(

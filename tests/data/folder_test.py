@@ -280,3 +280,83 @@ def test_a_class_more_that_moves_others_between_splits_is_noticed(classes):
     shutil.copytree(classes / "класс 0", classes / "one more")
     assert load("folder", **settings).class_digest() != before
     assert load("folder", **settings, split_seed=1).class_digest() != before
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The files that were read."""
+    found, reader = [], folder._read
+    monkeypatch.setattr(folder, "_read", lambda path, *settings: found.append(path) or reader(path, *settings))
+    return found
+
+
+def _shades(pictures, tmp_path):
+    pools = folder.load(SIDE, data_dir=str(pictures), cache_dir=str(tmp_path / "cache"))
+    return {split: pool.images[:, 0, 0, 0].tolist() for split, pool in pools.items()}
+
+
+def test_pictures_are_read_once(pictures, read, tmp_path_factory, warnings):
+    (pictures / "train" / "a ü" / "9.png").write_bytes(b"no picture")
+    place = tmp_path_factory.mktemp("once")
+    first = _shades(pictures, place)
+    assert len(read) == 13
+    assert _shades(pictures, place) == first
+    assert len(read) == 13
+    assert len(warnings) == 2 and "9.png" in warnings[0] and warnings[1] == warnings[0]
+
+
+def _painted(path):
+    Image.new("RGB", (30, 20), (250, 100, 200)).save(path)
+
+
+def _painted_at_the_same_time(path):
+    """As a tool does that restores times."""
+    size, stat = path.stat().st_size, path.stat()
+    _painted(path)
+    assert path.stat().st_size == size
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def _moved(path):
+    path.rename(path.with_name("3.png"))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (_painted, [0, 77, 100, 250, 50, 100]),
+        (_painted_at_the_same_time, [0, 77, 100, 250, 50, 100]),
+        (_moved, [0, 77, 100, 50, 100, 0]),
+        (os.remove, [0, 77, 100, 50, 100]),
+    ],
+)
+def test_what_changed_is_read_anew_and_replaces_what_was_kept(change, expected, pictures, tmp_path_factory):
+    place = tmp_path_factory.mktemp("changed")
+    before = _shades(pictures, place)
+    change(pictures / "train" / "b ü" / "0.png")
+    after = _shades(pictures, place)
+    assert after == before | {"train": expected}
+    assert len(list((place / "cache").iterdir())) == 1
+
+
+def test_what_was_kept_and_is_damaged_is_read_anew(pictures, read, tmp_path_factory, warnings):
+    place = tmp_path_factory.mktemp("damaged")
+    first = _shades(pictures, place)
+    (kept,) = (place / "cache").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-100])
+    assert _shades(pictures, place) == first
+    assert len(read) == 24
+    assert any("cannot be read" in line for line in warnings)
+
+
+def test_classes_may_move_between_splits_without_reading_anew(classes, read, tmp_path_factory):
+    place = tmp_path_factory.mktemp("split")
+    settings = {"data_dir": str(classes), "cache_dir": str(place)}
+    first, second = (folder.load(SIDE, **settings, split_seed=seed) for seed in (0, 1))
+    assert len(read) == 60
+    assert first["test"].names != second["test"].names
+    for pools in (first, second):
+        for pool in pools.values():
+            for name, start in zip(pool.names, pool.offsets, strict=True):
+                number = int(name.split()[1])
+                assert pool.images[start : start + 2, 0, 0, 0].tolist() == [number, 100 + number]

@@ -9,12 +9,19 @@ from PIL import Image, ImageOps
 
 from ml_lstm import data
 from ml_lstm.data import pictures
+from ml_lstm.data.resizing import resize
 from ml_lstm.episode import Problem
 from ml_lstm.methods import PixelNearestNeighbour
 from ml_lstm.serving import export_version
 
 SIDE = 20
-SIZES = {"larger": (67, 45), "smaller": (9, 14), "one way each": (30, 11), "its own": (SIDE, SIDE)}
+SIZES = {
+    "much larger": (710, 333),
+    "larger": (67, 45),
+    "smaller": (9, 14),
+    "one way each": (30, 11),
+    "its own": (SIDE, SIDE),
+}
 
 
 def scene(size, seed=0):
@@ -123,6 +130,18 @@ def test_a_file_is_served_as_it_is_trained_on(name, trained_on, served_on):
 def test_a_file_is_decoded_as_pillow_decodes_it(name):
     found = pictures.decode(tf.constant(FILES[name]), 3, ["the file"]).numpy()
     np.testing.assert_allclose(found.astype(int), as_pillow_reads(FILES[name]), atol=1)
+
+
+@pytest.mark.parametrize(("size", "decoded"), [((79, 400), (79, 400)), ((80, 400), (40, 200)), ((710, 333), (89, 42))])
+def test_a_jpeg_far_larger_than_wanted_is_decoded_smaller_to_the_same_picture(size, decoded):
+    contents = tf.constant(written(scene(size), "JPEG", quality=95))
+    whole, reduced = (pictures.decode(contents, 3, ["the file"], side) for side in (None, SIDE))
+    assert whole.shape == (size[1], size[0], 3)
+    assert reduced.shape == (decoded[1], decoded[0], 3)
+    seen = [resize(picture[None], SIDE, SIDE).numpy().astype(int) for picture in (whole, reduced)]
+    # Its colours have half the resolution of its brightness; where a reduced one lies differs by a part of a pixel.
+    np.testing.assert_allclose(*seen, atol=10)
+    assert np.abs(seen[0] - seen[1]).mean() < 1.5
 
 
 @pytest.mark.parametrize("size", [(1, 2**16), (2**16, 1)])

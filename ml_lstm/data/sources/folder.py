@@ -10,6 +10,7 @@ from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
+import tqdm
 from absl import logging
 
 from ml_lstm.data import cache, pictures, stored
@@ -21,7 +22,7 @@ from ml_lstm.errors import sentence
 from ml_lstm.options import FREE, Rule, Whole, checked
 
 _AT_ONCE = 256
-_STORE_FORMAT = 2  # counts up whenever the same files would give other images
+_STORE_FORMAT = 3  # counts up whenever the same files would give other images
 
 SPLITS = ("train", "val", "test")
 SPLIT_FRACTIONS = (0.64, 0.16, 0.2)
@@ -51,7 +52,7 @@ def load(
 
     A picture is turned as its EXIF data say; what is transparent becomes white; of an animation the first frame is
     taken; 16 bits become 8. Files that are no JPEG, PNG, BMP or GIF, or damaged, are left out and named in one warning.
-    Names that begin with a dot are passed over.
+    Names that begin with a dot are passed over. What was read is kept in `cache_dir`, resized, until a file changes.
 
     Args:
         image_size: S, height and width that pictures are resized to, pixels, whatever their proportions.
@@ -88,36 +89,72 @@ def load(
     shape = (image_size, image_size, 3)
     if sum(map(len, files.values())) * math.prod(shape) > max_pool_memory * 2**20:
         return _on_disk(root, folders, files, shape, strict, cache_dir)
-    with ThreadPoolExecutor() as pool:
-        pictures = {folder: list(_read_all(pool, paths, image_size)) for folder, paths in files.items()}
-    _report(root, [found for of_class in pictures.values() for found in of_class if isinstance(found, str)], strict)
+    return _in_memory(root, folders, files, image_size, strict, cache_dir)
+
+
+def _in_memory(root, folders, files, image_size, strict, cache_dir) -> dict[str, ClassPool]:
+    """The pools, their images read from the cache, or from the files and written to it."""
+    files = dict(sorted(files.items()))  # whatever split they are in
+    of_root = f"folder-{cache.digest(str(root.resolve()))}-{image_size}px-"
+    kept = cache.place(cache_dir) / f"{of_root}{_identity(root, {}, files)}.npz"
+    names = ("images", "counts", "problems")
+    arrays = cache.load(kept, names, str(root), lambda arrays: len(arrays["counts"]) == len(files))
+    if arrays is None:
+        found = _read_files(files, image_size)
+        images = [picture for of_class in found for picture in of_class if not isinstance(picture, str)]
+        problems = [picture for of_class in found for picture in of_class if isinstance(picture, str)]
+        counts = [sum(not isinstance(picture, str) for picture in of_class) for of_class in found]
+        none = np.zeros((0, image_size, image_size, 3), np.uint8)
+        arrays = {
+            "images": np.stack(images) if images else none,
+            "counts": np.array(counts),
+            "problems": np.array(problems, dtype=np.str_),
+        }
+        cache.save(kept, arrays, str(root))
+        cache.forget_others(kept, of_root)
+    _report(root, arrays["problems"].tolist(), strict)
+    by_folder = dict(zip(files, np.split(arrays["images"], np.cumsum(arrays["counts"])[:-1]), strict=True))
+    for folder, images in by_folder.items():
+        _require_some(folder, images)
     return {
-        split: ClassPool.from_classes({folder.name: _images(folder, pictures[folder]) for folder in classes})
+        split: ClassPool.from_classes({folder.name: by_folder[folder] for folder in classes})
         for split, classes in folders.items()
     }
 
 
-def _on_disk(root, folders, files, shape, strict, cache_dir) -> dict[str, ClassPool]:
-    """The pools, their images resized and written to the cache once, and read from there."""
-    identity = [
-        (str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else str(path)
+def _identity(root, layout, files) -> str:
+    """Characters that change with whatever decides the images: the files' names, sizes, times and permissions."""
+
+    def state(path):
+        stat = path.stat()
+        return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_mode]
+
+    files = [
+        (str(path.relative_to(root)), state(path) if path.exists() else None)
         for paths in files.values()
         for path in paths
     ]
+    return cache.digest([_STORE_FORMAT, layout, files])
+
+
+def _on_disk(root, folders, files, shape, strict, cache_dir) -> dict[str, ClassPool]:
+    """The pools, their images resized and written to the cache once, and read from there."""
     layout = {split: [folder.name for folder in classes] for split, classes in folders.items()}
-    directory = cache.place(cache_dir) / f"folder-{shape[0]}px-{cache.digest([_STORE_FORMAT, layout, identity])}"
+    directory = cache.place(cache_dir) / f"folder-{shape[0]}px-{_identity(root, layout, files)}"
     problems: list[str] = []
 
     def examples(classes):
         with ThreadPoolExecutor() as pool:
             for label, folder in enumerate(classes):
-                for found in _read_all(pool, files[folder], shape[0]):
+                for found in _read_all(pool, files[folder], shape[0], progress):
                     if isinstance(found, str):
                         problems.append(found)
                     else:
                         yield label, found
 
-    kept = stored.stored(directory, {split: examples(classes) for split, classes in folders.items()}, shape, problems)
+    with _progress(files) as progress:
+        parts = {split: examples(classes) for split, classes in folders.items()}
+        kept = stored.stored(directory, parts, shape, problems)
     _report(root, kept.notes, strict)
     pools = {}
     for split, classes in folders.items():
@@ -128,10 +165,23 @@ def _on_disk(root, folders, files, shape, strict, cache_dir) -> dict[str, ClassP
     return pools
 
 
-def _read_all(pool, paths, image_size) -> Iterator[np.ndarray | str]:
+def _read_files(files, image_size) -> list[list[np.ndarray | str]]:
+    """The pictures of each folder, or what is wrong with them."""
+    with ThreadPoolExecutor() as pool, _progress(files) as progress:
+        return [list(_read_all(pool, paths, image_size, progress)) for paths in files.values()]
+
+
+def _read_all(pool, paths, image_size, progress) -> Iterator[np.ndarray | str]:
     """Side by side, but no more at a time than fit in memory."""
     for start in range(0, len(paths), _AT_ONCE):
-        yield from pool.map(lambda path: _read(path, image_size), paths[start : start + _AT_ONCE])
+        for found in pool.map(lambda path: _read(path, image_size), paths[start : start + _AT_ONCE]):
+            progress.update()
+            yield found
+
+
+def _progress(files) -> tqdm.tqdm:
+    """A bar for whoever waits at a terminal for more than a moment."""
+    return tqdm.tqdm(total=sum(map(len, files.values())), desc="Reading pictures", unit="", delay=2, disable=None)
 
 
 def _class_folders(directory: Path) -> list[Path]:
@@ -196,7 +246,7 @@ def _reader(image_size: int) -> Callable[[tf.Tensor], tf.Tensor]:
     """From a file's bytes to uint8 [image_size, image_size, 3], as exports read it."""
 
     def read(contents):
-        picture = pictures.decode(contents, 3, ["the file"])
+        picture = pictures.decode(contents, 3, ["the file"], image_size)
         return resize(picture[None], image_size, image_size)[0]
 
     return tf.function(read, autograph=False, input_signature=[tf.TensorSpec([], tf.string)])
@@ -209,12 +259,6 @@ def _report(root: Path, problems: list[str], strict: bool) -> None:
     if strict:
         raise DataError(f"{count}; remove or replace them, or leave out --strict: {'; '.join(problems)}")
     logging.warning("%s and are left out (--strict stops instead):\n  %s", count, "\n  ".join(problems))
-
-
-def _images(folder: Path, pictures: list[np.ndarray | str]) -> np.ndarray:
-    images = [picture for picture in pictures if not isinstance(picture, str)]
-    _require_some(folder, images)
-    return np.stack(images)
 
 
 def _require_some(folder: Path, images: Sequence) -> None:
