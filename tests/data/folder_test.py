@@ -339,6 +339,18 @@ def test_what_changed_is_read_anew_and_replaces_what_was_kept(change, expected, 
     assert len(list((place / "cache").iterdir())) == 1
 
 
+def test_what_was_kept_stays_where_nothing_new_can_be(pictures, tmp_path_factory, monkeypatch, warnings):
+    place = tmp_path_factory.mktemp("full")
+    _shades(pictures, place)
+    (kept,) = (place / "cache").iterdir()
+    contents = kept.read_bytes()
+    _painted(pictures / "train" / "b ü" / "0.png")
+    monkeypatch.setattr(folder.cache.np, "savez", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
+    assert _shades(pictures, place)["train"] == [0, 77, 100, 250, 50, 100]
+    assert any("is not cached" in line for line in warnings)
+    assert [path.read_bytes() for path in (place / "cache").iterdir()] == [contents]
+
+
 def test_what_was_kept_and_is_damaged_is_read_anew(pictures, read, tmp_path_factory, warnings):
     place = tmp_path_factory.mktemp("damaged")
     first = _shades(pictures, place)
