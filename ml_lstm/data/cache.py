@@ -66,7 +66,7 @@ def load(path: Path, names: tuple[str, ...], title: str, fits: Callable[[Arrays]
 
 
 def forget_others(path: Path, start: str) -> None:
-    """Deletes what `path`, if it could be saved, replaces: files beside it whose names begin with `start` as its own."""
+    """Deletes what `path`, if it could be saved, replaces: files beside it whose names begin with `start` too."""
     for other in path.parent.glob(f"{start}*.npz") if path.exists() else ():
         if other != path:
             other.unlink(missing_ok=True)
