@@ -1,5 +1,7 @@
 """The LSTM in front of an update rule, one and the same for every coordinate of a learner."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -25,6 +27,7 @@ class CoordinateLSTM(keras.layers.Layer):
     Call arguments:
         inputs: [F, P].
         states: `(h, c)`, [H, P] each.
+        tanh: what computes one, elementwise; sigmoids are made of it.
 
     Returns:
         `(h [H, P], (h, c))`.
@@ -51,33 +54,76 @@ class CoordinateLSTM(keras.layers.Layer):
         zeros = tf.zeros([self.units, coordinates], self.compute_dtype)
         return zeros, zeros
 
-    def call(self, inputs: tf.Tensor, states: tuple[tf.Tensor, tf.Tensor]):
+    def call(
+        self,
+        inputs: tf.Tensor,
+        states: tuple[tf.Tensor, tf.Tensor],
+        tanh: Callable[[tf.Tensor], tf.Tensor] = tf.tanh,
+    ):
         weights = [tf.convert_to_tensor(weight) for weight in (self.kernel, self.bias, self.recurrent_kernel)]
-        hidden, cell = _step(*weights, inputs, *states)
+        hidden, cell = _step(tanh, *weights, inputs, *states)
         return hidden, (hidden, cell)
 
 
-@tf.custom_gradient
-def _step(kernel, bias, recurrent_kernel, inputs, hidden, cell):
+# Of tanh(x) / x in powers of x^2, numerator and denominator, fitted over |x| <= 8 for the least largest relative error
+# (6.4e-9; by least squares with weights that grow where the error is large, Lawson 1961).
+_NUMERATOR = (
+    0.9999999935694444,
+    0.1344450049456225,
+    3.571601038484803e-3,
+    2.1894712944063392e-5,
+    1.5230491836682174e-8,
+)
+_DENOMINATOR = (1.0, 0.4677782781432862, 0.026164454329553825, 3.4112970023540034e-4, 8.522476172876898e-7)
+
+
+def rational_tanh(x: tf.Tensor) -> tf.Tensor:
+    """tanh as a quotient of polynomials, within 4e-7 of it: half the time of XLA's own on a CPU.
+
+    Where XLA does not compile it, it is many operations and slower. Other dtypes than float32 get `tf.tanh`.
+    """
+    if x.dtype != tf.float32:
+        return tf.tanh(x)
+    x = tf.clip_by_value(x, -8.0, 8.0)
+    numerator, denominator = (_polynomial(coefficients, x * x) for coefficients in (_NUMERATOR, _DENOMINATOR))
+    return x * numerator / denominator
+
+
+def _polynomial(coefficients, x):
+    *others, value = coefficients
+    for coefficient in reversed(others):
+        value = value * x + coefficient
+    return value
+
+
+def _step(tanh, *tensors):
     """`(h, c)` [H, P] from [F, 4 H], [4 H], [H, 4 H], [F, P], and the h and c before [H, P]."""
-    rows = [inputs.shape[0], 1, hidden.shape[0]]
-    # The bias is the weight of a row of ones, so that the product that is its kernels' gradient is its own as well.
-    weights = tf.concat([kernel, bias[None, :], recurrent_kernel], axis=0)
-    seen = tf.concat([inputs, tf.ones_like(inputs[:1]), hidden], axis=0)
-    # A sigmoid of z is (1 + tanh(z / 2)) / 2, so one tanh makes all four gates.
-    slope = tf.repeat(tf.constant([0.5, 0.5, 1.0, 0.5], cell.dtype), hidden.shape[0])[:, None]
-    squashed = tf.tanh(slope * tf.matmul(weights, seen, transpose_a=True))
-    i, f, g, o = tf.split(slope * squashed + (1 - slope), 4, axis=0)
-    new_cell = f * cell + i * g
-    tanh_cell = tf.tanh(new_cell)
 
-    def gradient(d_hidden, d_cell):
-        d_cell += d_hidden * o * (1 - tf.square(tanh_cell))
-        d_gates = tf.concat([d_cell * g, d_cell * cell, d_cell * i, d_hidden * tanh_cell], axis=0)
-        d_z = d_gates * tf.square(slope) * (1 - tf.square(squashed))
-        d_kernel, d_bias, d_recurrent_kernel = tf.split(tf.matmul(seen, d_z, transpose_b=True), rows)
-        # Apart, since the inputs' gradient often is not needed.
-        d_inputs, d_last_hidden = tf.matmul(kernel, d_z), tf.matmul(recurrent_kernel, d_z)
-        return d_kernel, d_bias[0], d_recurrent_kernel, d_inputs, d_last_hidden, d_cell * f
+    @tf.custom_gradient
+    def step(kernel, bias, recurrent_kernel, inputs, hidden, cell):
+        rows = [inputs.shape[0], 1, hidden.shape[0]]
+        # The bias is the weight of a row of ones, so that the product that is its kernels' gradient is its own as well.
+        weights = tf.concat([kernel, bias[None, :], recurrent_kernel], axis=0)
+        seen = tf.concat([inputs, tf.ones_like(inputs[:1]), hidden], axis=0)
+        # Apart before anything else is done to them: XLA makes one loop of what follows.
+        i, f, g, o = tf.split(tf.matmul(weights, seen, transpose_a=True), 4, axis=0)
+        i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
+        new_cell = f * cell + i * g
+        tanh_cell = tanh(new_cell)
 
-    return (o * tanh_cell, new_cell), gradient
+        def gradient(d_hidden, d_cell):
+            d_cell += d_hidden * o * (1 - tf.square(tanh_cell))
+            d_i, d_f = d_cell * g * i * (1 - i), d_cell * cell * f * (1 - f)
+            d_g, d_o = d_cell * i * (1 - tf.square(g)), d_hidden * tanh_cell * o * (1 - o)
+            d_z = tf.concat([d_i, d_f, d_g, d_o], axis=0)
+            d_kernel, d_bias, d_recurrent_kernel = tf.split(tf.matmul(seen, d_z, transpose_b=True), rows)
+            # Apart, since the inputs' gradient often is not needed.
+            d_inputs, d_last_hidden = tf.matmul(kernel, d_z), tf.matmul(recurrent_kernel, d_z)
+            return d_kernel, d_bias[0], d_recurrent_kernel, d_inputs, d_last_hidden, d_cell * f
+
+        return (o * tanh_cell, new_cell), gradient
+
+    def sigmoid(z):
+        return 0.5 + 0.5 * tanh(0.5 * z)
+
+    return step(*tensors)

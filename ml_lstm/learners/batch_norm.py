@@ -83,9 +83,23 @@ class EpisodicBatchNormalization(keras.layers.Layer):
                 take it away again, but the averages are those of the sum.
         """
         if not (training and self.trainable):
-            factor, offset = self.factor_and_offset()
+            factor, offset = self.factor_and_offset(*self.averages())
             return inputs * tf.cast(factor, inputs.dtype) + tf.cast(offset, inputs.dtype)
         outputs, mean, variance = self._normalize(inputs)
+        return self.collect(outputs, mean, variance, bias)
+
+    def collect(self, outputs, mean, variance, bias=None):
+        """Has the averages take a batch in.
+
+        Args:
+            outputs: what the batch was normalised to, any part of it.
+            mean: of the batch, [C].
+            variance: of the batch, biased, [C].
+            bias: as of a call.
+
+        Returns:
+            The outputs, on which the bias has no effect.
+        """
         if bias is not None:
             mean += tf.cast(bias, mean.dtype)
             outputs = _without_effect(outputs, bias)
@@ -96,9 +110,12 @@ class EpisodicBatchNormalization(keras.layers.Layer):
         self.collected.assign(tf.ones_like(self.collected))
         return outputs
 
-    def factor_and_offset(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """What the averages make of a batch, [C] each: with `training=False`, outputs are inputs x factor + offset."""
-        mean, variance = tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
+    def averages(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """The mean and the variance that `training=False` normalises by, [C] each."""
+        return tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
+
+    def factor_and_offset(self, mean, variance) -> tuple[tf.Tensor, tf.Tensor]:
+        """What a mean and a variance make of a batch, all [C]: outputs are inputs x factor + offset."""
         factor = tf.convert_to_tensor(self.gamma) * tf.math.rsqrt(variance + self.epsilon)
         return factor, tf.convert_to_tensor(self.beta) - mean * factor
 

@@ -1,5 +1,7 @@
 """Convolutions that are as fast, there and back, as TensorFlow's kernels allow."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -43,6 +45,12 @@ class NormalizedConvolution(Convolution):
     which the mean would take away: the bias' gradient is zero. Where the averages normalise (`training=False`), they
     are a factor and an offset of each filter, and these go into the kernel and the bias.
 
+    So do those of the batch's own mean and variance where they are known before any output is: outputs are linear in
+    the kernel k, so from the mean m and the covariance C of the patches of inputs that a place sees follow m k and
+    k C k. A first layer sees few channels and its patches are small; it is a matrix product of them, and no pass over
+    feature maps is for batch norm, there or back. Patches, m and C are of the images alone: TensorFlow makes them once
+    for all inner steps on the same images.
+
     Args:
         filters: outputs a place.
         kernel_size: height and width.
@@ -61,11 +69,46 @@ class NormalizedConvolution(Convolution):
     def call(self, inputs, training=False):
         kernel, bias = tf.convert_to_tensor(self.kernel), self._own_bias()
         if training and self.normalization.trainable:
+            if self._has_small_patches(inputs):
+                return self.activation(self._normalize_by_patches(inputs, kernel, bias))
             return self.activation(self.normalization(self._convolve(inputs, kernel, None), training=True, bias=bias))
-        factor, offset = self.normalization.factor_and_offset()
+        factor, offset = self.normalization.factor_and_offset(*self.normalization.averages())
         if bias is not None:
             offset += tf.cast(bias, offset.dtype) * factor
         return self.activation(self._convolve(inputs, tf.cast(kernel, factor.dtype) * factor, offset))
+
+    def _has_small_patches(self, inputs):
+        # bfloat16 has too few digits for a covariance, and an accelerator is slower with patches.
+        exact = inputs.dtype in (tf.float32, tf.float64) and not tf.config.get_visible_devices("GPU")
+        return exact and self.groups == 1 and math.prod(self.kernel.shape[:-1]) <= self.filters
+
+    def _normalize_by_patches(self, inputs, kernel, bias):
+        patches, centre = self._patches(inputs)
+        moments = tf.matmul(patches, patches, transpose_a=True) / tf.cast(tf.shape(patches)[0], patches.dtype)
+        patch_mean = moments[-1, :-1]
+        covariance = moments[:-1, :-1] - patch_mean[:, None] * patch_mean
+        weights = tf.reshape(kernel, [-1, self.filters])
+        mean = tf.linalg.matvec(weights, patch_mean, transpose_a=True)
+        variance = tf.reduce_sum(weights * tf.matmul(covariance, weights), axis=0)
+        factor, offset = self.normalization.factor_and_offset(mean, variance)
+        outputs = tf.matmul(patches, tf.concat([weights * factor, offset[None, :]], axis=0))
+        outputs = tf.reshape(outputs, [-1, *self.compute_output_shape(inputs.shape)[1:]])
+        mean += tf.linalg.matvec(weights, centre, transpose_a=True)
+        return self.normalization.collect(outputs, mean, variance, bias)
+
+    def _patches(self, inputs):
+        """What each place sees less `centre`, and a one, whose weight is an offset: [places, numbers + 1]; `centre`.
+
+        That is the channels' own means, around which squares keep more digits.
+        """
+        height, width, channels, _ = self.kernel.shape
+        numbers = height * width * channels
+        centre = tf.tile(tf.reduce_mean(inputs, axis=[0, 1, 2]), [height * width])
+        # A convolution that copies: much faster than tf.image.extract_patches.
+        copies = tf.reshape(tf.eye(numbers, numbers + 1, dtype=inputs.dtype), [height, width, channels, -1])
+        one = tf.ones([1], inputs.dtype)
+        patches = tf.nn.bias_add(self.convolution_op(inputs, copies), tf.concat([-centre, one], axis=0))
+        return tf.reshape(patches, [-1, numbers + 1]), centre
 
     def get_config(self):
         return super().get_config() | {"momentum": self.normalization.momentum}

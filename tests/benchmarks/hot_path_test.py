@@ -32,12 +32,16 @@ def per_step(graphs_run, nodes):
 
 def test_the_learner_takes_at_most_one_fused_kernel_for_each_part_of_a_layer(per_step):
     layers = 4
+    # The first one is a matrix product of patches, which are made, like their mean and covariance, once for all steps.
+    convolutions = layers - 1
     # The same arithmetic may go by kernels of other names, so these are bounds; that it is there at all is one too.
-    assert 0 < per_step["_FusedConv2D"] + per_step["Conv2D"] <= layers
-    assert 0 < per_step["Conv2DBackpropFilter"] <= layers
-    assert per_step["Conv2DBackpropInput"] <= layers - 1  # nothing needs the gradient to the images
+    assert 0 < per_step["_FusedConv2D"] + per_step["Conv2D"] <= convolutions
+    assert 0 < per_step["Conv2DBackpropFilter"] <= convolutions
+    assert per_step["Conv2DBackpropInput"] <= convolutions
     assert per_step["BiasAddGrad"] <= 1  # the head's: batch norm takes the others' bias away
-    for name in ("FusedBatchNormV3", "FusedBatchNormGradV3", "MaxPool", "MaxPoolGrad"):
+    for name in ("FusedBatchNormV3", "FusedBatchNormGradV3"):
+        assert per_step[name] <= convolutions, name
+    for name in ("MaxPool", "MaxPoolGrad"):
         assert per_step[name] <= layers, name
 
 
@@ -47,8 +51,9 @@ def test_the_optimizer_takes_one_compiled_call_for_each_block_there_and_one_back
 
 
 def test_little_else_is_run(per_step):
+    # About thirty are of the first layer's kernel, which has 9 x 32 numbers.
     copies = {"Reshape", "Squeeze", "IdentityN", "Const", "_Retval"}  # of no tensor, or made once
-    assert sum(count for name, count in per_step.items() if name not in copies) <= 75
+    assert sum(count for name, count in per_step.items() if name not in copies) <= 100
     assert per_step["Reshape"] <= 30
     assert not [name for name in per_step if "PyFunc" in name or "ReadVariable" in name]
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ml_lstm.cells import CoordinateLSTM
+from ml_lstm.cells.coordinate_lstm import rational_tanh
 
 P, F, H, STEPS = 7, 3, 5, 3
 
@@ -64,3 +65,13 @@ def test_config_round_trip_keeps_every_argument():
     layer = CoordinateLSTM(6, name="lstm")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config() and again.units == 6
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_rational_tanh_is_tanh_and_never_more_than_one(jit_compile):
+    wide = np.concatenate([np.linspace(-12, 12, 200_001), [1e-30, 1e30, -np.inf, np.inf]]).astype("float32")
+    found = tf.function(rational_tanh, jit_compile=jit_compile)(tf.constant(wide)).numpy()
+    np.testing.assert_allclose(found, np.tanh(wide.astype("float64")), rtol=5e-7)
+    assert np.abs(found).max() <= 1.0
+    # A loss that is not a number must show.
+    assert np.isnan(tf.function(rational_tanh, jit_compile=jit_compile)(tf.constant([np.nan], tf.float32)).numpy()[0])

@@ -58,15 +58,17 @@ def test_gradients_to_a_kernel_and_its_bias_are_apart(graphs_run):
     assert not seen["Conv2DBackpropFilter"] & seen["BiasAddGrad"]
 
 
+# 18 numbers a patch: more than 4 filters, fewer than 20.
+@pytest.mark.parametrize("filters", [4, 20])
 @pytest.mark.parametrize("arguments", [{}, {"use_bias": False}, {"activation": "relu", "strides": 2}])
 @pytest.mark.parametrize("training", [False, True])
-def test_a_normalised_one_is_a_convolution_and_batch_norm_with_gradients_of_both_orders(arguments, training):
+def test_a_normalised_one_is_a_convolution_and_batch_norm_with_gradients_of_both_orders(filters, arguments, training):
     rng = np.random.default_rng(1)
     support, query = (tf.constant(rng.normal(size=(5, 6, 7, 2))) for _ in range(2))
     arguments = {"padding": "same", "dtype": "float64"} | arguments
     inputs = keras.Input(support.shape[1:], dtype="float64")
-    joined = keras.Model(inputs, NormalizedConvolution(4, 3, 0.7, **arguments)(inputs))
-    outputs = Convolution(4, 3, **{**arguments, "activation": None})(inputs)
+    joined = keras.Model(inputs, NormalizedConvolution(filters, 3, 0.7, **arguments)(inputs))
+    outputs = Convolution(filters, 3, **{**arguments, "activation": None})(inputs)
     outputs = EpisodicBatchNormalization(0.7, dtype="float64")(outputs)
     apart = keras.Model(inputs, keras.layers.Activation(arguments.get("activation"), dtype="float64")(outputs))
     shapes = [weight.shape for weight in joined.trainable_variables]
@@ -93,3 +95,44 @@ def test_it_is_made_again_from_its_configuration(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is type(layer)
     assert again.get_config() == layer.get_config()
+
+
+def test_statistics_by_patches_keep_their_digits_far_from_zero():
+    # Bright pictures of little contrast, as a microscope gives them.
+    pixels = np.random.default_rng(2).normal(0.9, 0.01, size=(6, 20, 20, 3)).astype("float32")
+    layer = NormalizedConvolution(32, 3, padding="same")
+    layer.build(pixels.shape)
+    exact = NormalizedConvolution(32, 3, padding="same", dtype="float64")
+    exact.build(pixels.shape)
+    exact.set_weights(layer.get_weights())
+    found, expected = layer(pixels, training=True), exact(pixels.astype("float64"), training=True)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(layer.normalization.mean, exact.normalization.mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layer.normalization.variance, exact.normalization.variance, rtol=1e-4, atol=1e-8)
+
+
+def test_constant_pictures_have_outputs_too():
+    layer = NormalizedConvolution(32, 3, padding="valid")
+    outputs = layer(np.full((2, 9, 9, 3), 0.7, "float32"), training=True)
+    np.testing.assert_allclose(outputs, np.zeros_like(outputs), atol=1e-4)
+
+
+def test_steps_on_the_same_pictures_share_their_patches(graphs_run):
+    layer = NormalizedConvolution(32, 3, padding="same")
+    layer.build((None, 20, 20, 3))
+
+    @tf.function(autograph=False)
+    def two_steps(pictures):
+        kernel, *others = (variable.value for variable in layer.trainable_variables)
+        averages = [variable.value for variable in layer.non_trainable_variables]
+        for _ in range(2):
+            with tf.GradientTape() as tape:
+                tape.watch(kernel)
+                outputs, _ = layer.stateless_call([kernel, *others], averages, pictures, training=True)
+                loss = tf.reduce_sum(outputs**3)
+            kernel -= 0.1 * tape.gradient(loss, kernel)
+        return kernel
+
+    _, graphs = graphs_run(two_steps, tf.random.normal((4, 20, 20, 3)))
+    ran = [node.op for graph in graphs for node in graph.node]
+    assert sum("Conv2D" in op for op in ran) == 1

@@ -2,12 +2,14 @@
 
 import contextlib
 import contextvars
+import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from ml_lstm.cells import CoordinateLSTM, UpdateInputs, UpdateRule, update_features
+from ml_lstm.cells.coordinate_lstm import rational_tanh
 from ml_lstm.cells.preprocessing import NUM_FEATURES
 from ml_lstm.methods.families.recompute import Recomputed
 
@@ -68,7 +70,9 @@ class LearnedOptimizer:
         self._cell = cell
         self._lstm = lstm
         self._second_order = second_order
-        self._compiled_step = Recomputed(self._step, [cell, *([lstm] if lstm else [])], jit_compile=True)
+        self._compiled_step = Recomputed(
+            functools.partial(self._step, tanh=rational_tanh), [cell, *([lstm] if lstm else [])], jit_compile=True
+        )
 
     def start(self, parameters: tf.Tensor, spread: Callable[[tf.Tensor], tf.Tensor]) -> Blocks:
         """The state before the first step.
@@ -117,11 +121,11 @@ class LearnedOptimizer:
         cells = [state.cell for state in states]
         return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *cells), Blocks(states, weights)
 
-    def _step(self, state, loss, gradient):
+    def _step(self, state, loss, gradient, tanh=tf.tanh):
         features = update_features(loss, gradient) if self._cell.reads_features else None
         lstm_state = state.lstm
         if self._lstm:
-            features, lstm_state = self._lstm(features, lstm_state)
+            features, lstm_state = self._lstm(features, lstm_state, tanh=tanh)
         _, cell_state = self._cell(UpdateInputs(features, gradient), state.cell)
         return OptimizerState(cell_state, lstm_state)
 
