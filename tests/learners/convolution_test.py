@@ -130,7 +130,7 @@ def test_steps_on_the_same_pictures_share_their_patches(graphs_run):
                 tape.watch(kernel)
                 outputs, _ = layer.stateless_call([kernel, *others], averages, pictures, training=True)
                 loss = tf.reduce_sum(outputs**3)
-            kernel -= 0.1 * tape.gradient(loss, kernel)
+            kernel = kernel - 0.1 * tape.gradient(loss, kernel)
         return kernel
 
     _, graphs = graphs_run(two_steps, tf.random.normal((4, 20, 20, 3)))
