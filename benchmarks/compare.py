@@ -1,16 +1,20 @@
 """Ours beside the same in PyTorch and beside the machine's floor: python -m benchmarks.compare, or make bench
 
 For each setting of `benchmarks.meta_step`, in one process: a meta-training step on one episode, and adaptation to its
-support set with the answers to its queries, by `ml_lstm` and by `benchmarks.plain_pytorch`, in turn; the answers to
-queries by a cached adaptation beside a forward pass of the learner by Keras; then the floor of the meta-training step,
-and what the learner alone takes of it. First-order meta-gradients, all cores for both.
+support set with the answers to its queries, by the LSTM meta-learner, MAML and Prototypical Networks of `ml_lstm`, and
+by the same in PyTorch, in turn: as one writes the first there, plain and through `torch.compile`
+(`benchmarks.plain_pytorch`), and as EasyFSL and learn2learn write the others (`benchmarks.plain_pytorch_methods`). Then
+answers to queries by a cached adaptation beside a forward pass of the learner by Keras, the floor of the LSTM
+meta-learner's meta-training step, and what the learner alone takes of it. All cores for all.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 import torch
@@ -18,9 +22,11 @@ from absl import flags, logging
 
 from benchmarks.meta_step import SETTINGS, Setting, build, floor, learner_seconds, random_episodes
 from benchmarks.plain_pytorch import PlainMetaLSTM, episode_tensors
+from benchmarks.plain_pytorch_methods import PlainMAML, PlainPrototypicalNetworks
 from benchmarks.timing import measured_apart, seconds
+from ml_lstm import learners, methods
 from ml_lstm.command_line import command, devices, records
-from ml_lstm.episode import Episode
+from ml_lstm.episode import Episode, Problem
 
 FLAGS = flags.FLAGS
 
@@ -39,43 +45,37 @@ _HELD_TO = {
 # As configs/ has it: an operation on five images of 28x28 is too small to share among threads.
 _INTRA_OP_THREADS = {"a": 0, "b": 1}
 
+# As Finn et al. (2017) have them for mini-ImageNet and for Omniglot; the filters of Snell et al. (2017) and of EasyFSL.
+_MAML_STEPS = {"a": 5, "b": 1}
+_MAML_RATE = 0.01
+_PROTOTYPICAL_FILTERS = 64
 
-def measure(setting: Setting, repeats: int) -> dict[str, Any]:
+
+def measure(setting: Setting, repeats: int, maml_steps: int = 1) -> dict[str, Any]:
     """Times both programs and the floor.
 
     Args:
         setting: what to train on.
         repeats: calls to time of each, rounded up to whole turns of three, after one turn that is not.
+        maml_steps: inner steps of MAML.
 
     Returns:
         Medians, seconds an episode, and their ratios.
     """
     ours = build(setting)
-    theirs = PlainMetaLSTM(ours, setting.image_shape)
-    optimizer = torch.optim.Adam(theirs.parameters(), 1e-3)
     episodes = random_episodes(setting, 1)
     episode = Episode(*(tf.constant(part[0]) for part in episodes))
-    tensors = episode_tensors(episode, ours)
-    batches = iter(tf.data.Dataset.from_tensors(episodes).repeat())
-
-    adapt = tf.function(ours.adapt)
+    theirs = {"pytorch": PlainMetaLSTM(ours, setting.image_shape)}
+    if shutil.which(os.environ.get("CXX", "g++")):
+        theirs["pytorch_compiled"] = PlainMetaLSTM(ours, setting.image_shape, compiled=True)
+    timed = {
+        **_train_and_test("", ours, theirs, episodes, repeats),
+        **_others(setting, maml_steps, episodes, repeats),
+    }
     classify = tf.function(ours.classify)
     forward = tf.function(lambda images: ours.learner(images, training=False))
-    cached, queries = adapt(episode.support_images, episode.support_labels), ours.normalize(episode.query_images)
-
-    @tf.function
-    def answer():
-        adaptation = ours.adapt(episode.support_images, episode.support_labels)
-        return ours.classify(adaptation, episode.query_images)
-
-    trained = in_turn(
-        {
-            "ours": lambda: float(ours.train_function(batches)["loss"]),
-            "pytorch": lambda: theirs.meta_step(optimizer, tensors),
-        },
-        repeats,
-    )
-    tested = in_turn({"ours": lambda: answer().numpy(), "pytorch": lambda: theirs.meta_test(tensors).numpy()}, repeats)
+    cached = tf.function(ours.adapt)(episode.support_images, episode.support_labels)
+    queries = ours.normalize(episode.query_images)
     predicted = in_turn(
         {
             "ours": lambda: classify(cached, episode.query_images).numpy(),
@@ -85,15 +85,62 @@ def measure(setting: Setting, repeats: int) -> dict[str, Any]:
     )
     found = floor(setting, ours.learner)
     return {
-        **{f"train_seconds_{name}": value for name, value in trained.items()},
-        **{f"test_seconds_{name}": value for name, value in tested.items()},
+        **timed,
         **{f"predict_seconds_{name}": value for name, value in predicted.items()},
         "learner_seconds": learner_seconds(setting, ours, repeats),
-        "train_ratio_pytorch": trained["pytorch"] / trained["ours"],
-        "train_ratio_floor": trained["ours"] / found["floor_seconds"],
-        "test_ratio_pytorch": tested["pytorch"] / tested["ours"],
+        "train_ratio_pytorch": timed["train_seconds_pytorch"] / timed["train_seconds_ours"],
+        "train_ratio_floor": timed["train_seconds_ours"] / found["floor_seconds"],
+        "test_ratio_pytorch": timed["test_seconds_pytorch"] / timed["test_seconds_ours"],
         "predict_ratio_keras": predicted["ours"] / predicted["keras"],
+        "maml_steps": maml_steps,
         **found,
+    }
+
+
+def _others(setting, maml_steps, episodes, repeats) -> dict[str, float]:
+    """Seconds of MAML and of Prototypical Networks, each with the width of filters that is usual for it."""
+    found = {}
+    shape, problem = setting.image_shape, Problem(setting.image_shape, setting.n_way)
+    maml = methods.MAML(
+        learners.conv4(shape, setting.n_way), problem, inner_steps=maml_steps, inner_learning_rate=_MAML_RATE
+    )
+    features = learners.embedding(learners.conv4(shape, setting.n_way, filters=_PROTOTYPICAL_FILTERS))
+    prototypical = methods.PrototypicalNetworks(features, problem)
+    for name, ours, kind in (
+        ("maml_", maml, PlainMAML),
+        ("prototypical_", prototypical, PlainPrototypicalNetworks),
+    ):
+        ours.compile(optimizer=keras.optimizers.Adam(1e-3))
+        ours.make_train_function()
+        found |= _train_and_test(name, ours, {"pytorch": kind(ours, shape)}, episodes, repeats)
+    return found
+
+
+def _train_and_test(prefix, ours, theirs, episodes, repeats) -> dict[str, float]:
+    """Median seconds of a meta-training step, and of adaptation and answers, by all programs in turn."""
+    episode = Episode(*(tf.constant(part[0]) for part in episodes))
+    batches = iter(tf.data.Dataset.from_tensors(episodes).repeat())
+    tensors = episode_tensors(episode, ours)
+    optimizers = {name: torch.optim.Adam(model.parameters(), 1e-3) for name, model in theirs.items()}
+
+    @tf.function
+    def answer():
+        adaptation = ours.adapt(episode.support_images, episode.support_labels)
+        return ours.classify(adaptation, episode.query_images)
+
+    def train(name):
+        return lambda: theirs[name].meta_step(optimizers[name], tensors)
+
+    def test(name):
+        return lambda: theirs[name].meta_test(tensors).numpy()
+
+    trained = in_turn(
+        {"ours": lambda: float(ours.train_function(batches)["loss"]), **{name: train(name) for name in theirs}}, repeats
+    )
+    tested = in_turn({"ours": lambda: answer().numpy(), **{name: test(name) for name in theirs}}, repeats)
+    return {
+        **{f"{prefix}train_seconds_{name}": value for name, value in trained.items()},
+        **{f"{prefix}test_seconds_{name}": value for name, value in tested.items()},
     }
 
 
@@ -108,28 +155,38 @@ def in_turn(calls: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, f
     return {name: float(np.median(took)) for name, took in found.items()}
 
 
-_HEAD = "{:28} {:>9} {:>9} {:>10} {:>9} {:>9} {:>10}".format(
+_HEAD = "{:44} {:>8} {:>8} {:>10} {:>8} {:>9} {:>10}".format(
     "", "ours, s", "other, s", "other/ours", "floor, s", "our/floor", "learner, s"
 )
-_ROW = "{:28} {:9.4f} {:9.4f} {:10.2f}"
+_ROW = "{:44} {:8.4f} {:8.4f} {:10.2f}"
+
+# By the beginning of a result's name, see `measure`.
+_METHODS = {"": "LSTM meta-learner", "maml_": "MAML", "prototypical_": "Prototypical Networks"}
+_OTHERS = {"pytorch": "PyTorch", "pytorch_compiled": "torch.compile"}
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """What was measured of each setting, to be read by people."""
     lines = [_HEAD]
-    for name, found in results.items():
-        rows = {
-            f"({name}) train, PyTorch": ("train", "pytorch"),
-            f"({name}) adapt+predict, PyTorch": ("test", "pytorch"),
-            f"({name}) predict, Keras forward": ("predict", "keras"),
-        }
-        for title, (what, other) in rows.items():
-            ours, theirs = (found[f"{what}_seconds_{program}"] for program in ("ours", other))
-            lines.append(_ROW.format(title, ours, theirs, theirs / ours))
-        lines[-3] += (
-            f" {found['floor_seconds']:9.4f} {found['train_ratio_floor']:9.2f} {found['learner_seconds']:10.4f}"
-        )
+    for setting, found in results.items():
+        for prefix, method in _METHODS.items():
+            for what, words in (("train", "train"), ("test", "adapt+predict")):
+                for other, name in _OTHERS.items():
+                    if f"{prefix}{what}_seconds_{other}" in found:
+                        title = f"({setting}) {method}, {words}, {name}"
+                        lines.append(_row(title, found, f"{prefix}{what}", other))
+                        if (prefix, what, other) == ("", "train", "pytorch"):
+                            lines[-1] += (
+                                f" {found['floor_seconds']:8.4f} {found['train_ratio_floor']:9.2f}"
+                                f" {found['learner_seconds']:10.4f}"
+                            )
+        lines.append(_row(f"({setting}) predict, Keras forward", found, "predict", "keras"))
     return "\n".join(lines)
+
+
+def _row(title, found, what, other):
+    ours, theirs = (found[f"{what}_seconds_{program}"] for program in ("ours", other))
+    return _ROW.format(title, ours, theirs, theirs / ours)
 
 
 def main() -> None:
@@ -137,7 +194,7 @@ def main() -> None:
     if FLAGS.in_this_process:
         (name,) = FLAGS.settings
         devices.use(intra_op_threads=_INTRA_OP_THREADS[name])
-        records.write_json(Path(FLAGS.json), measure(SETTINGS[name], FLAGS.repeats))
+        records.write_json(Path(FLAGS.json), measure(SETTINGS[name], FLAGS.repeats, _MAML_STEPS[name]))
         return
     os.environ.update(_HELD_TO.get(FLAGS.held_to, {}))
     repeats = f"--repeats={FLAGS.repeats}"

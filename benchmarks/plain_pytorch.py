@@ -6,9 +6,10 @@ meta-test, all cores. It is an independent check too: from the weights that `loa
 give the same parameters and meta-gradient.
 """
 
+import math
 from collections.abc import Sequence
 
-import numpy as np
+import keras
 import tensorflow as tf
 import torch
 import torch.nn.functional as F
@@ -24,14 +25,14 @@ P = 10.0  # of the preprocessing of Andrychowicz et al. (2016)
 class Conv4(nn.Module):
     """Four blocks of convolution, batch norm, ReLU and max-pooling, and a linear head: [n, C, H, W] to [n, n_way]."""
 
-    def __init__(self, image_shape: tuple[int, int, int], n_way: int, filters: int = 32):
+    def __init__(self, image_shape: tuple[int, int, int], n_way: int, filters: int = 32, momentum: float = 0.9):
         super().__init__()
         height, width, channels = image_shape
         blocks = []
         for number in range(4):
             blocks += [
                 nn.Conv2d(filters if number else channels, filters, 3, padding=1),
-                nn.BatchNorm2d(filters, eps=1e-3, momentum=0.9),
+                nn.BatchNorm2d(filters, eps=1e-3, momentum=momentum),
                 nn.ReLU(),
                 nn.MaxPool2d(2),
             ]
@@ -40,6 +41,12 @@ class Conv4(nn.Module):
 
     def forward(self, images):
         return self.head(self.features(images).flatten(1))
+
+    def reset_averages(self) -> None:
+        """Has batch norm's running averages begin anew, as for each episode."""
+        for layer in self.features:
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.reset_running_stats()
 
 
 class UpdateRule(nn.Module):
@@ -71,9 +78,9 @@ class UpdateRule(nn.Module):
 
 def preprocess(values: torch.Tensor) -> torch.Tensor:
     """(log|v| / p, sgn v) where |v| is at least e^-p, else (-1, e^p v): [...] to [..., 2]."""
-    large = values.abs() >= np.exp(-P)
-    magnitude = torch.where(large, values.abs().clamp_min(np.exp(-P)).log() / P, -1.0)
-    return torch.stack([magnitude, torch.where(large, values.sign(), values * np.exp(P))], dim=-1)
+    large = values.abs() >= math.exp(-P)
+    magnitude = torch.where(large, values.abs().clamp_min(math.exp(-P)).log() / P, -1.0)
+    return torch.stack([magnitude, torch.where(large, values.sign(), values * math.exp(P))], dim=-1)
 
 
 class PlainMetaLSTM(nn.Module):
@@ -83,23 +90,24 @@ class PlainMetaLSTM(nn.Module):
         ours: on `learners.conv4`, first order, with an LSTM and the cell `MetaLSTMCell` of the paper, without a shared
             head, each inner step on the whole support set.
         image_shape: `(height, width, channels)`.
+        compiled: whether `torch.compile` makes kernels of the learner and of the update rule, there and back.
     """
 
-    def __init__(self, ours: MetaLSTM, image_shape: tuple[int, int, int]):
+    def __init__(self, ours: MetaLSTM, image_shape: tuple[int, int, int], compiled: bool = False):
         super().__init__()
         self.inner_steps = ours.inner_steps
         self.learner = Conv4(image_shape, ours.n_way)
         self.rule = UpdateRule(ours.cell.hidden_units)
         self.shapes = {name: value.shape for name, value in self.learner.named_parameters()}
         self._load(ours, image_shape)
+        if compiled:
+            self.logits = torch.compile(self.logits, dynamic=False)
+            self.rule = torch.compile(self.rule, dynamic=False)
 
     def _load(self, ours, image_shape):
-        places = (image_shape[0] // 16, image_shape[1] // 16)
-        values = [to_pytorch(variable, places) for variable in ours.learner.trainable_variables]
+        load_learner(self.learner, ours.learner, image_shape)
         lstm, rule = ours.coordinate_lstm, self.rule
         with torch.no_grad():
-            for parameter, value in zip(self.learner.parameters(), values, strict=True):
-                parameter.copy_(value)
             rule.lstm.weight_ih.copy_(tensor(lstm.kernel).T)
             rule.lstm.weight_hh.copy_(tensor(lstm.recurrent_kernel).T)
             rule.lstm.bias_ih.copy_(tensor(lstm.bias))
@@ -114,6 +122,10 @@ class PlainMetaLSTM(nn.Module):
         pieces = parameters.split([shape.numel() for shape in self.shapes.values()])
         return {name: piece.view(shape) for piece, (name, shape) in zip(pieces, self.shapes.items(), strict=True)}
 
+    def logits(self, parameters: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Of the learner with some parameters [P]."""
+        return functional_call(self.learner, self.split(parameters), images)
+
     def adapt(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Parameters [P] after the inner steps on a support set."""
         self.learner.train()
@@ -121,7 +133,7 @@ class PlainMetaLSTM(nn.Module):
         state = self.rule.initial_state(len(parameters))
         for _ in range(self.inner_steps):
             inner = parameters.detach().requires_grad_()
-            loss = F.cross_entropy(functional_call(self.learner, self.split(inner), images), labels)
+            loss = F.cross_entropy(self.logits(inner, images), labels)
             (gradient,) = torch.autograd.grad(loss, inner)
             parameters, state = self.rule(loss.detach(), gradient, parameters, state)
         return parameters
@@ -130,7 +142,7 @@ class PlainMetaLSTM(nn.Module):
         """Of the queries, after adaptation, all normalised by their own batch."""
         support_images, support_labels, query_images, query_labels = episode
         parameters = self.adapt(support_images, support_labels)
-        return F.cross_entropy(functional_call(self.learner, self.split(parameters), query_images), query_labels)
+        return F.cross_entropy(self.logits(parameters, query_images), query_labels)
 
     def meta_step(self, optimizer: torch.optim.Optimizer, episode: Sequence[torch.Tensor]) -> float:
         """One step of meta-training on an episode; its loss."""
@@ -144,13 +156,20 @@ class PlainMetaLSTM(nn.Module):
     def meta_test(self, episode: Sequence[torch.Tensor]) -> torch.Tensor:
         """Logits of the queries after adaptation, normalised by the averages of the support set."""
         support_images, support_labels, query_images, _ = episode
-        with torch.no_grad():
-            self.learner.apply(lambda module: getattr(module, "reset_running_stats", lambda: None)())
+        self.learner.reset_averages()
         with torch.enable_grad():
             parameters = self.adapt(support_images, support_labels).detach()
         self.learner.eval()
         with torch.no_grad():
-            return functional_call(self.learner, self.split(parameters), query_images)
+            return self.logits(parameters, query_images)
+
+
+def load_learner(learner: Conv4, ours: keras.Model, image_shape: tuple[int, int, int]) -> None:
+    """Takes the weights of a `learners.conv4`, or of its features alone."""
+    places = (image_shape[0] // 16, image_shape[1] // 16)
+    with torch.no_grad():
+        for parameter, variable in zip(learner.parameters(), ours.trainable_variables, strict=False):
+            parameter.copy_(to_pytorch(variable, places))
 
 
 def tensor(value) -> torch.Tensor:

@@ -40,8 +40,9 @@ def define_flags() -> None:
 
 def main() -> None:
     """Prints the accuracy and writes it to `RUN/evaluate-*.json`."""
-    devices.use_as_flagged()
     run = runs.RunDirectory(FLAGS.run_dir)
+    image_size = max(run.problem().image_shape[:2])
+    devices.use_as_flagged(work=devices.Work(image_size, side_by_side=evaluation.EPISODES_AT_A_TIME))
     trained_flags = run.bound()
     setting = run.values(**settings.given())
     method, trained_episodes, progress = runs.trained_method(run)

@@ -1,6 +1,7 @@
 """Serves exported models as TensorFlow Serving does: python -m ml_lstm.serve --model_base_path=MODELS/NAME"""
 
 import ipaddress
+import json
 import os
 from pathlib import Path
 
@@ -50,13 +51,14 @@ def main() -> None:
             f"{error.name.partition('.')[0]} is not installed: pip install '.[serve]' in the checkout of ml_lstm."
         ) from None
 
-    devices.use_as_flagged()
+    config = _config()
+    devices.use_as_flagged(work=_work(config))
     if not _is_loopback(FLAGS.host):
         logging.warning(
             "Anyone who reaches %s is answered: there is neither authentication nor encryption.", FLAGS.host
         )
     limits = Limits(FLAGS.max_request_bytes, FLAGS.max_images, FLAGS.max_concurrent, FLAGS.max_waiting)
-    serve(_config(), limits, FLAGS.host, FLAGS.rest_api_port, FLAGS.port, FLAGS.file_system_poll_wait_seconds)
+    serve(config, limits, FLAGS.host, FLAGS.rest_api_port, FLAGS.port, FLAGS.file_system_poll_wait_seconds)
 
 
 def _config():
@@ -69,6 +71,19 @@ def _config():
         return text_format.Parse(Path(FLAGS.model_config_file).read_text(), config)
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise UserError(f"{FLAGS.model_config_file} is no ModelServerConfig: {error}") from None
+
+
+def _work(config):
+    """What threads have to do, by the largest images of the newest versions; None where one does not say."""
+    sizes = []
+    for model in config.model_config_list.config:
+        try:
+            newest = max(int(path.name) for path in Path(model.base_path).iterdir() if path.name.isdecimal())
+            card = json.loads((Path(model.base_path) / str(newest) / "assets.extra" / "model_card.json").read_text())
+            sizes += card["image_shape"][:2]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+    return devices.Work(max(sizes), side_by_side=FLAGS.max_concurrent) if sizes else None
 
 
 def _is_loopback(host):

@@ -25,13 +25,21 @@ def define_flags() -> None:
 
 def main(values: settings.Values) -> None:
     """Starts the run that the flags describe, or goes on with it."""
-    names = devices.use_as_flagged(most=1 if values["strategy"] == "none" else None)
+    most = 1 if values["strategy"] == "none" else None
+    names = devices.use_as_flagged(most, _work(values))
     shared = distribution(names, strategy=values["strategy"])
     kind = methods.METHODS[values["method"]]
     require_shareable(shared, values["method"], kind, values.get("meta_batch_size", 1))
     shared.start()
     with shared.attended():
         _train(shared, RunDirectory(FLAGS.run_dir), values)
+
+
+def _work(values) -> devices.Work:
+    """What threads have to do: inner steps work on a support set, other methods on all of an episode at once."""
+    n_way, k_shot, n_query = (values[f"train_{name}"] or values[name] for name in ("n_way", "k_shot", "n_query"))
+    a_class = k_shot if "inner_steps" in values else k_shot + n_query
+    return devices.Work(values["image_size"], n_way * a_class, values.get("meta_batch_size", 1))
 
 
 def _train(shared, run, values) -> None:

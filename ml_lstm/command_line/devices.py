@@ -5,7 +5,7 @@ import platform
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import tensorflow as tf
 from absl import flags
@@ -25,6 +25,26 @@ def _are_devices(names) -> bool:
     return None not in kinds and len({kind[1] for kind in kinds}) <= 1 and len(set(numbered)) == len(numbered)
 
 
+class Work(NamedTuple):
+    """What threads have to do.
+
+    Attributes:
+        image_size: pixels a side.
+        images: that one operation works on.
+        side_by_side: episodes or requests at the same time.
+    """
+
+    image_size: int
+    images: int = 1
+    side_by_side: int = 1
+
+    def threads(self) -> int:
+        """How many should share one operation; 0: all there are. docs/performance.md has what was measured."""
+        if self.side_by_side >= cores():  # each core has an operation of its own
+            return 1 if self.image_size <= 64 else 0
+        return 1 if self.images * self.image_size**2 <= 5000 else 0
+
+
 _Threads = Annotated[Whole, FREE]
 _Devices = Annotated[
     Sequence[str], FREE, Rule(_are_devices, "cpu or gpu, or names like gpu:0,gpu:1, of one kind and each once")
@@ -34,8 +54,9 @@ _Devices = Annotated[
 @checked
 def use(
     most: int | None = 1,
+    work: Work | None = None,
     *,
-    intra_op_threads: _Threads = 0,
+    intra_op_threads: _Threads | None = None,
     inter_op_threads: _Threads = 0,
     devices: _Devices = (),
     memory_growth: Annotated[bool, FREE] = False,
@@ -44,8 +65,10 @@ def use(
 
     Args:
         most: how many devices the command has a use for; None for any number.
-        intra_op_threads: threads that share one operation; 0: TensorFlow's choice. With 28x28 images operations are
-            too small to share: one thread each, the episodes of a meta-batch side by side, is faster.
+        work: what there is to do, if that is known.
+        intra_op_threads: threads that share one operation; 0: TensorFlow's choice, all cores. Unset: one for images up
+            to 64x64 where there are as many episodes (or requests) at a time as cores, and for operations on very few
+            pixels, five 28x28 images say; else all cores.
         inter_op_threads: operations at the same time; 0: TensorFlow's choice.
         devices: what to compute on: cpu, gpu, or a name such as gpu:1; train --strategy=mirrored takes several,
             gpu:0,gpu:1, or cpu:0,cpu:1 to try it out. None: all GPUs or, failing those, the CPU. cpu:0, cpu:1 and so on
@@ -58,6 +81,8 @@ def use(
     Raises:
         UserError: for a device that is not there, or too many.
     """
+    if intra_op_threads is None:
+        intra_op_threads = work.threads() if work else 0
     tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
     tf.config.threading.set_inter_op_parallelism_threads(inter_op_threads)
     if most is not None and len(devices) > most:
@@ -84,10 +109,15 @@ def define_flags() -> None:
     options.define([("devices", use)])
 
 
-def use_as_flagged(most: int | None = 1) -> list[str]:
+def use_as_flagged(most: int | None = 1, work: Work | None = None) -> list[str]:
     """Calls `use` with what the flags say."""
     given = {name: flags.FLAGS[name].value for name in options.of(use) if flags.FLAGS[name].present}
-    return use(most, **given)
+    return use(most, work, **given)
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _chosen(devices, gpus):
@@ -123,7 +153,7 @@ def describe() -> dict[str, Any]:
         facts = {}
     return {
         "processor": facts.get("model name") or platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "instructions": sorted(name for name in facts.get("flags", "").split() if name.startswith(("avx", "amx"))),
         "held_to": {name: os.environ[name] for name in _BOUNDS if name in os.environ},
         "onednn": _pywrap_util_port.IsMklEnabled(),

@@ -4,11 +4,12 @@ import numpy as np
 import tensorflow as tf
 
 from ml_lstm.episode import correct
+from ml_lstm.evaluation.protocol import EPISODES_AT_A_TIME
 from ml_lstm.methods.mann import MemoryAugmentedNetwork, instances
 
 
 def instance_accuracies(
-    method: MemoryAugmentedNetwork, episodes: tf.data.Dataset, batch_size: int = 8, seed: int = 0
+    method: MemoryAugmentedNetwork, episodes: tf.data.Dataset, batch_size: int = EPISODES_AT_A_TIME, seed: int = 0
 ) -> np.ndarray:
     """How often each instance of a class is named rightly as it comes.
 

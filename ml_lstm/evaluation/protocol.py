@@ -8,6 +8,8 @@ import tensorflow as tf
 from ml_lstm.methods import FewShotClassifier
 from ml_lstm.methods.base import Statistics
 
+EPISODES_AT_A_TIME = 8
+
 
 class Accuracy(NamedTuple):
     """Summary of per-episode accuracies, all as fractions.
@@ -38,7 +40,10 @@ class Accuracy(NamedTuple):
 
 
 def episode_accuracies(
-    method: FewShotClassifier, episodes: tf.data.Dataset, query_statistics: Statistics = "support", batch_size: int = 8
+    method: FewShotClassifier,
+    episodes: tf.data.Dataset,
+    query_statistics: Statistics = "support",
+    batch_size: int = EPISODES_AT_A_TIME,
 ) -> np.ndarray:
     """Accuracy of each episode, in order.
 

@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import meta_step
-from ml_lstm.episode import Episode
+from ml_lstm import learners, methods
+from ml_lstm.episode import Episode, Problem
 
 torch = pytest.importorskip("torch", reason="the benchmarks' PyTorch is not installed: make .venv/bench")
-from benchmarks import plain_pytorch  # noqa: E402
+from benchmarks import plain_pytorch, plain_pytorch_methods  # noqa: E402
 
 SETTING = meta_step.Setting((20, 36, 3), n_way=3, k_shot=2, n_query=4, inner_steps=4, inner_batch_size=6)
 PLACES = (1, 2)
@@ -85,3 +86,56 @@ def test_a_meta_step_lowers_the_loss_of_its_episode(ours, episode):
     losses = [theirs.meta_step(optimizer, tensors) for _ in range(5)]
     assert losses[-1] < losses[0]
     assert theirs.meta_test(tensors).shape == (12, 3)
+
+
+@pytest.mark.slow
+def test_what_torch_compiles_gives_the_same(ours, episode):
+    plain, compiled = (plain_pytorch.PlainMetaLSTM(ours, SETTING.image_shape, compiled) for compiled in (False, True))
+    tensors = plain_pytorch.episode_tensors(episode, ours)
+    losses = [model.meta_loss(tensors) for model in (plain, compiled)]
+    np.testing.assert_allclose(losses[1].item(), losses[0].item(), atol=1e-5)
+    for loss in losses:
+        loss.backward()
+    for expected, found in zip(plain.parameters(), compiled.parameters(), strict=True):
+        scale = max(float(expected.grad.abs().max()), 1e-6)
+        np.testing.assert_allclose(found.grad / scale, expected.grad / scale, atol=1e-3)
+    np.testing.assert_allclose(compiled.meta_test(tensors), plain.meta_test(tensors), atol=1e-3)
+
+
+def test_maml_has_the_same_loss_meta_gradient_and_answers(episode):
+    problem = Problem(SETTING.image_shape, SETTING.n_way)
+    ours = methods.MAML(
+        learners.conv4(SETTING.image_shape, SETTING.n_way), problem, inner_steps=2, inner_learning_rate=0.05
+    )
+    theirs = plain_pytorch_methods.PlainMAML(ours, SETTING.image_shape)
+    tensors = plain_pytorch.episode_tensors(episode, ours)
+    loss = theirs.meta_loss(tensors)
+    loss.backward()
+    with tf.GradientTape() as tape:
+        expected, _ = ours.episode_loss(episode, training=True)
+    assert loss.item() == pytest.approx(float(expected), abs=1e-4)
+    gradients = [
+        plain_pytorch.to_pytorch(gradient, PLACES)
+        for gradient in tape.gradient(expected, ours.learner.trainable_variables, unconnected_gradients="zero")
+    ]
+    largest = max(float(gradient.abs().max()) for gradient in gradients)
+    for parameter, wanted in zip(theirs.learner.parameters(), gradients, strict=True):
+        np.testing.assert_allclose(parameter.grad / largest, wanted / largest, atol=1e-3)
+    # Running averages are PyTorch's own kind: they begin at 0 and 1 and take in the unbiased variance.
+    assert theirs.meta_test(tensors).shape == (12, 3)
+    optimizer = torch.optim.Adam(theirs.parameters(), 1e-3)
+    losses = [theirs.meta_step(optimizer, tensors) for _ in range(5)]
+    assert losses[-1] < losses[0]
+
+
+def test_prototypical_networks_give_the_same_answers_and_learn(episode):
+    problem = Problem(SETTING.image_shape, SETTING.n_way)
+    features = learners.embedding(learners.conv4(SETTING.image_shape, SETTING.n_way, filters=8))
+    ours = methods.PrototypicalNetworks(features, problem)
+    theirs = plain_pytorch_methods.PlainPrototypicalNetworks(ours, SETTING.image_shape)
+    tensors = plain_pytorch.episode_tensors(episode, ours)
+    answers = ours.classify(ours.adapt(episode.support_images, episode.support_labels), episode.query_images)
+    np.testing.assert_allclose(theirs.meta_test(tensors), answers, rtol=1e-3, atol=1e-3)
+    optimizer = torch.optim.Adam(theirs.parameters(), 1e-3)
+    losses = [theirs.meta_step(optimizer, tensors) for _ in range(5)]
+    assert losses[-1] < losses[0]

@@ -65,3 +65,25 @@ def test_devices_that_are_not_there_or_of_no_use_are_refused(gpus, given, words,
     machine(gpus)
     with pytest.raises(UserError, match=words):
         devices.use(devices=given)
+
+
+@pytest.mark.parametrize(
+    ("work", "given", "expected"),
+    [
+        (devices.Work(28, 5), {}, 1),
+        (devices.Work(28, 80), {}, 0),
+        (devices.Work(40, 5), {}, 0),
+        (devices.Work(40, 5, side_by_side=2), {}, 1),
+        (devices.Work(84, 5, side_by_side=8), {}, 0),
+        (None, {}, 0),
+        (devices.Work(28, 5), {"intra_op_threads": 0}, 0),
+        (devices.Work(84, 5), {"intra_op_threads": 3}, 3),
+    ],
+)
+def test_threads_go_by_images_and_cores_unless_told(work, given, expected, machine, monkeypatch):
+    machine(0)
+    asked = []
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", asked.append)
+    monkeypatch.setattr(devices, "cores", lambda: 2)
+    devices.use(None, work, **given)
+    assert asked == [expected]
