@@ -100,9 +100,9 @@ class Commands:
         """Trains, or goes on."""
         return self.run("train", *self.train_flags(run, *more), **popen)
 
-    def train_until_killed(self, run: Path, saved: int, delay: float, *more: str) -> None:
+    def train_until_killed(self, run: Path, saved: int, delay: float, *more: str, **popen) -> None:
         """Trains until `delay` seconds after the checkpoint `saved` is there, then kills the process."""
-        process = self.start("train", *self.train_flags(run, *more))
+        process = self.start("train", *self.train_flags(run, *more), **popen)
         index = run / "backup" / f"episode-{saved}.index"
         try:
             while not index.exists():

@@ -153,6 +153,19 @@ def test_run_stopped_by_signals_amid_an_epoch_says_so_and_goes_on_to_the_same_bi
     _assert_same_bits(saved, run, trained)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("onednn", ["0", "1"])
+def test_with_and_without_onednn_a_killed_run_goes_on_to_the_same_bits(onednn, commands, saved, tmp_path):
+    # Enough filters for the first layer's patches.
+    more, variables = ("--filters=10",), {"TF_ENABLE_ONEDNN_OPTS": onednn}
+    undisturbed = commands.background(commands.train, tmp_path / "undisturbed", *more, variables=variables)
+    commands.train_until_killed(tmp_path / "killed", commands.interval, 0.1, *more, variables=variables)
+    for finished in (undisturbed.result(), commands.train(tmp_path / "killed", *more, variables=variables)):
+        assert finished.status == 0, finished.stderr
+    assert "Going on from episode" in finished.stdout
+    _assert_same_bits(saved, tmp_path / "killed", tmp_path / "undisturbed")
+
+
 @pytest.mark.parametrize("damage", ["data truncated", "data flipped"])
 def test_damaged_newest_backup_is_said_and_the_one_before_leads_to_the_same_bits(
     damage, scenario, trained, saved, commands
