@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -42,8 +42,19 @@ _HELD_TO = {
     }
 }
 
-# As configs/ has it: an operation on five images of 28x28 is too small to share among threads.
-_INTRA_OP_THREADS = {"a": 0, "b": 1}
+
+class _Method(NamedTuple):
+    """A method that is compared: what its results begin with, and its name."""
+
+    prefix: str
+    name: str
+
+
+METHODS = {
+    "meta_lstm": _Method("", "LSTM meta-learner"),
+    "maml": _Method("maml_", "MAML"),
+    "prototypical": _Method("prototypical_", "Prototypical Networks"),
+}
 
 # As Finn et al. (2017) have them for mini-ImageNet and for Omniglot; the filters of Snell et al. (2017) and of EasyFSL.
 _MAML_STEPS = {"a": 5, "b": 1}
@@ -51,27 +62,41 @@ _MAML_RATE = 0.01
 _PROTOTYPICAL_FILTERS = 64
 
 
-def measure(setting: Setting, repeats: int, maml_steps: int = 1) -> dict[str, Any]:
-    """Times both programs and the floor.
+def measure(setting: Setting, method: str, repeats: int, maml_steps: int = 1) -> dict[str, Any]:
+    """Times a method in both programs.
 
     Args:
         setting: what to train on.
+        method: of `METHODS`.
         repeats: calls to time of each, rounded up to whole turns of three, after one turn that is not.
         maml_steps: inner steps of MAML.
 
     Returns:
-        Medians, seconds an episode, and their ratios.
+        Medians, seconds an episode, by the method's prefix in `METHODS`; of the LSTM meta-learner the floor too.
     """
+    shape, episodes = setting.image_shape, random_episodes(setting, 1)
+    problem = Problem(shape, setting.n_way)
+    if method == "meta_lstm":
+        return _measure_meta_lstm(setting, episodes, repeats)
+    if method == "maml":
+        learner = learners.conv4(shape, setting.n_way)
+        ours = methods.MAML(learner, problem, inner_steps=maml_steps, inner_learning_rate=_MAML_RATE)
+        theirs = PlainMAML
+    else:
+        features = learners.embedding(learners.conv4(shape, setting.n_way, filters=_PROTOTYPICAL_FILTERS))
+        ours, theirs = methods.PrototypicalNetworks(features, problem), PlainPrototypicalNetworks
+    ours.compile(optimizer=keras.optimizers.Adam(1e-3))
+    ours.make_train_function()
+    return _train_and_test(METHODS[method].prefix, ours, {"pytorch": theirs(ours, shape)}, episodes, repeats)
+
+
+def _measure_meta_lstm(setting, episodes, repeats):
     ours = build(setting)
-    episodes = random_episodes(setting, 1)
     episode = Episode(*(tf.constant(part[0]) for part in episodes))
     theirs = {"pytorch": PlainMetaLSTM(ours, setting.image_shape)}
     if shutil.which(os.environ.get("CXX", "g++")):
         theirs["pytorch_compiled"] = PlainMetaLSTM(ours, setting.image_shape, compiled=True)
-    timed = {
-        **_train_and_test("", ours, theirs, episodes, repeats),
-        **_others(setting, maml_steps, episodes, repeats),
-    }
+    timed = _train_and_test("", ours, theirs, episodes, repeats)
     classify = tf.function(ours.classify)
     forward = tf.function(lambda images: ours.learner(images, training=False))
     cached = tf.function(ours.adapt)(episode.support_images, episode.support_labels)
@@ -92,28 +117,16 @@ def measure(setting: Setting, repeats: int, maml_steps: int = 1) -> dict[str, An
         "train_ratio_floor": timed["train_seconds_ours"] / found["floor_seconds"],
         "test_ratio_pytorch": timed["test_seconds_pytorch"] / timed["test_seconds_ours"],
         "predict_ratio_keras": predicted["ours"] / predicted["keras"],
-        "maml_steps": maml_steps,
         **found,
     }
 
 
-def _others(setting, maml_steps, episodes, repeats) -> dict[str, float]:
-    """Seconds of MAML and of Prototypical Networks, each with the width of filters that is usual for it."""
-    found = {}
-    shape, problem = setting.image_shape, Problem(setting.image_shape, setting.n_way)
-    maml = methods.MAML(
-        learners.conv4(shape, setting.n_way), problem, inner_steps=maml_steps, inner_learning_rate=_MAML_RATE
-    )
-    features = learners.embedding(learners.conv4(shape, setting.n_way, filters=_PROTOTYPICAL_FILTERS))
-    prototypical = methods.PrototypicalNetworks(features, problem)
-    for name, ours, kind in (
-        ("maml_", maml, PlainMAML),
-        ("prototypical_", prototypical, PlainPrototypicalNetworks),
-    ):
-        ours.compile(optimizer=keras.optimizers.Adam(1e-3))
-        ours.make_train_function()
-        found |= _train_and_test(name, ours, {"pytorch": kind(ours, shape)}, episodes, repeats)
-    return found
+def work(setting: Setting, method: str, maml_steps: int = 1) -> devices.Work:
+    """What threads have to do, as `ml_lstm.train` finds it."""
+    steps = {"meta_lstm": setting.inner_steps, "maml": maml_steps}.get(method)
+    support, queries = setting.n_way * setting.k_shot, setting.n_way * setting.n_query
+    images = (steps * support + queries) / (steps + 1) if steps else support + queries
+    return devices.Work(setting.image_shape[0], images)
 
 
 def _train_and_test(prefix, ours, theirs, episodes, repeats) -> dict[str, float]:
@@ -160,8 +173,6 @@ _HEAD = "{:44} {:>8} {:>8} {:>10} {:>8} {:>9} {:>10}".format(
 )
 _ROW = "{:44} {:8.4f} {:8.4f} {:10.2f}"
 
-# By the beginning of a result's name, see `measure`.
-_METHODS = {"": "LSTM meta-learner", "maml_": "MAML", "prototypical_": "Prototypical Networks"}
 _OTHERS = {"pytorch": "PyTorch", "pytorch_compiled": "torch.compile"}
 
 
@@ -169,7 +180,7 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """What was measured of each setting, to be read by people."""
     lines = [_HEAD]
     for setting, found in results.items():
-        for prefix, method in _METHODS.items():
+        for prefix, method in METHODS.values():
             for what, words in (("train", "train"), ("test", "adapt+predict")):
                 for other, name in _OTHERS.items():
                     if f"{prefix}{what}_seconds_{other}" in found:
@@ -189,26 +200,34 @@ def _row(title, found, what, other):
     return _ROW.format(title, ours, theirs, theirs / ours)
 
 
+def _measured_apart(name):
+    """A setting's results: each method has a process of its own, with the threads that suit it."""
+    found = {"intra_op_threads": {}}
+    for method in METHODS:
+        flags = [f"--in_this_process={method}", f"--settings={name}", f"--repeats={FLAGS.repeats}"]
+        found |= measured_apart("benchmarks.compare", flags)
+        found["intra_op_threads"][method] = work(SETTINGS[name], method, _MAML_STEPS[name]).threads()
+    return found
+
+
 def main() -> None:
     """Measures `--settings`, each in a process of its own, prints a table and writes the same to `--json`."""
     if FLAGS.in_this_process:
         (name,) = FLAGS.settings
-        devices.use(intra_op_threads=_INTRA_OP_THREADS[name])
-        records.write_json(Path(FLAGS.json), measure(SETTINGS[name], FLAGS.repeats, _MAML_STEPS[name]))
+        steps = _MAML_STEPS[name]
+        devices.use(work=work(SETTINGS[name], FLAGS.in_this_process, steps))
+        measured = measure(SETTINGS[name], FLAGS.in_this_process, FLAGS.repeats, steps)
+        records.write_json(Path(FLAGS.json), measured)
         return
     os.environ.update(_HELD_TO.get(FLAGS.held_to, {}))
-    repeats = f"--repeats={FLAGS.repeats}"
     results = {
         "repeats": FLAGS.repeats,
-        "intra_op_threads": _INTRA_OP_THREADS,
+        "maml_steps": _MAML_STEPS,
         "tensorflow": tf.__version__,
         "pytorch": torch.__version__,
         "device": devices.describe(),
         "commit": records.commit(),
-        "settings": {
-            name: measured_apart("benchmarks.compare", ["--in_this_process", f"--settings={name}", repeats])
-            for name in FLAGS.settings
-        },
+        "settings": {name: _measured_apart(name) for name in FLAGS.settings},
     }
     print(devices.in_words(results["device"]))
     print(table(results["settings"]))
@@ -223,6 +242,11 @@ if __name__ == "__main__":
         "held_to", None, sorted(_HELD_TO), "Instructions that both programs make do with, on a newer processor."
     )
     flags.DEFINE_string("json", None, "File to write the results to.")
-    flags.DEFINE_boolean("in_this_process", False, "Measure the one setting that is named here, and print nothing.")
+    flags.DEFINE_enum(
+        "in_this_process",
+        None,
+        sorted(METHODS),
+        "Measure a method at the one setting that is given, and print nothing.",
+    )
     logging.set_verbosity(logging.WARNING)
     command.run(main)

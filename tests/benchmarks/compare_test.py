@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.meta_step import Setting
+from benchmarks.meta_step import SETTINGS, Setting
 
 pytest.importorskip("torch", reason="the benchmarks' PyTorch is not installed: make .venv/bench")
 from benchmarks import compare
@@ -12,7 +12,9 @@ TINY = Setting((16, 16, 1), n_way=2, k_shot=1, n_query=1, inner_steps=2, inner_b
 
 def test_measures_a_tiny_setting(monkeypatch):
     monkeypatch.setenv("CXX", "no-compiler")  # torch.compile has a test of its own
-    results = compare.measure(TINY, repeats=1)
+    results = {}
+    for method in compare.METHODS:
+        results |= compare.measure(TINY, method, repeats=1)
     for what in ("train", "test"):
         ours, theirs = (results[f"{what}_seconds_{name}"] for name in ("ours", "pytorch"))
         assert results[f"{what}_ratio_pytorch"] == theirs / ours > 0
@@ -32,3 +34,12 @@ def test_calls_take_turns_and_the_first_turn_does_not_count():
     found = compare.in_turn({"a": lambda: made.append("a"), "b": lambda: made.append("b")}, repeats=4)
     assert "".join(made) == "aaabbb" * 3
     assert set(found) == {"a", "b"}
+
+
+def test_threads_are_those_that_training_has():
+    b = SETTINGS["b"]
+    assert {name: compare.work(b, name).threads() for name in compare.METHODS} == {
+        "meta_lstm": 1,
+        "maml": 0,
+        "prototypical": 0,
+    }
