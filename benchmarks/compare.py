@@ -121,12 +121,10 @@ def _measure_meta_lstm(setting, episodes, repeats):
     }
 
 
-def work(setting: Setting, method: str, maml_steps: int = 1) -> devices.Work:
+def work(setting: Setting, method: str) -> devices.Work:
     """What threads have to do, as `ml_lstm.train` finds it."""
-    steps = {"meta_lstm": setting.inner_steps, "maml": maml_steps}.get(method)
     support, queries = setting.n_way * setting.k_shot, setting.n_way * setting.n_query
-    images = (steps * support + queries) / (steps + 1) if steps else support + queries
-    return devices.Work(setting.image_shape[0], images)
+    return devices.Work(setting.image_shape[0], support + queries if method == "prototypical" else support)
 
 
 def _train_and_test(prefix, ours, theirs, episodes, repeats) -> dict[str, float]:
@@ -206,7 +204,7 @@ def _measured_apart(name):
     for method in METHODS:
         flags = [f"--in_this_process={method}", f"--settings={name}", f"--repeats={FLAGS.repeats}"]
         found |= measured_apart("benchmarks.compare", flags)
-        found["intra_op_threads"][method] = work(SETTINGS[name], method, _MAML_STEPS[name]).threads()
+        found["intra_op_threads"][method] = work(SETTINGS[name], method).threads()
     return found
 
 
@@ -215,7 +213,7 @@ def main() -> None:
     if FLAGS.in_this_process:
         (name,) = FLAGS.settings
         steps = _MAML_STEPS[name]
-        devices.use(work=work(SETTINGS[name], FLAGS.in_this_process, steps))
+        devices.use(work=work(SETTINGS[name], FLAGS.in_this_process))
         measured = measure(SETTINGS[name], FLAGS.in_this_process, FLAGS.repeats, steps)
         records.write_json(Path(FLAGS.json), measured)
         return

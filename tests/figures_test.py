@@ -266,19 +266,50 @@ def of_exports(heading, row, result):
 
 
 def of_bench(heading, row, result):
-    setting, what = re.match(r"\((\w)\) (meta-training step|adapt and predict|predict)", row).groups()
-    kind = {"meta-training step": "train", "adapt and predict": "test", "predict": "predict"}[what]
+    if match := re.fullmatch(r"\((\w)\) (train|adapt and predict)", heading):  # a row is a processor
+        record, kind = result["settings"][match[1]], "train" if match[2] == "train" else "test"
+        return [record[f"{kind}_seconds_pytorch"] / record[f"{kind}_seconds_ours"]]
+    setting, method, what = re.match(r"\((\w)\) (?:([\w -]+), )?(train|adapt and predict|predict)", row).groups()
     record = result["settings"][setting]
-    ours, other = (record[f"{kind}_seconds_{who}"] for who in ("ours", "keras" if kind == "predict" else "pytorch"))
-    floor = kind == "train"
-    return {
-        "ours": [ours],
-        "the other": [other],
-        "ratio": [other / ours],
-        "floor": [record["floor_seconds"]] if floor else [],
-        "ours / floor": [record["train_ratio_floor"]] if floor else [],
-        "the learner alone": [record["learner_seconds"]] if floor else [],
-    }.get(heading)
+    prefix = {None: "", "LSTM meta-learner": "", "MAML": "maml_", "Prototypical Networks": "prototypical_"}[method]
+    prefix += {"train": "train", "adapt and predict": "test", "predict": "predict"}[what]
+    ours, pytorch, compiled, keras = (
+        record.get(f"{prefix}_seconds_{who}") for who in ("ours", "pytorch", "pytorch_compiled", "keras")
+    )
+    columns = {"ours": [ours], "PyTorch": [pytorch], "`torch.compile`": [compiled], "Keras": [keras]}
+    if pytorch:
+        columns["ratio"] = [pytorch / ours]
+    if compiled:
+        columns["ratio to it"] = [compiled / ours]
+    if keras:
+        columns["Keras / ours"] = [keras / ours]
+    if "floor" in row:
+        columns |= {
+            "floor": [record["floor_seconds"]],
+            "ours / floor": [record["train_ratio_floor"]],
+            "the learner alone": [record["learner_seconds"]],
+        }
+    return columns.get(heading)
+
+
+def of_kernels(heading, row, result):
+    layer, kernel = re.match(r"(\d), ([\w +-]+?) *\|", row).groups()
+    (found,) = (each for each in result["rows"] if (str(each["layer"]), each["kernel"]) == (layer, kernel))
+    ours, theirs = ([found[f"{who}_{way}_ms"] for way in ("forward", "backward")] for who in ("ours", "pytorch"))
+    share = found["multiply_adds"] / result["multiply_adds_per_second"] / sum(ours) * 1e3
+    return {"ours, ms": [sum(ours)], "PyTorch, ms": [sum(theirs)], "of matrix rate": [share]}.get(heading)
+
+
+def of_threads(heading, row, result):
+    size, batch = map(int, re.search(r"(\d+)×\d+, (\d)", row).groups())
+    method = "meta_lstm" if row.startswith("LSTM") else "prototypical"
+    threads = {"one thread": 1, "all cores": 0}.get(heading)
+    return [
+        point["seconds_per_episode"]
+        for point in result["points"]
+        if (point["method"], point["image_size"], point["meta_batch_size"], point["intra_op_threads"])
+        == (method, size, batch, threads)
+    ] or None
 
 
 def of_scaling(headings, column, row, result):
@@ -348,6 +379,7 @@ def cell_values(headings, column, row, names, results):
     if "accuracy" in results[0]:
         return of_a_run(heading, row, results[0])
     rules = {"meta_step": of_a_meta_step, "sampling": of_sampling, "exports": of_exports, "bench": of_bench}
+    rules |= {"kernels": of_kernels, "threads": of_threads}
     for start, rule in rules.items():
         if names[0].startswith(start):
             return rule(heading, row, results[0])

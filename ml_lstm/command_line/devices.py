@@ -30,19 +30,19 @@ class Work(NamedTuple):
 
     Attributes:
         image_size: pixels a side.
-        images: that an operation works on, on average.
+        images: that most operations work on.
         side_by_side: episodes or requests at the same time.
     """
 
     image_size: int
-    images: float = 1
+    images: int = 1
     side_by_side: int = 1
 
     def threads(self) -> int:
         """How many should share one operation; 0: all there are. docs/performance.md has what was measured."""
         if self.side_by_side >= cores():  # each core has an operation of its own
             return 1 if self.image_size <= 64 else 0
-        return 1 if self.images * self.image_size**2 <= 20_000 else 0
+        return 1 if self.images * self.image_size**2 <= 5000 else 0
 
 
 _Threads = Annotated[Whole, FREE]
@@ -68,7 +68,7 @@ def use(
         work: what there is to do, if that is known.
         intra_op_threads: threads that share one operation; 0: TensorFlow's choice, all cores. Unset: one for images up
             to 64x64 where there are as many episodes (or requests) at a time as cores, and for operations on few
-            pixels, twenty-five 28x28 images say; else all cores.
+            pixels, five 28x28 images say; else all cores.
         inter_op_threads: operations at the same time; 0: TensorFlow's choice.
         devices: what to compute on: cpu, gpu, or a name such as gpu:1; train --strategy=mirrored takes several,
             gpu:0,gpu:1, or cpu:0,cpu:1 to try it out. None: all GPUs or, failing those, the CPU. cpu:0, cpu:1 and so on

@@ -40,6 +40,6 @@ def test_threads_are_those_that_training_has():
     b = SETTINGS["b"]
     assert {name: compare.work(b, name).threads() for name in compare.METHODS} == {
         "meta_lstm": 1,
-        "maml": 0,
+        "maml": 1,
         "prototypical": 0,
     }

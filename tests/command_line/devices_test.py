@@ -70,9 +70,9 @@ def test_devices_that_are_not_there_or_of_no_use_are_refused(gpus, given, words,
 @pytest.mark.parametrize(
     ("work", "given", "expected"),
     [
-        (devices.Work(28, 17), {}, 1),
+        (devices.Work(28, 5), {}, 1),
         (devices.Work(28, 80), {}, 0),
-        (devices.Work(40, 17), {}, 0),
+        (devices.Work(40, 5), {}, 0),
         (devices.Work(40, 5, side_by_side=2), {}, 1),
         (devices.Work(84, 5, side_by_side=8), {}, 0),
         (None, {}, 0),
