@@ -39,6 +39,8 @@ _HELD_TO = {
         "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
         "ATEN_CPU_CAPABILITY": "avx2",
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        # What torch.compile made for other instructions would be taken from its cache.
+        "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
     }
 }
 
