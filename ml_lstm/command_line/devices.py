@@ -41,8 +41,8 @@ class Work(NamedTuple):
     def threads(self) -> int:
         """How many should share one operation; 0: all there are. docs/performance.md has what was measured."""
         if self.side_by_side >= cores():  # each core has an operation of its own
-            return 1 if self.image_size <= 64 else 0
-        return 1 if self.images * self.image_size**2 <= 5000 else 0
+            return 1 if self.image_size <= 84 else 0
+        return 1 if self.images * self.image_size**2 <= 8000 else 0
 
 
 _Threads = Annotated[Whole, FREE]
@@ -67,7 +67,7 @@ def use(
         most: how many devices the command has a use for; None for any number.
         work: what there is to do, if that is known.
         intra_op_threads: threads that share one operation; 0: TensorFlow's choice, all cores. Unset: one for images up
-            to 64x64 where there are as many episodes (or requests) at a time as cores, and for operations on few
+            to 84x84 where there are as many episodes (or requests) at a time as cores, and for operations on few
             pixels, five 28x28 images say; else all cores.
         inter_op_threads: operations at the same time; 0: TensorFlow's choice.
         devices: what to compute on: cpu, gpu, or a name such as gpu:1; train --strategy=mirrored takes several,
