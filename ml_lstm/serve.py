@@ -38,6 +38,16 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "max_waiting", 64, "Requests that wait to be computed; more are refused with 429.", lower_bound=0
     )
+    flags.DEFINE_float("request_seconds", 60, "Seconds that one request is computed for.", lower_bound=0.001)
+    flags.DEFINE_list(
+        "allowed_hosts",
+        None,
+        "Names in the header Host of REST requests, without ports; *: any. Unset: those of the loopback, or any where "
+        "--host is beyond it.",
+    )
+    flags.DEFINE_list(
+        "allowed_origins", [], "Web pages of other servers that may send REST requests, https://example.org say."
+    )
     devices.define_flags()
 
 
@@ -45,6 +55,7 @@ def main() -> None:
     """Serves until it gets SIGTERM or SIGINT."""
     try:
         from ml_lstm.serving.server.predictor import Limits
+        from ml_lstm.serving.server.rest import Callers
         from ml_lstm.serving.server.run import serve
     except ModuleNotFoundError as error:
         raise UserError(
@@ -57,8 +68,17 @@ def main() -> None:
         logging.warning(
             "Anyone who reaches %s is answered: there is neither authentication nor encryption.", FLAGS.host
         )
-    limits = Limits(FLAGS.max_request_bytes, FLAGS.max_images, FLAGS.max_concurrent, FLAGS.max_waiting)
-    serve(config, limits, FLAGS.host, FLAGS.rest_api_port, FLAGS.port, FLAGS.file_system_poll_wait_seconds)
+    limits = Limits(
+        FLAGS.max_request_bytes, FLAGS.max_images, FLAGS.max_concurrent, FLAGS.max_waiting, FLAGS.request_seconds
+    )
+    callers = Callers(_allowed_hosts(), FLAGS.allowed_origins)
+    serve(config, limits, FLAGS.host, FLAGS.rest_api_port, FLAGS.port, FLAGS.file_system_poll_wait_seconds, callers)
+
+
+def _allowed_hosts():
+    if FLAGS.allowed_hosts is None:
+        return ["localhost", "127.0.0.1", "[::1]", FLAGS.host] if _is_loopback(FLAGS.host) else []
+    return [] if "*" in FLAGS.allowed_hosts else [name.lower() for name in FLAGS.allowed_hosts]
 
 
 def _config():

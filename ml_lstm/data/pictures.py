@@ -43,7 +43,7 @@ def decode(contents: tf.Tensor, channels: int, where: list, side: int | None = N
             return _turned(_with_channels(picture, channels), _orientation(contents))
 
     def png():
-        width, height = _integer(header[16:20][::-1]), _integer(header[20:24][::-1])
+        height, width = _png_size(header)
         with _size_checked(height, width, where):
             # Opacity only where there is some: TensorFlow fills it in with 2^bits - 1 for files below 8 bits.
             has_opacity, orientation = _before_pixels(contents, header[25])
@@ -53,8 +53,7 @@ def decode(contents: tf.Tensor, channels: int, where: list, side: int | None = N
             return _turned(_with_channels(rgb, channels), orientation)
 
     def bmp():
-        # A negative height means rows from top to bottom.
-        width, height = (tf.abs(tf.cast(_bitcast(header[start : start + 4]), tf.int64)) for start in (18, 22))
+        height, width = _bmp_size(header)
         plain = require(
             tf.equal(_integer(header[30:32]), 0), *where, "is a compressed BMP, or one with masks: save it as PNG."
         )
@@ -77,21 +76,63 @@ def decode(contents: tf.Tensor, channels: int, where: list, side: int | None = N
         with tf.control_dependencies([require(False, *where, "is no JPEG, PNG, BMP or GIF image.")]):
             return tf.zeros([0, 0, channels], tf.uint8)
 
-    # The file type as TensorFlow's own decoders tell it, so that theirs cannot be another one than was checked.
-    # A PNG's size is where it is looked for because its first chunk is the IHDR.
-    kinds = {
-        jpeg: _has(header, 0, b"\xff\xd8\xff"),
-        png: _has(header, 0, b"\x89PNG\r\n\x1a\n") & _has(header, 12, b"IHDR"),
-        bmp: _has(header, 0, b"BM"),
-        gif: _has(header, 0, b"GIF8"),
-    }
-    picture = tf.case([(is_kind, decoder) for decoder, is_kind in kinds.items()], default=refused)
+    decoders = {"jpeg": jpeg, "png": png, "bmp": bmp, "gif": gif}
+    kinds = [(is_kind, decoders[kind]) for kind, is_kind in _kinds(header).items()]
+    picture = tf.case(kinds, default=refused)
     return tf.ensure_shape(picture, [None, None, channels])
+
+
+def announced_pixels(contents: tf.Tensor) -> tf.Tensor:
+    """How many pixels the header of a picture file announces, traceable into a graph.
+
+    Args:
+        contents: the file's bytes, a string scalar.
+
+    Returns:
+        int64 scalar; 0 for what is no picture that `decode` reads.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when run, for a damaged JPEG.
+    """
+    header = tf.io.decode_raw(contents, tf.uint8, fixed_length=_HEADER_SIZE)
+    # Of a GIF's first frame: looked for in all of the file.
+    sizes = {
+        "jpeg": lambda: tf.unstack(tf.image.extract_jpeg_shape(contents, tf.int64))[:2],
+        "png": lambda: _png_size(header),
+        "bmp": lambda: _bmp_size(header),
+        "gif": lambda: _first_gif_frame(contents)[:2],
+    }
+    kinds = [(is_kind, lambda size=sizes[kind]: tf.reduce_prod(size())) for kind, is_kind in _kinds(header).items()]
+    return tf.case(kinds, default=lambda: tf.zeros([], tf.int64))
 
 
 def require(condition: tf.Tensor | bool, *words: str | tf.Tensor) -> tf.Operation:
     """An operation that fails with `INVALID_ARGUMENT` and `words` unless the scalar `condition` holds."""
     return tf.debugging.Assert(condition, list(words), summarize=1)
+
+
+def _kinds(header):
+    """Whether a file is of a type, by the type's name.
+
+    As TensorFlow's own decoders tell it, so that theirs cannot be another one than was checked. A PNG's size is where
+    it is looked for because its first chunk is the IHDR.
+    """
+    return {
+        "jpeg": _has(header, 0, b"\xff\xd8\xff"),
+        "png": _has(header, 0, b"\x89PNG\r\n\x1a\n") & _has(header, 12, b"IHDR"),
+        "bmp": _has(header, 0, b"BM"),
+        "gif": _has(header, 0, b"GIF8"),
+    }
+
+
+def _png_size(header):
+    """`(height, width)`, int64."""
+    return _integer(header[20:24][::-1]), _integer(header[16:20][::-1])
+
+
+def _bmp_size(header):
+    # A negative height means rows from top to bottom.
+    return tuple(tf.abs(tf.cast(_bitcast(header[start : start + 4]), tf.int64)) for start in (22, 18))
 
 
 def _has(header, start, magic):
@@ -240,6 +281,28 @@ def _bytes(contents):
     return tf.cast(tf.io.decode_raw(tf.strings.join([contents, bytes(32)]), tf.uint8), tf.int32)
 
 
+def _ends_of_chains(following):
+    """Where each chain of indices ends.
+
+    By as many looks at all of them as the length of the longest has digits, rather than one look for each of its links.
+
+    Args:
+        following: int32 [n], for each index the one that follows it, no smaller; itself at an end.
+
+    Returns:
+        int32 [n].
+    """
+
+    def goes_on(now, before):
+        return tf.reduce_any(now != before)
+
+    def twice_as_far(now, _):
+        return tf.gather(now, now), now
+
+    ends, _ = tf.while_loop(goes_on, twice_as_far, [tf.gather(following, following), following])
+    return ends
+
+
 def _first_gif_frame(contents):
     """Walks a GIF's blocks: a frame may be larger than the canvas that the header announces.
 
@@ -249,23 +312,23 @@ def _first_gif_frame(contents):
     """
     data = _bytes(contents)
     size = tf.strings.length(contents)
+    places = tf.range(size + 1)
 
     def colors(flags):
         return tf.where(flags >= 0x80, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
 
+    # Each sub-block begins with its length, and one of length 0 ends them. A file may have a million of either kind.
+    lengths = data[: size + 1]
+    last = _ends_of_chains(tf.minimum(places + tf.where(lengths > 0, lengths + 1, 0), size))
+
     def behind_sub_blocks(position):
-        """Each begins with its length; one of length 0 ends them. At most `size` + 1."""
-        (last,) = tf.while_loop(
-            lambda at: data[at] > 0, lambda at: [tf.minimum(at + data[at] + 1, size)], [tf.minimum(position, size)]
-        )
-        return last + 1
+        """At most `size` + 1."""
+        return tf.gather(last, tf.minimum(position, size)) + 1
 
     # An extension without data would be read otherwise by other readers.
-    (frame,) = tf.while_loop(
-        lambda at: tf.equal(data[at], _GIF_EXTENSION) & (data[at + 2] > 0),
-        lambda at: [tf.minimum(behind_sub_blocks(at + 2), size)],
-        [tf.minimum(_GIF_HEADER_SIZE + colors(data[10]), size)],
-    )
+    is_extension = tf.equal(lengths, _GIF_EXTENSION) & (data[2 : size + 3] > 0)
+    behind = tf.where(is_extension, tf.minimum(behind_sub_blocks(places + 2), size), places)
+    frame = tf.gather(_ends_of_chains(behind), tf.minimum(_GIF_HEADER_SIZE + colors(data[10]), size))
     width, height = (data[frame + start] + 256 * data[frame + start + 1] for start in (5, 7))
     end = behind_sub_blocks(frame + 11 + colors(data[frame + 9]))
     whole = tf.equal(data[frame], _GIF_FRAME) & (end <= size)

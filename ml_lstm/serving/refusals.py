@@ -30,3 +30,8 @@ def invalid(message: str) -> Refusal:
 def refusal_by(error: tf.errors.OpError) -> Refusal:
     """What TensorFlow's error says to the caller of the model."""
     return Refusal(_CODES[error.error_code], sentence(error))
+
+
+def shortened(words: str, length: int = 100) -> str:
+    """A caller's own words, which may be of any length, for an answer or a log."""
+    return words if len(words) <= length else f"{words[: length - 3]}..."

@@ -10,6 +10,9 @@ from ml_lstm.methods import FewShotClassifier, without_xla
 # The largest picture takes 250 MB while it is resized as float32.
 _PICTURES_AT_ONCE = 4
 
+# Of all picture files of an input: a file of 650 bytes can announce 16 million, which take seconds to decode.
+_MOST_PIXELS = 32 * pictures.MAX_PIXELS
+
 
 class ServingModule:
     """The signatures of an exported classifier, by name in `functions`.
@@ -132,12 +135,20 @@ class ServingModule:
             picture = pictures.decode(contents, channels, [f"{name}: the image at index", number], max(size))
             return self._resize(picture[None], name)[0]
 
-        return tf.map_fn(
-            decode,
-            (tf.range(tf.size(encoded)), encoded),
-            parallel_iterations=_PICTURES_AT_ONCE,
-            fn_output_signature=tf.TensorSpec(self.image_shape, tf.float32),
+        # As floats, which do not overflow.
+        announced = tf.cast(tf.map_fn(pictures.announced_pixels, encoded, fn_output_signature=tf.int64), tf.float64)
+        affordable = require(
+            tf.reduce_sum(announced) <= _MOST_PIXELS,
+            f"{name}: the images have too many pixels, over {_MOST_PIXELS} in all: shrink them, or send queries in "
+            "parts.",
         )
+        with tf.control_dependencies([affordable]):
+            return tf.map_fn(
+                decode,
+                (tf.range(tf.size(encoded)), encoded),
+                parallel_iterations=_PICTURES_AT_ONCE,
+                fn_output_signature=tf.TensorSpec(self.image_shape, tf.float32),
+            )
 
 
 def _not_empty(images, words):

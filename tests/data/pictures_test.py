@@ -4,6 +4,7 @@ import io
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 import numpy as np
@@ -180,3 +181,35 @@ for path in sorted(Path({str(tmp_path)!r}).iterdir()):
     megabytes = [int(line.split()[2]) for line in result.stdout.splitlines() if line.startswith("refused")]
     assert len(megabytes) == len(HUGE)
     assert max(megabytes) < 600
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"\x21\xfe" + b"\x01a" * 1_000_000 + b"\0",
+        b"\x21\xfe\x01a\0" * 400_000,
+        (b"\x21\xfe" + b"\x02ab" * 10 + b"\0" + b"\x21\xf9\x04\0\0\0\0\0") * 40_000,
+        b"\x21\xfe" + (b"\xff" + b"a" * 255) * 8_000 + b"\0",
+    ],
+    ids=["sub-blocks", "extensions", "both", "large sub-blocks"],
+)
+def test_the_work_on_a_gif_is_linear_in_its_bytes(decode, more):
+    """A look at each of its parts took 50 microseconds: a minute and more for these 2 MB."""
+    plain = file_bytes(RGB, "gif")
+    at = plain.index(b"\x2c\0\0\0\0")
+    contents = tf.constant(plain[:at] + more + plain[at:])
+    decode[3](tf.constant(plain))
+    started = time.monotonic()
+    found = decode[3](contents)
+    assert time.monotonic() - started < 15
+    np.testing.assert_array_equal(found, decode[3](tf.constant(plain)))
+
+
+def test_pixels_are_announced_by_every_kind_of_header():
+    count = tf.function(pictures.announced_pixels, autograph=False)
+    for kind in ("png", "jpeg", "bmp", "gif"):
+        assert count(tf.constant(file_bytes(RGB, kind))) == 54, kind
+    for header in (png_header, jpeg_header, bmp_header, gif_with_a_larger_frame):
+        assert count(tf.constant(header(20_000, 30_000))) == 20_000 * 30_000, header
+    for contents in (b"", b"no image", file_bytes(RGB, "webp")):
+        assert count(tf.constant(contents)) == 0

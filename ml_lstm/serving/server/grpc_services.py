@@ -2,23 +2,32 @@
 
 import asyncio
 import contextlib
+from typing import ClassVar
 
 import grpc
 import tensorflow as tf
 from absl import logging
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
-from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataResponse, SignatureDefMap
-from tensorflow_serving.apis.model_management_pb2 import ReloadConfigResponse
-from tensorflow_serving.apis.predict_pb2 import PredictResponse
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from tensorflow_serving.apis import prediction_service_pb2  # noqa: F401  reflection shows what is imported
+from tensorflow_serving.apis.get_model_metadata_pb2 import (
+    GetModelMetadataRequest,
+    GetModelMetadataResponse,
+    SignatureDefMap,
+)
+from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
+from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest, ReloadConfigResponse
+from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
-from ml_lstm.serving.refusals import Refusal, invalid
+from ml_lstm.serving.refusals import Refusal, invalid, shortened
 from ml_lstm.serving.server import tensors
 from ml_lstm.serving.server.predictor import Predictor
 from ml_lstm.serving.server.recorder import Recorder
 from ml_lstm.serving.server.store import ModelStore
 
 
-def grpc_server(store: ModelStore, predictor: Predictor, recorder: Recorder) -> grpc.aio.Server:
+async def grpc_server(store: ModelStore, predictor: Predictor, recorder: Recorder) -> grpc.aio.Server:
     """The server, without a port; not started.
 
     Args:
@@ -33,24 +42,59 @@ def grpc_server(store: ModelStore, predictor: Predictor, recorder: Recorder) -> 
         ("grpc.so_reuseport", 0),
     ]
     server = grpc.aio.server(options=options)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        _PredictionService(store, predictor, recorder), server
-    )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(store, predictor, recorder), server)
+    services = {
+        "tensorflow.serving.PredictionService": _PredictionService(store, predictor, recorder),
+        "tensorflow.serving.ModelService": _ModelService(store, predictor, recorder),
+    }
+    for name, service in services.items():
+        handlers = {
+            method: grpc.unary_unary_rpc_method_handler(
+                getattr(service, method), _parser(request), lambda response: response.SerializeToString()
+            )
+            for method, request in service.requests.items()
+        }
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, handlers)])
+    well = health.aio.HealthServicer()
+    for name in ("", *services):
+        await well.set(name, health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(well, server)
+    reflection.enable_server_reflection([*services, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     return server
 
 
+class _Malformed:
+    """In place of a request that is none."""
+
+
+def _parser(message):
+    """Reads requests, and what is none as `_Malformed`, where gRPC would log a traceback."""
+
+    def parse(data):
+        try:
+            return message.FromString(data)
+        except DecodeError:
+            return _Malformed()
+
+    return parse
+
+
 class _Service:
+    """Of a service of TensorFlow Serving; `requests` are the messages of its methods."""
+
+    requests: ClassVar[dict[str, type]] = {}
+
     def __init__(self, store, predictor, recorder):
         self._store = store
         self._predictor = predictor
         self._recorder = recorder
 
     @contextlib.asynccontextmanager
-    async def _answering(self, call, context):
+    async def _answering(self, call, request, context):
         """Within it a refusal becomes the status of the call."""
         with self._recorder.request("gRPC", call, context.peer()) as record:
             try:
+                if isinstance(request, _Malformed):
+                    raise invalid(f"The message is no {self.requests[call].__name__}.")
                 yield record
                 record.status = grpc.StatusCode.OK.name
             except Refusal as refusal:
@@ -65,14 +109,16 @@ class _Service:
                 await context.abort(grpc.StatusCode.INTERNAL, "The server failed at this request; its log says more.")
 
 
-class _PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceServicer):
+class _PredictionService(_Service):
+    requests: ClassVar = {"Predict": PredictRequest, "GetModelMetadata": GetModelMetadataRequest}
+
     async def Predict(self, request, context):
-        async with self._answering("Predict", context) as record:
+        async with self._answering("Predict", request, context) as record:
             with self._predictor.place():
                 return await self._predictor.run(self._predict, request, record)
 
     async def GetModelMetadata(self, request, context):
-        async with self._answering("GetModelMetadata", context):
+        async with self._answering("GetModelMetadata", request, context):
             if list(request.metadata_field) != ["signature_def"]:
                 raise invalid('metadata_field must be ["signature_def"].')
             version = self._store.resolve(request.model_spec)
@@ -86,13 +132,14 @@ class _PredictionService(_Service, prediction_service_pb2_grpc.PredictionService
         limit = self._predictor.limits.request_bytes
 
         def read_inputs(signature):
-            return {name: tensors.from_proto(name, proto, limit) for name, proto in request.inputs.items()}
+            return tensors.inputs_from_protos(request.inputs, signature, limit)
 
         answered_by, outputs = self._predictor.predict(request.model_spec, read_inputs, record)
         unknown = sorted(set(request.output_filter) - outputs.keys())
         if unknown:
             raise invalid(
-                f"Unknown output {unknown[0]!r} in output_filter; the model has {', '.join(sorted(outputs))}."
+                f"Unknown output {shortened(unknown[0])!r} in output_filter; the model has "
+                f"{', '.join(sorted(outputs))}."
             )
         response = PredictResponse(model_spec=answered_by)
         for name in request.output_filter or outputs:
@@ -100,12 +147,14 @@ class _PredictionService(_Service, prediction_service_pb2_grpc.PredictionService
         return response
 
 
-class _ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):
+class _ModelService(_Service):
+    requests: ClassVar = {"GetModelStatus": GetModelStatusRequest, "HandleReloadConfigRequest": ReloadConfigRequest}
+
     async def GetModelStatus(self, request, context):
-        async with self._answering("GetModelStatus", context):
+        async with self._answering("GetModelStatus", request, context):
             return self._store.status(request.model_spec)
 
     async def HandleReloadConfigRequest(self, request, context):
-        async with self._answering("HandleReloadConfigRequest", context):
+        async with self._answering("HandleReloadConfigRequest", request, context):
             await self._predictor.run(self._store.reconfigure, request.config)
             return ReloadConfigResponse()

@@ -12,6 +12,7 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
 from ml_lstm.serving.refusals import Refusal, invalid
+from ml_lstm.serving.server.cancellation import Cancellation
 from ml_lstm.serving.server.recorder import Record
 from ml_lstm.serving.server.store import ModelStore
 
@@ -24,12 +25,14 @@ class Limits(NamedTuple):
         images: of one request, support images and queries together.
         concurrent: requests being computed.
         waiting: requests that wait for that; more are refused at once.
+        seconds: that one is computed for.
     """
 
     request_bytes: int
     images: int
     concurrent: int
     waiting: int
+    seconds: float
 
 
 class Predictor:
@@ -45,10 +48,11 @@ class Predictor:
         self._store = store
         self._threads = ThreadPoolExecutor(limits.concurrent, thread_name_prefix="predict")
         self._places_taken = 0
+        self._running: set[Cancellation] = set()
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
-        """A request holds one from its first byte to its answer.
+        """A request holds one from its last byte to its answer.
 
         Raises:
             Refusal: if all are taken.
@@ -66,8 +70,38 @@ class Predictor:
             self._places_taken -= 1
 
     async def run(self, job: Callable[..., Any], *args: Any) -> Any:
-        """Calls `job(*args)` in one of the threads, as soon as one is free; not at all if cancelled before."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, job, *args)
+        """Calls `job(*args)` in one of the threads, as soon as one is free.
+
+        What TensorFlow computes in it ends where the caller waits no longer, and after `Limits.seconds` of computing.
+
+        Raises:
+            Refusal: if it takes longer.
+        """
+        loop, cancellation = asyncio.get_running_loop(), Cancellation()
+        begun = loop.create_future()
+
+        def call():
+            loop.call_soon_threadsafe(lambda: begun.done() or begun.set_result(None))
+            with cancellation:
+                return job(*args)
+
+        self._running.add(cancellation)
+        answer = loop.run_in_executor(self._threads, call)
+        try:
+            await asyncio.wait([begun, answer], return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(self.limits.seconds):
+                return await answer
+        except TimeoutError:
+            raise Refusal(
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                f"The request took longer than the {self.limits.seconds:g} seconds that this server computes for one: "
+                "send fewer or smaller images.",
+            ) from None
+        finally:
+            if not answer.done() or answer.cancelled():
+                answer.cancel()
+                cancellation.cancel()
+            self._running.discard(cancellation)
 
     def predict(
         self, spec: ModelSpec, read_inputs: Callable[[SignatureDef], dict[str, np.ndarray]], record: Record
@@ -102,5 +136,7 @@ class Predictor:
         return answered_by, version.run(signature, inputs)
 
     def close(self) -> None:
-        """Waits for the threads."""
-        self._threads.shutdown()
+        """Ends what is computed and waits for the threads."""
+        for cancellation in list(self._running):
+            cancellation.cancel()
+        self._threads.shutdown(cancel_futures=True)

@@ -1,14 +1,18 @@
 """TensorFlow Serving's REST interface: predict, status and metadata, and the server's metrics."""
 
 import asyncio
+import contextlib
 import functools
 import re
+from collections.abc import Collection
+from typing import NamedTuple
 
 import grpc
 import orjson
 from absl import logging
 from google.protobuf import json_format
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -17,7 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
-from ml_lstm.serving.refusals import Refusal
+import ml_lstm
+from ml_lstm.serving.refusals import Refusal, shortened
 from ml_lstm.serving.server import tensors
 from ml_lstm.serving.server.predictor import Predictor
 from ml_lstm.serving.server.recorder import Recorder
@@ -25,6 +30,7 @@ from ml_lstm.serving.server.store import ModelStore
 
 _JSON = "application/json"
 _BODY_SECONDS = 60
+_BODIES_HELD = 16  # of the largest size
 _MODEL = r"(?P<name>[^/:]+)(/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
 _PREDICT = re.compile(f"{_MODEL}:predict")
 _OTHER_VERBS = re.compile(f"{_MODEL}:(classify|regress)")
@@ -38,28 +44,55 @@ _HTTP_STATUSES = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
     grpc.StatusCode.UNIMPLEMENTED: 501,
     grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
 
 
-def rest_app(store: ModelStore, predictor: Predictor, recorder: Recorder) -> ASGIApp:
+class Callers(NamedTuple):
+    """Whom the REST interface answers: a page that a browser shows may send requests to a server on the same machine.
+
+    Attributes:
+        hosts: names of this server in the header Host, without ports; empty for any.
+        origins: pages of other servers whose requests are answered, `https://example.org` say.
+    """
+
+    hosts: Collection[str]
+    origins: Collection[str] = ()
+
+    def problem(self, headers: Headers) -> str | None:
+        """Why a request with such headers is refused; None where it is not."""
+        host = headers.get("Host", "")
+        name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
+        if self.hosts and name.lower() not in self.hosts:
+            return f"This server is not {shortened(name)!r}: --allowed_hosts says what it may be called."
+        origin = headers.get("Origin")
+        if origin in (None, f"http://{host}", f"https://{host}", *self.origins):
+            return None
+        return f"Pages of {shortened(origin)!r} may not ask this server: --allowed_origins says which may."
+
+
+def rest_app(store: ModelStore, predictor: Predictor, recorder: Recorder, callers: Callers) -> ASGIApp:
     """The ASGI application.
 
     Args:
         store: the models.
         predictor: answers predict requests.
         recorder: gets a record of every request.
+        callers: who is answered.
     """
     api = _Api(store, predictor, recorder)
     app = Starlette(
         routes=[
             Route("/v1/models/{path:path}", api.get, methods=["GET"]),
             Route("/v1/models/{path:path}", api.post, methods=["POST"]),
+            Route("/v1/models", api.models, methods=["GET"]),
+            Route("/", api.here, methods=["GET"]),
             Route("/metrics", api.metrics, methods=["GET"]),
             Route("/{path:path}", api.nothing, methods=["GET", "POST"]),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _http_error, Exception: _failed},
     )
-    return _Recorded(app, recorder)
+    return _Recorded(app, recorder, callers)
 
 
 class _Api:
@@ -67,6 +100,7 @@ class _Api:
         self._store = store
         self._predictor = predictor
         self._recorder = recorder
+        self._bytes_held = 0
 
     async def get(self, request: Request) -> Response:
         path = request.path_params["path"]
@@ -81,13 +115,35 @@ class _Api:
     async def post(self, request: Request) -> Response:
         path = request.path_params["path"]
         if match := _PREDICT.fullmatch(path):
-            with self._predictor.place():
-                body = await self._body(request)
-                content = await self._predictor.run(self._predict, _spec(match), body, request.scope["record"])
+            with self._held() as hold:
+                body = await self._body(request, hold)
+                with self._predictor.place():
+                    content = await self._answer(request, _spec(match), body)
             return Response(content, media_type=_JSON)
         if _OTHER_VERBS.fullmatch(path):
             raise HTTPException(400, "The model's signatures answer :predict only.")
         raise _no_such_path(request)
+
+    async def models(self, request: Request) -> Response:
+        return _json({"models": [{"name": name, **self._status(name)} for name in self._store.names()]})
+
+    async def here(self, request: Request) -> Response:
+        models = self._store.names()
+        return _json(
+            {
+                "server": f"ml_lstm {ml_lstm.__version__}",
+                "models": models,
+                "paths": [
+                    "GET /v1/models",
+                    *(f"GET /v1/models/{name}/metadata" for name in models),
+                    *(f"POST /v1/models/{name}:predict" for name in models),
+                    "GET /metrics",
+                ],
+            }
+        )
+
+    def _status(self, name):
+        return _message(self._store.status(ModelSpec(name=name)))
 
     async def metrics(self, request: Request) -> Response:
         content, media_type = self._recorder.metrics()
@@ -95,6 +151,39 @@ class _Api:
 
     async def nothing(self, request: Request) -> Response:
         raise _no_such_path(request)
+
+    async def _answer(self, request, spec, body):
+        """The answer, or none where the caller has left."""
+        computing = asyncio.create_task(self._predictor.run(self._predict, spec, body, request.scope["record"]))
+        leaving = asyncio.create_task(_left(request))
+        try:
+            await asyncio.wait([computing, leaving], return_when=asyncio.FIRST_COMPLETED)
+            if not computing.done():
+                raise HTTPException(400, "The caller left before the answer.")
+            return await computing
+        finally:
+            for task in (computing, leaving):
+                task.cancel()
+
+    @contextlib.contextmanager
+    def _held(self):
+        """Counts the bytes of a body among those that the server holds, by calls of what it yields."""
+        mine = 0
+
+        def hold(more):
+            nonlocal mine
+            if self._bytes_held + more > _BODIES_HELD * self._predictor.limits.request_bytes:
+                raise Refusal(
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    "The server is busy: other requests are being sent. Try again in a moment.",
+                )
+            mine += more
+            self._bytes_held += more
+
+        try:
+            yield hold
+        finally:
+            self._bytes_held -= mine
 
     def _predict(self, spec, body, record):
         request = tensors.request_from_json(body)
@@ -109,7 +198,7 @@ class _Api:
         signatures = SignatureDefMap(signature_def=version.signature_defs)
         return {"model_spec": _message(spec), "metadata": {"signature_def": _message(signatures)}}
 
-    async def _body(self, request):
+    async def _body(self, request, hold):
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise HTTPException(415, "A body must not be compressed.")
         limit = self._predictor.limits.request_bytes
@@ -125,6 +214,7 @@ class _Api:
                     size += len(chunk)
                     if size > limit:
                         raise too_large
+                    hold(len(chunk))
                     chunks.append(chunk)
         except TimeoutError:
             raise HTTPException(408, f"The body did not arrive within {_BODY_SECONDS} seconds.") from None
@@ -134,15 +224,16 @@ class _Api:
 
 
 class _Recorded:
-    """Middleware: gives every request a record, `scope["record"]`, with its HTTP status in the end."""
+    """Middleware: gives every request a record, `scope["record"]`, with its HTTP status in the end; refuses some."""
 
-    def __init__(self, app: ASGIApp, recorder: Recorder):
+    def __init__(self, app: ASGIApp, recorder: Recorder, callers: Callers):
         self._app = app
         self._recorder = recorder
+        self._callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = (scope.get("client") or ("unknown",))[0]
-        call = f"{scope['method']} {scope['path']}"
+        call = f"{scope['method']} {shortened(scope['path'])}"
         with self._recorder.request("REST", call, caller) as record:
 
             async def note_and_send(message):
@@ -150,7 +241,18 @@ class _Recorded:
                     record.status = str(message["status"])
                 await send(message)
 
+            problem = self._callers.problem(Headers(scope=scope))
+            if problem:
+                record.problem = problem
+                await _json({"error": problem}, 403)(scope, receive, note_and_send)
+                return
             await self._app(scope | {"record": record}, receive, note_and_send)
+
+
+async def _left(request):
+    """Returns once the caller has."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _spec(match):
@@ -171,7 +273,7 @@ def _json(content, status=200, headers=None):
 
 
 def _no_such_path(request):
-    return HTTPException(404, f"There is nothing at {request.url.path}; try /v1/models/NAME:predict.")
+    return HTTPException(404, f"There is nothing at {shortened(request.url.path)}; try /v1/models/NAME:predict.")
 
 
 def _error(request, status, message, headers=None):

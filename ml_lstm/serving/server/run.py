@@ -12,18 +12,29 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from ml_lstm.errors import UserError
 from ml_lstm.serving.server.grpc_services import grpc_server
+from ml_lstm.serving.server.http import protocol
 from ml_lstm.serving.server.predictor import Limits, Predictor
 from ml_lstm.serving.server.recorder import Recorder
-from ml_lstm.serving.server.rest import rest_app
+from ml_lstm.serving.server.rest import Callers, rest_app
 from ml_lstm.serving.server.store import ModelStore
 
 _LAST_REQUESTS_SECONDS = 30
+_CANCELLED_SECONDS = 5  # until an operation that had begun has ended, and with it a computation that was cancelled
+_MOST_CONNECTIONS = 512
 
 
 def serve(
-    config: ModelServerConfig, limits: Limits, host: str, rest_api_port: int, port: int, poll_seconds: float
+    config: ModelServerConfig,
+    limits: Limits,
+    host: str,
+    rest_api_port: int,
+    port: int,
+    poll_seconds: float,
+    callers: Callers,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then answers what has begun and returns.
+    """Serves until SIGTERM or SIGINT, then answers what has begun, for 30 s at most, and returns.
+
+    A second signal ends the process at once.
 
     Args:
         config: the models.
@@ -32,27 +43,29 @@ def serve(
         rest_api_port: for REST; 0 for any that is free.
         port: for gRPC; 0 for any that is free.
         poll_seconds: between looks for new versions.
+        callers: of REST, that are answered.
 
     Raises:
         UserError: if a port is taken, or no model can be loaded.
     """
-    asyncio.run(_serve(config, limits, host, rest_api_port, port, poll_seconds))
+    asyncio.run(_serve(config, limits, host, rest_api_port, port, poll_seconds, callers))
 
 
-async def _serve(config, limits, host, rest_api_port, port, poll_seconds):
+async def _serve(config, limits, host, rest_api_port, port, poll_seconds, callers):
     store = ModelStore(config)
     predictor = Predictor(store, limits)
     recorder = Recorder(store)
-    grpc_listener = grpc_server(store, predictor, recorder)
+    grpc_listener = await grpc_server(store, predictor, recorder)
     with _bound(host, rest_api_port, "rest_api_port") as rest_socket:
         _bound(host, port, "port").close()  # says what is wrong before time is spent; gRPC would write lines of its own
         await asyncio.to_thread(store.refresh)
         _require_a_version(store, config)
         # Nobody can connect before this.
         port = grpc_listener.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-        rest_listener = uvicorn.Server(
+        rest_listener = _RestListener(
             uvicorn.Config(
-                rest_app(store, predictor, recorder),
+                rest_app(store, predictor, recorder, callers),
+                http=protocol(_MOST_CONNECTIONS),
                 lifespan="off",
                 ws="none",
                 log_config=None,
@@ -70,11 +83,31 @@ async def _serve(config, limits, host, rest_api_port, port, poll_seconds):
         rest_socket.listen()  # before it is said to be ready
         address = f"[{host}]" if ":" in host else host
         logging.info("REST at http://%s:%d, gRPC at %s:%d", address, rest_socket.getsockname()[1], address, port)
+        stopping = asyncio.create_task(_stop_with(rest_listener, grpc_listener))
         await rest_listener.serve(sockets=[rest_socket])
         watching.cancel()
-        await grpc_listener.stop(_LAST_REQUESTS_SECONDS)
-        await asyncio.to_thread(predictor.close)
+        await stopping
+        closing = asyncio.create_task(asyncio.to_thread(predictor.close))
+        await asyncio.wait([closing], timeout=_CANCELLED_SECONDS)
         logging.info("Stopped")
+        if not closing.done():
+            os._exit(0)  # no thread can be ended from outside
+
+
+class _RestListener(uvicorn.Server):
+    """Ends the process at a second signal, whatever it does."""
+
+    def handle_exit(self, sig, frame):
+        if self.should_exit:
+            os._exit(128 + sig)
+        super().handle_exit(sig, frame)
+
+
+async def _stop_with(rest_listener, grpc_listener):
+    """Stops gRPC as soon as REST is being stopped: both have the same time for what has begun."""
+    while not rest_listener.should_exit:
+        await asyncio.sleep(0.1)
+    await grpc_listener.stop(_LAST_REQUESTS_SECONDS)
 
 
 async def _watch(store, seconds):

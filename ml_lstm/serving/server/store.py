@@ -1,6 +1,8 @@
 """Which models and versions are served: TensorFlow Serving's configuration, followed as directories change."""
 
 import gc
+import os
+import re
 import threading
 import time
 from pathlib import Path
@@ -13,7 +15,7 @@ from tensorflow_serving.apis.status_pb2 import StatusProto
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
 
 from ml_lstm.errors import UserError
-from ml_lstm.serving.refusals import Refusal, invalid
+from ml_lstm.serving.refusals import Refusal, invalid, shortened
 from ml_lstm.serving.server.version import Version
 
 
@@ -41,7 +43,7 @@ class ModelStore:
     def refresh(self) -> None:
         """Loads the versions that should be served and are not, then drops those that should not; takes seconds."""
         with self._changing:
-            changes = [model.refresh() for model in self._models.values()]
+            changes = [model.refreshed() for model in self._models.values()]
         if any(changes):
             # What a version was goes with the cycles of objects that it is in. What is left is out of the collector's
             # sight until the next change: to look through all of TensorFlow's objects held up single requests for a
@@ -103,7 +105,7 @@ class ModelStore:
         except KeyError:
             raise Refusal(
                 grpc.StatusCode.NOT_FOUND,
-                f"There is no model {spec.name!r}; this server has {', '.join(self.names())}.",
+                f"There is no model {shortened(spec.name)!r}; this server has {', '.join(self.names())}.",
             ) from None
 
 
@@ -143,11 +145,21 @@ class _Model:
             return None
         labels = self.config.version_labels
         if spec.version_label not in labels:  # to index a map of a proto adds the key
-            raise self._not_found(f"has no label {spec.version_label!r}; labels: {', '.join(sorted(labels)) or 'none'}")
+            raise self._not_found(
+                f"has no label {shortened(spec.version_label)!r}; labels: {', '.join(sorted(labels)) or 'none'}"
+            )
         return labels[spec.version_label]
 
     def _not_found(self, problem):
         return Refusal(grpc.StatusCode.NOT_FOUND, f"The model {self.config.name} {problem}.")
+
+    def refreshed(self):
+        """`refresh`, whose failure is this model's alone: what is loaded is served on."""
+        try:
+            return self.refresh()
+        except Exception:  # a directory may vanish at any moment
+            logging.exception("%s: while looking for new versions", self.config.name)
+            return False
 
     def refresh(self):
         """Returns whether anything has changed."""
@@ -168,7 +180,9 @@ class _Model:
             # What is loaded is served on.
             logging.log_every_n_seconds(logging.WARNING, "%s: %s", 60, self.config.base_path, error.strerror)
             return {}
-        return {int(entry.name): entry for entry in entries if entry.name.isdecimal() and entry.is_dir()}
+        # As TensorFlow Serving: versions are int64. Of what cannot be looked at, a loop of links say, there is none.
+        numbered = [entry for entry in entries if re.fullmatch(r"[0-9]{1,18}", entry.name) and os.path.isdir(entry)]
+        return {int(entry.name): entry for entry in numbered}
 
     def _wanted(self, directories):
         policy = self.config.model_version_policy
@@ -180,7 +194,7 @@ class _Model:
 
     def _load(self, number, directory):
         # Whoever copies a model here bit by bit may not be ready yet: tried again once there is more of it.
-        contents = {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
+        contents = _contents(directory)
         if self._failed.get(number) == contents:
             return
         self._set(number, ModelVersionStatus.LOADING)
@@ -210,6 +224,19 @@ class _Model:
         problem = StatusProto(error_code=code.value[0], error_message=problem)
         status = ModelVersionStatus(version=number, state=state, status=problem)
         self._statuses = self._statuses | {number: status}
+
+
+def _contents(directory):
+    """When each file below a directory was changed; None for one that cannot be looked at, a dangling link say."""
+    changed = {}
+    for folder, _, files in os.walk(directory):
+        for name in files:
+            path = os.path.join(folder, name)
+            try:
+                changed[path] = os.stat(path).st_mtime_ns
+            except OSError:
+                changed[path] = None
+    return changed
 
 
 def _problem(config):

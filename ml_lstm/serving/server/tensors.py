@@ -4,6 +4,7 @@ import base64
 import binascii
 import functools
 import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,15 @@ import tensorflow as tf
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
-from ml_lstm.serving.refusals import invalid
+from ml_lstm.serving.refusals import invalid, shortened
+
+# Of a string beside its characters: an object in Python, another in TensorFlow.
+_STRING_BYTES = 64
+_MOST_DIMENSIONS = 32
+
+# Of JSON: 75 images of 84x84x3 as lists are half a million lists and 1.6 million values.
+_MOST_LISTS = 1_000_000
+_MOST_VALUES = 4_000_000
 
 
 def request_from_json(body: bytes) -> dict[str, Any]:
@@ -24,6 +33,11 @@ def request_from_json(body: bytes) -> dict[str, Any]:
     Raises:
         Refusal: if it is no such thing.
     """
+    # Counted, in hundredths of a second, before anything is made of them: no other caller is answered meanwhile.
+    if body.count(b"[") + body.count(b"{") > _MOST_LISTS or body.count(b",") > _MOST_VALUES:
+        raise invalid(
+            f"The body has more than {_MOST_LISTS} lists or {_MOST_VALUES} values: send picture files, or use gRPC."
+        )
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -60,9 +74,7 @@ def inputs_from_json(request: dict[str, Any], signature: SignatureDef) -> dict[s
         if any(row.keys() != rows[0].keys() for row in rows):
             raise invalid("The rows of instances must have the same names.")
         values = {name: [row[name] for row in rows] for name in rows[0]}
-    unknown = sorted(values.keys() - signature.inputs.keys())
-    if unknown:
-        raise invalid(f"Unknown input {unknown[0]!r}; the signature takes {', '.join(sorted(signature.inputs))}.")
+    require_names(values.keys(), signature)
     return {name: _array(name, value, signature.inputs[name]) for name, value in values.items()}
 
 
@@ -91,29 +103,84 @@ def response_to_json(outputs: dict[str, np.ndarray], rows: bool) -> bytes:
     return orjson.dumps({key: value}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def from_proto(name: str, proto: TensorProto, max_bytes: int) -> np.ndarray:
-    """The tensor in a proto.
+def inputs_from_protos(
+    protos: Mapping[str, TensorProto], signature: SignatureDef, max_bytes: int
+) -> dict[str, np.ndarray]:
+    """The tensors of a request.
 
     Args:
-        name: for the words of a refusal.
-        proto: the tensor.
-        max_bytes: that it may take; a proto of a few bytes can ask for any number.
+        protos: by name.
+        signature: that the request asks for.
+        max_bytes: that all of them may take; a proto of a few bytes can ask for any number.
+
+    Returns:
+        By name.
 
     Raises:
-        Refusal: if it is larger, or no tensor.
+        Refusal: for names that are not those of the signature, or what is too large or no tensor. Nothing of their
+            size has been allocated then.
     """
+    require_names(protos.keys(), signature)
+    left = max_bytes
+    for name, proto in protos.items():
+        try:
+            size = _bytes_taken(proto)
+        except (TypeError, ValueError) as error:
+            raise _no_tensor(name, error) from None
+        if size > left:
+            raise invalid(
+                f"{name} is too large: the tensors of a request may take {max_bytes} bytes. Send picture files, or the "
+                "queries in parts."
+            )
+        left -= size
+    return {name: _from_proto(name, proto) for name, proto in protos.items()}
+
+
+def require_names(names: Collection[str], signature: SignatureDef) -> None:
+    """Refuses names of inputs that are not those of a signature.
+
+    Raises:
+        Refusal: for one that is missing or not known.
+    """
+    differences = {"lacks": signature.inputs.keys() - names, "does not take": names - signature.inputs.keys()}
+    problems = [f"{verb} {_few(sorted(some))}" for verb, some in differences.items() if some]
+    if problems:
+        raise invalid(f"The request {' and '.join(problems)}; it takes {', '.join(sorted(signature.inputs))}.")
+
+
+def _few(items):
+    """The first of what a caller sent, each cut short: a caller's words are not repeated whole."""
+    more = f" and {len(items) - 3} more" if len(items) > 3 else ""
+    return ", ".join(shortened(str(item)) for item in items[:3]) + more
+
+
+def _bytes_taken(proto):
+    """What a proto becomes."""
+    dtype = tf.as_dtype(proto.dtype)
+    if dtype in (tf.resource, tf.variant):
+        raise ValueError(f"its type is {dtype.name}")
+    sizes = [size.size for size in proto.tensor_shape.dim]
+    if proto.tensor_shape.unknown_rank or min(sizes, default=0) < 0:
+        raise ValueError("its shape is not known")
+    if len(sizes) > _MOST_DIMENSIONS or max(sizes, default=0) >= 2**31:
+        raise ValueError("its shape is no tensor's")
+    count = math.prod(sizes)
+    if dtype != tf.string:
+        return count * dtype.size
+    # Where fewer values are given, the last one fills the rest.
+    lengths = [len(value) for value in proto.string_val] or [0]
+    return count * _STRING_BYTES + sum(lengths) + max(count - len(lengths), 0) * lengths[-1]
+
+
+def _from_proto(name, proto):
     try:
-        dtype = tf.as_dtype(proto.dtype)
-        if dtype in (tf.resource, tf.variant):
-            raise ValueError(f"its type is {dtype.name}")
-        sizes = [size.size for size in proto.tensor_shape.dim]
-        if proto.tensor_shape.unknown_rank or min(sizes, default=0) < 0:
-            raise ValueError("its shape is not known")
-        if math.prod(sizes) * dtype.size > max_bytes:
-            raise ValueError(f"its shape is {sizes}, more than the {max_bytes} bytes that this server takes")
         return tf.make_ndarray(proto)
-    except (TypeError, ValueError) as error:
-        raise invalid(f"{name} is no tensor: {' '.join(str(error).split())}.") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _no_tensor(name, error) from None
+
+
+def _no_tensor(name, error):
+    return invalid(f"{name} is no tensor: {shortened(' '.join(str(error).split()))}.")
 
 
 def _by_name(value, signature, where):

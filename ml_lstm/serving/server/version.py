@@ -8,7 +8,7 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef, TensorInfo
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-from ml_lstm.serving.refusals import invalid, refusal_by
+from ml_lstm.serving.refusals import invalid, refusal_by, shortened
 
 _DEFAULT_SIGNATURE = "serving_default"
 
@@ -46,7 +46,9 @@ class Version:
         """
         name = name or _DEFAULT_SIGNATURE
         if name not in self._model.signatures:
-            raise invalid(f"Unknown signature {name!r}; the model has {', '.join(sorted(self._model.signatures))}.")
+            raise invalid(
+                f"Unknown signature {shortened(name)!r}; the model has {', '.join(sorted(self._model.signatures))}."
+            )
         return name, self.signature_defs[name]
 
     def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -54,7 +56,7 @@ class Version:
 
         Args:
             signature: its name in full.
-            inputs: by name; strings as arrays of `bytes` objects.
+            inputs: those of the signature, by name; strings as arrays of `bytes` objects.
 
         Returns:
             The outputs, by name.
@@ -63,10 +65,6 @@ class Version:
             Refusal: if the inputs are not those of the signature, or the model refuses them.
         """
         expected = self.signature_defs[signature].inputs
-        if inputs.keys() != expected.keys():
-            differences = {"lacks": expected.keys() - inputs.keys(), "does not take": inputs.keys() - expected.keys()}
-            problems = [f"{verb} {', '.join(sorted(names))}" for verb, names in differences.items() if names]
-            raise invalid(f"The request for {signature} {' and '.join(problems)}.")
         tensors = {name: _tensor(name, expected[name], array) for name, array in inputs.items()}
         try:
             outputs = self._model.signatures[signature](**tensors)

@@ -1,0 +1,68 @@
+"""HTTP connections that nobody can hold open for nothing."""
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_HEADER_SECONDS = 20
+_HEADER_BYTES = 64 * 1024
+
+
+def protocol(most_connections: int) -> type[HttpToolsProtocol]:
+    """uvicorn's protocol, with bounds that it lacks.
+
+    A connection is closed that sends no whole header within 20 s of its start, or of a request's first byte; a header
+    of more than 64 KiB is refused. An idle connection after a request is uvicorn's to close.
+
+    Args:
+        most_connections: at the same time; more are closed at once.
+    """
+
+    class BoundedProtocol(HttpToolsProtocol):
+        _due: asyncio.TimerHandle | None = None
+        _header_bytes = 0
+
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            if len(self.connections) > most_connections:
+                transport.abort()
+            else:
+                self._expect_header()
+
+        def connection_lost(self, exc):
+            self._expect_no_header()
+            super().connection_lost(exc)
+
+        def on_message_begin(self):
+            super().on_message_begin()
+            self._header_bytes = 0
+            self._expect_header()
+
+        def on_url(self, url):
+            super().on_url(url)
+            self._count(len(url))
+
+        def on_header(self, name, value):
+            super().on_header(name, value)
+            self._count(len(name) + len(value))
+
+        def on_headers_complete(self):
+            self._expect_no_header()
+            if not self.transport.is_closing():
+                super().on_headers_complete()
+
+        def _count(self, more):
+            self._header_bytes += more
+            if self._header_bytes > _HEADER_BYTES and not self.transport.is_closing():
+                self.send_400_response(f"A header may have {_HEADER_BYTES} bytes.")
+
+        def _expect_header(self):
+            self._expect_no_header()
+            self._due = self.loop.call_later(_HEADER_SECONDS, self.transport.close)
+
+        def _expect_no_header(self):
+            if self._due is not None:
+                self._due.cancel()
+                self._due = None
+
+    return BoundedProtocol
