@@ -48,13 +48,12 @@ def protocol(most_connections: int) -> type[HttpToolsProtocol]:
 
         def on_headers_complete(self):
             self._expect_no_header()
-            if not self.transport.is_closing():
-                super().on_headers_complete()
+            super().on_headers_complete()
 
         def _count(self, more):
             self._header_bytes += more
-            if self._header_bytes > _HEADER_BYTES and not self.transport.is_closing():
-                self.send_400_response(f"A header may have {_HEADER_BYTES} bytes.")
+            if self._header_bytes > _HEADER_BYTES:
+                raise ValueError("too large")  # ends the parser; uvicorn answers 400 and closes
 
         def _expect_header(self):
             self._expect_no_header()

@@ -163,15 +163,21 @@ class _Model:
 
     def refresh(self):
         """Returns whether anything has changed."""
-        directories = self._directories()
-        wanted = self._wanted(directories)
-        before = self.versions
-        for number in sorted(wanted - self.versions.keys()):
-            self._load(number, directories[number])
+        directories, before = self._directories(), self.versions
+        wanted = self._load_wanted(directories)
+        while wanted and not self.versions:  # an older one, if the newest does not load
+            directories = {number: directory for number, directory in directories.items() if number not in wanted}
+            wanted = self._load_wanted(directories)
         if wanted & self.versions.keys():
             for number in sorted(self.versions.keys() - wanted):
                 self._drop(number)
         return self.versions is not before
+
+    def _load_wanted(self, directories):
+        wanted = self._wanted(directories)
+        for number in sorted(wanted - self.versions.keys()):
+            self._load(number, directories[number])
+        return wanted
 
     def _directories(self):
         try:
