@@ -25,13 +25,13 @@ def png(size):
     return file.getvalue()
 
 
-def request(picture, number):
+def request(picture, number, query=None):
     proto = PredictRequest()
     proto.model_spec.name, proto.model_spec.signature_name = "m", "adapt_and_predict_encoded"
     for name, values in {
         "support_images": [picture],
         "support_labels": ["a"],
-        "query_images": [picture] * number,
+        "query_images": [query or picture] * number,
     }.items():
         proto.inputs[name].CopyFrom(tf.make_tensor_proto(values))
     return proto
