@@ -77,9 +77,8 @@ async def _serve(config, limits, host, rest_api_port, port, poll_seconds, caller
         )
         await grpc_listener.start()
         watching = asyncio.create_task(_watch(store, poll_seconds))
-        # uvicorn raises the signal that ended it once more.
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, _second_ends_at_once())
         rest_socket.listen()  # before it is said to be ready
         address = f"[{host}]" if ":" in host else host
         logging.info("REST at http://%s:%d, gRPC at %s:%d", address, rest_socket.getsockname()[1], address, port)
@@ -92,6 +91,18 @@ async def _serve(config, limits, host, rest_api_port, port, poll_seconds, caller
         logging.info("Stopped")
         if not closing.done():
             os._exit(0)  # no thread can be ended from outside
+
+
+def _second_ends_at_once():
+    """A handler for when uvicorn has stopped: it raises the signal that ended it once more."""
+    seen = []
+
+    def handle(number, _):
+        seen.append(number)
+        if len(seen) > 1:
+            os._exit(128 + number)
+
+    return handle
 
 
 class _RestListener(uvicorn.Server):
