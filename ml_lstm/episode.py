@@ -27,7 +27,7 @@ class Episode(NamedTuple):
     """One N-way K-shot problem; a meta-batch of them has one more dimension in front.
 
     Attributes:
-        support_images: uint8 [S, H, W, C], or float in [0, 1].
+        support_images: uint8 [S, H, W, C], other whole numbers from 0 to 255, or float in [0, 1].
         support_labels: int32 [S], in [0, n_way).
         query_images: like `support_images`, [Q, H, W, C].
         query_labels: int32 [Q].
@@ -46,7 +46,7 @@ class LabelledBatch(NamedTuple):
     """Images of any meta-train classes, for methods that learn to tell all of them apart.
 
     Attributes:
-        images: uint8 [n, H, W, C], or float in [0, 1].
+        images: uint8 [n, H, W, C], other whole numbers from 0 to 255, or float in [0, 1].
         labels: int32 [n], in [0, train_classes).
     """
 
@@ -94,22 +94,71 @@ def class_numbers(labels, n_classes: int | None) -> tf.Tensor:
     return tf.cast(labels, tf.int32)
 
 
-def with_class_numbers(items: Episode | LabelledBatch, n_classes: int | None) -> Episode | LabelledBatch:
-    """A meta-batch, in a graph that stops with a sentence before it reads labels out of range.
+def as_unit_range(images) -> tf.Tensor:
+    """Images as float in [0, 1].
+
+    Args:
+        images: whole numbers from 0 to 255 of any type, float in [0, 1], or bool.
+
+    Raises:
+        ValueError: for text, and, where the values are known already, for those out of range.
+        tf.errors.InvalidArgumentError: when run, for whole numbers that are out of range.
+    """
+    images = tf.convert_to_tensor(images)
+    lowest, highest = _range_of(images)
+    if images.dtype != tf.uint8:
+        known = tf.get_static_value(images)
+        if known is not None and known.size:
+            least, most = known.min(), known.max()
+            if least < lowest or most > highest:
+                raise ValueError(f"{_PIXELS}, got {images.dtype.name} from {least} to {most}.")
+    if not images.dtype.is_integer:
+        return images if images.dtype.is_floating else tf.cast(images, tf.float32)
+    with tf.control_dependencies(_pixel_checks("images", images) if images.dtype != tf.uint8 else []):
+        return tf.cast(images, tf.float32) / 255.0
+
+
+def with_values_in_range(items: Episode | LabelledBatch, n_classes: int | None) -> Episode | LabelledBatch:
+    """A meta-batch, in a graph that stops with a sentence before it reads labels or pixels out of range.
 
     Args:
         items: a meta-batch.
         n_classes: see `class_numbers`.
     """
     checks = []
-    for name, labels in items._asdict().items():
+    for name, values in items._asdict().items():
         if name.endswith("labels"):
-            within = tf.reduce_all(labels >= 0)
+            within = tf.reduce_all(values >= 0)
             if n_classes is not None:
-                within &= tf.reduce_all(labels < n_classes)
-            checks.append(tf.debugging.Assert(within, [f"{_wanted(n_classes)}; {name} are", labels], summarize=100))
+                within &= tf.reduce_all(values < n_classes)
+            checks.append(tf.debugging.Assert(within, [f"{_wanted(n_classes)}; {name} are", values], summarize=100))
+        elif values.dtype != tf.uint8:
+            checks += _pixel_checks(name, values)
     with tf.control_dependencies(checks):
         return type(items)(*map(tf.identity, items))
+
+
+_PIXELS = "Images must be whole numbers from 0 to 255, or float in [0, 1]"
+
+
+def _range_of(images):
+    """The least and the largest value that pixels may have; a little more where interpolation overshoots."""
+    if images.dtype.is_integer:
+        return 0, 255
+    if images.dtype.is_floating or images.dtype == tf.bool:
+        return -0.5, 1.5
+    raise ValueError(f"{_PIXELS}, got {images.dtype.name}.")
+
+
+def _pixel_checks(name, images):
+    lowest, highest = _range_of(images)
+    if images.dtype == tf.bool:
+        return []
+    # In 64 bits, as 255 is no int8; what is no number at all is told as such elsewhere.
+    values = tf.cast(images, tf.int64 if images.dtype.is_integer else images.dtype)
+    outside = tf.reduce_any((values < lowest) | (values > highest))
+    extremes = [tf.reduce_min(values), tf.reduce_max(values)]
+    return [tf.debugging.Assert(~outside, [f"{_PIXELS}; {name} are from and to", *extremes])]
 
 
 def _refuse_other_than_numbers(labels):

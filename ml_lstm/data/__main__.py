@@ -8,7 +8,7 @@ from PIL import Image
 
 from ml_lstm.command_line import command
 from ml_lstm.data import SOURCES, SPLITS
-from ml_lstm.data.check import Setting, problems
+from ml_lstm.data.check import Setting, constant_channels, problems
 from ml_lstm.errors import UserError
 from ml_lstm.plots.contact_sheet import contact_sheet
 from ml_lstm.runs import settings
@@ -41,6 +41,9 @@ def main(values: settings.Values) -> None:
             f"  {split:5} {pool.num_classes:>6,} classes{views}, {len(pool.images):>7,} images, {counts} a class, "
             f"{shape}, {pool.images.nbytes / 1e6:,.0f} MB"
         )
+        constant = constant_channels(pool)
+        if 0 < len(constant) < pool.image_shape[-1]:
+            print(f"    Note: {' and '.join(constant)} never change(s) in {split}: a network learns nothing from them.")
     found = list(problems(data.pools, {split: Setting(*data.setting(split)) for split in SPLITS}))
     for problem in found:
         print(f"Problem: {problem}")

@@ -4,7 +4,11 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from ml_lstm.data.pools import ClassPool
+
+_AT_ONCE = 1024  # images that are read from disk, perhaps
 
 
 class Setting(NamedTuple):
@@ -22,8 +26,27 @@ def problems(pools: Mapping[str, ClassPool], settings: Mapping[str, Setting]) ->
         pools: by split.
         settings: of each.
     """
+    yield from _blank(pools)
     yield from _too_small(pools, settings)
     yield from _in_two_splits(pools)
+
+
+def constant_channels(pool: ClassPool) -> list[str]:
+    """Of the channels of a pool those, by name, that have one value in all pictures: they tell nothing apart."""
+    channels = pool.image_shape[-1]
+    names = ("red", "green", "blue") if channels == 3 else ("grey",)
+    first = np.reshape(pool.images[0], [-1, channels])[0]
+    constant = np.ones(channels, bool)
+    for start in range(0, len(pool.images), _AT_ONCE):
+        if constant.any():
+            constant &= (pool.images[start : start + _AT_ONCE] == first).all(axis=(0, 1, 2))
+    return [name for name, is_constant in zip(names, constant, strict=True) if is_constant]
+
+
+def _blank(pools):
+    for split, pool in pools.items():
+        if len(constant_channels(pool)) == pool.image_shape[-1]:
+            yield f"All pictures of {split} have one colour and the same: nothing tells its classes apart."
 
 
 def _too_small(pools, settings):

@@ -18,6 +18,9 @@ from ml_lstm.options import Count, Whole
 
 SPLITS = ("train", "val", "test")
 
+LEAST_STD = 0.0039
+"""Of pixels in [0, 1], one shade of 255: a channel that varies less, or not at all, is not magnified further."""
+
 
 class FewShotData(options.Configured):
     """The three disjoint sets of classes of a source, and the episodes drawn from them.
@@ -142,14 +145,18 @@ class FewShotData(options.Configured):
         return cache.digest([(split, pool.names) for split, pool in sorted(self.pools.items())])
 
     def image_statistics(self) -> dict[str, list[float]]:
-        """`image_mean` and `image_std` of meta-training pixels in [0, 1], one a channel, for a method."""
+        """`image_mean` and `image_std` of meta-training pixels in [0, 1], one a channel, for a method.
+
+        The latter is at least `LEAST_STD`: some microscopes leave a channel black.
+        """
         images = self.pools["train"].images
         pixels = images[:: max(1, len(images) // 2000)].reshape(-1, self.image_shape[-1])
         # Counted, as so many pixels in floating point would take far more memory than the images.
         counts = np.stack([np.bincount(channel, minlength=256) for channel in pixels.T]) / len(pixels)
         values = np.arange(256) / 255
         mean = counts @ values
-        std = np.sqrt(counts @ values**2 - mean**2)
+        # Rounding can leave the variance of a constant channel below 0.
+        std = np.maximum(np.sqrt(np.maximum(counts @ values**2 - mean**2, 0)), LEAST_STD)
         return {
             "image_mean": [round(float(value), 4) for value in mean],
             "image_std": [round(float(value), 4) for value in std],

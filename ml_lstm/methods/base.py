@@ -3,10 +3,11 @@
 from typing import Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ml_lstm import options
-from ml_lstm.episode import Episode, LabelledBatch, Problem, class_numbers
+from ml_lstm.episode import Episode, LabelledBatch, Problem, as_unit_range, class_numbers
 from ml_lstm.options import Configured, Rate
 from ml_lstm.training.meta_step import MetaLearner
 
@@ -47,7 +48,7 @@ class FewShotClassifier(Configured, MetaLearner):
         body_of: what of a network of `LEARNERS` is the learner.
 
     Raises:
-        ValueError: for fewer than 2 classes, or a standard deviation of pixels that is not positive.
+        ValueError: for fewer than 2 classes, or a mean or standard deviation of pixels that cannot normalise them.
     """
 
     trains = True
@@ -59,8 +60,10 @@ class FewShotClassifier(Configured, MetaLearner):
         super().__init__(**kwargs)
         if problem.n_way < 2:
             raise ValueError(f"n_way of the problem must be at least 2, got {problem.n_way}.")
-        if tf.reduce_min(problem.image_std) <= 0:
-            raise ValueError(f"image_std of the problem must be positive, got {problem.image_std}.")
+        if not np.isfinite(problem.image_mean).all():
+            raise ValueError(f"image_mean of the problem must be finite, got {problem.image_mean}.")
+        if not (np.isfinite(problem.image_std).all() and np.min(problem.image_std) > 0):
+            raise ValueError(f"image_std of the problem must be positive and finite, got {problem.image_std}.")
         self.problem = problem
         self.n_way = problem.n_way
 
@@ -186,10 +189,7 @@ class FewShotClassifier(Configured, MetaLearner):
 
     def as_float(self, images) -> tf.Tensor:
         """Images [n, H, W, C], uint8 or float in [0, 1], as float in [0, 1]."""
-        images = tf.convert_to_tensor(images)
-        if images.dtype.is_integer:
-            images = tf.cast(images, tf.float32) / 255.0
-        return tf.cast(images, self.compute_dtype)
+        return tf.cast(as_unit_range(images), self.compute_dtype)
 
     def normalize(self, images) -> tf.Tensor:
         """Images [n, H, W, C], uint8 or float in [0, 1], as the float that the network sees."""

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.distribution import replicas
-from ml_lstm.episode import Episode, LabelledBatch, as_meta_batch, correct, with_class_numbers
+from ml_lstm.episode import Episode, LabelledBatch, as_meta_batch, correct, with_values_in_range
 
 
 class FirstNonFiniteEpisode(keras.metrics.Metric):
@@ -151,7 +151,7 @@ class MetaLearner(keras.Model):
         returned is that of the whole.
         """
         episodes = as_meta_batch(episodes)
-        episodes = with_class_numbers(episodes, self.label_bound(episodes, training=True))
+        episodes = with_values_in_range(episodes, self.label_bound(episodes, training=True))
         losses, accuracies, gradients = self.meta_gradient(episodes)
         losses, accuracies = replicas.joined(losses, accuracies)
         gradients = replicas.mean(gradients)
@@ -167,7 +167,7 @@ class MetaLearner(keras.Model):
     def test_step(self, episodes):
         """Loss and accuracy of a meta-batch, its queries classified as when served."""
         episodes = as_meta_batch(episodes)
-        episodes = with_class_numbers(episodes, self.label_bound(episodes, training=False))
+        episodes = with_values_in_range(episodes, self.label_bound(episodes, training=False))
         losses, accuracies = self.episode_results(episodes)
         self._means["loss"].update_state(losses)
         self._means["accuracy"].update_state(accuracies)
