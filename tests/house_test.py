@@ -23,7 +23,7 @@ _FLOORS = (
     ("training",),
     ("distribution",),
     ("plots", "cells", "learners", "data"),
-    ("command_line", "options", "episode", "errors", "keras_private"),
+    ("command_line", "options", "episode", "errors", "folders", "keras_private"),
 )
 
 # Arrows that point down and yet must not be.

@@ -7,6 +7,9 @@ from ml_lstm.data.resizing import MAX_SIDE
 MAX_PIXELS = 4096 * 4096
 """Of a picture: a file of a hundred bytes can announce gigabytes."""
 
+BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8")
+"""Of files that are read: JPEG, PNG, BMP, GIF, as TensorFlow's decoders tell them."""
+
 _HEADER_SIZE = 32
 _MOST_SEGMENTS = 64  # of a JPEG or a PNG that are looked at for what stands in front of the pixels
 _GIF_HEADER_SIZE = 13

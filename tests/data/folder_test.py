@@ -204,7 +204,8 @@ def _vanishes(root):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda root: (root / "val").rename(root / "valid"), r"has train and test, but no val: make val"),
+        (lambda root: (root / "val").rename(root / "valid"), r"has test and train, but no val: rename valid to val"),
+        (lambda root: shutil.rmtree(root / "val"), r"has test and train, but no val: make val"),
         (lambda root: shutil.rmtree(root / "val" / "c ü"), r"val has no class folder"),
         (lambda root: (root / "train" / "empty").mkdir(), r"train/empty has no picture that can be read"),
         (lambda root: (root / "test" / "d ü").rename(root / "test" / "c ü"), r"val/c ü and test/c ü are two classes"),
@@ -280,6 +281,100 @@ def test_a_class_more_that_moves_others_between_splits_is_noticed(classes):
     shutil.copytree(classes / "класс 0", classes / "one more")
     assert load("folder", **settings).class_digest() != before
     assert load("folder", **settings, split_seed=1).class_digest() != before
+
+
+def laid_out(root, *paths):
+    """Writes a picture to each path, other than the last one's, and a text to what ends so."""
+    for number, path in enumerate(paths):
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix:
+            file.write_text("no picture")
+        else:
+            Image.new("L", (8, 8), number + 1).save(file, "PNG")
+    return str(root)
+
+
+VEHICLES = ("bus/1", "bus/2", "car/1", "car/2", "tram/1", "tram/2")
+CLASSES = {
+    "train is a vehicle": ((*VEHICLES, "train/1"), "bus car train tram"),
+    "test is a class, and val too": ((*VEHICLES, "test/1", "val/1"), "bus car test tram val"),
+    "all three are": ((*VEHICLES, "test/1", "val/1", "train/1"), "bus car test train tram val"),
+    "train is a vehicle of two kinds": ((*VEHICLES, "train/1", "train/steam/2"), "bus car train tram"),
+    "an archiver was there": ((*VEHICLES, "__MACOSX/bus/._1", "bus/Thumbs.db", "@eaDir/x"), "bus car tram"),
+    "notes beside them": ((*VEHICLES, "labels.csv", "READ.ME"), "bus car tram"),
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_folders_of_files_are_classes_whatever_they_are_called(name, tmp_path):
+    paths, names = CLASSES[name]
+    pools = folder.load(SIDE, data_dir=laid_out(tmp_path, *paths))
+    assert sorted(name for pool in pools.values() for name in pool.names) == names.split()
+
+
+SPLIT = ("train/a/1", "val/b/1", "test/c/1")
+
+
+@pytest.mark.parametrize("more", ["train/labels.csv", "__MACOSX/train/._a", "train/__MACOSX/a/1", "val/.hidden/1"])
+def test_folders_of_folders_called_as_splits_are_splits(more, tmp_path, warnings):
+    pools = folder.load(SIDE, data_dir=laid_out(tmp_path, *SPLIT, more))
+    assert {split: pool.names for split, pool in pools.items()} == {"train": ("a",), "val": ("b",), "test": ("c",)}
+    assert not warnings
+
+
+EXPECTED = "Expected: pictures in .*/<class>/, or in .*/train/<class>/"
+OTHER_LAYOUTS = {
+    "alphabets": (
+        ("Greek/alpha/1", "Greek/beta/1", "Latin/a/1"),
+        r"has Greek, Latin with .*alpha, beta.*Greek_alpha say",
+    ),
+    "alphabets in splits": (
+        ("train/Greek/alpha/1", "val/Latin/a/1", "test/Thai/k/1"),
+        r"train has Greek with .*Greek_alp",
+    ),
+    "long names": (
+        ("training/a/1", "validation/b/1", "testing/c/1"),
+        r"Rename testing to test, training to train, validation to val\.",
+    ),
+    "capitals": (("Train/a/1", "Val/b/1", "Test/c/1"), "Rename Test to test, Train to train, Val to val"),
+    "sets": (
+        ("train_set/a/1", "dev/b/1", "test-images/c/1"),
+        "Rename dev to val, test-images to test, train_set to tra",
+    ),
+    "omniglot's": (("images_background/A/1/1", "images_evaluation/B/1/1"), "Rename images_background to train"),
+    "one folder deeper": (("pictures/a/1", "pictures/b/1", "__MACOSX/pictures/1"), r"Give --data_dir=.*/pictures"),
+    "splits one folder deeper": (
+        ("d/train/a/1", "d/val/b/1", "d/test/c/1"),
+        r"has d with .*test, train, val.*Give --data_d",
+    ),
+    "splits without classes": (("train/1", "val/1", "test/1"), "has test, train, val with files .* no class folder"),
+    "long names without classes": (("training/1", "testing/1"), "has testing, training with files .* no class folder"),
+    "a split among classes": (("train/a/1", "bus/1", "car/1"), "has bus, car with files.* and train with folders"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_LAYOUTS)
+def test_another_layout_is_described_beside_what_is_expected(name, tmp_path):
+    paths, words = OTHER_LAYOUTS[name]
+    with pytest.raises(DataError, match=f"{words}.*{EXPECTED}") as caught:
+        folder.load(SIDE, data_dir=laid_out(tmp_path, *paths))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        ((*SPLIT, "unlabelled/1"), "has unlabelled beside train, val and test"),
+        ((*SPLIT, "train/1"), "train has 1 picture(s) in no class folder, which are not looked at: 1"),
+        ((*VEHICLES, "one", "two"), "has 2 picture(s) in no class folder, which are not looked at: one, two"),
+        ((*VEHICLES, "bus/more/1"), "1 folder(s) inside of class folders are not looked at: bus/more"),
+    ],
+)
+def test_pictures_that_are_not_looked_at_are_told(paths, words, tmp_path, warnings):
+    folder.load(SIDE, data_dir=laid_out(tmp_path, *paths))
+    (warning,) = warnings
+    assert words in warning
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from ml_lstm.data.pools import ClassPool
 from ml_lstm.data.resizing import resize
 from ml_lstm.data.sources.base import Memory, Place, Source
 from ml_lstm.errors import sentence
+from ml_lstm.folders import listed, visible
 from ml_lstm.options import FREE, Rule, Whole, checked
 
 _AT_ONCE = 256
@@ -27,6 +29,15 @@ _STORE_FORMAT = 3  # counts up whenever the same files would give other images
 SPLITS = ("train", "val", "test")
 SPLIT_FRACTIONS = (0.64, 0.16, 0.2)
 """Of the classes of mini-ImageNet."""
+
+_EXPECTED = "Expected: pictures in {0}/<class>/, or in {0}/train/<class>/, {0}/val/<class>/ and {0}/test/<class>/."
+
+_MEANT = {
+    "train": re.compile(r"train(ing)?|background"),
+    "val": re.compile(r"val(id(ation)?)?|dev(elopment)?"),
+    "test": re.compile(r"test(ing)?|eval(uation)?"),
+}
+_BESIDE = re.compile(r"^(images?|data)[ _-]*|[ _-]*(sets?|splits?|images?|data|\d+)$")
 
 Shares = Annotated[
     tuple[float, float, float],
@@ -52,7 +63,8 @@ def load(
 
     A picture is turned as its EXIF data say; what is transparent becomes white; of an animation the first frame is
     taken; 16 bits become 8. Files that are no JPEG, PNG, BMP or GIF, or damaged, are left out and named in one warning.
-    Names that begin with a dot are passed over. What was read is kept in `cache_dir`, resized, until a file changes.
+    Names that begin with a dot, and what archivers and operating systems leave behind, are passed over. What was read
+    is kept in `cache_dir`, resized, until a file changes.
 
     Args:
         image_size: S, height and width that pictures are resized to, pixels, whatever their proportions.
@@ -68,24 +80,24 @@ def load(
         The pools `"train"`, `"val"` and `"test"`, images uint8 [N, S, S, 3].
 
     Raises:
-        DataError: if the directory, a split or a class's pictures are missing or cannot be read, two classes have one
-            name, there are fewer classes than splits, or with `strict`.
+        DataError: if the directory, a split or a class's pictures are missing or cannot be read, the folders are laid
+            out in another way, two classes have one name, there are fewer classes than splits, or with `strict`.
     """
     if data_dir is None:
         raise DataError("--dataset=folder reads pictures from --data_dir=DIR: give it.")
     root = Path(data_dir)
     if not root.is_dir():
         raise DataError(f"{root} is no directory; check --data_dir.")
-    there = [split for split in SPLITS if (root / split).is_dir()]
-    if there and len(there) < len(SPLITS):
-        missing = " and ".join(split for split in SPLITS if split not in there)
-        raise DataError(f"{root} has {' and '.join(there)}, but no {missing}: make {missing}, or have classes only.")
-    if there:
-        folders = {split: _class_folders(root / split) for split in SPLITS}
+    if _is_split(root):
+        folders = {split: _class_folders(root / split, root) for split in SPLITS}
     else:
-        folders = _split(root, _class_folders(root), split_fractions, split_seed)
+        folders = _split(root, _class_folders(root, root), split_fractions, split_seed)
     _require_names_of_their_own(root, [folder for classes in folders.values() for folder in classes])
     files = {folder: _files(folder) for classes in folders.values() for folder in classes}
+    inner = [inside for folder, found in files.items() if found for inside in _folders(folder)]
+    if inner:
+        shown = ", ".join(str(path.relative_to(root)) for path in inner[:5])
+        logging.warning("%s: %d folder(s) inside of class folders are not looked at: %s", root, len(inner), shown)
     shape = (image_size, image_size, 3)
     if sum(map(len, files.values())) * math.prod(shape) > max_pool_memory * 2**20:
         return _on_disk(root, folders, files, shape, strict, cache_dir)
@@ -184,32 +196,118 @@ def _progress(files) -> tqdm.tqdm:
     return tqdm.tqdm(total=sum(map(len, files.values())), desc="Reading pictures", unit="", delay=2, disable=None)
 
 
-def _class_folders(directory: Path) -> list[Path]:
-    entries = [entry for entry in _entries(directory) if not entry.name.startswith(".")]
-    for entry in entries:
+def _is_split(root: Path) -> bool:
+    """Whether the folders in it are splits; else they are classes, one of which may be called train.
+
+    A split holds folders, and a class holds files.
+    """
+    folders = _folders(root)
+    named = [folder for folder in folders if folder.name in SPLITS]
+    others = [folder for folder in folders if folder.name not in SPLITS]
+    splits = [folder for folder in named if _folders(folder)]
+    classes = [folder for folder in others if _files(folder)]
+    if not splits:
+        _refuse_flat_splits(root, folders)
+        return False
+    if len(named) == len(SPLITS):
+        if classes:
+            logging.warning("%s has %s beside train, val and test: not looked at.", root, listed(classes))
+        return True
+    if classes:
+        if not all(_files(folder) for folder in splits):
+            raise DataError(
+                f"{root} has {listed(classes)} with files in them, as classes have, and {listed(splits)} with "
+                f"folders in them, as splits have. {_EXPECTED.format(root)}"
+            )
+        return False
+    missing = " and ".join(split for split in SPLITS if split not in [folder.name for folder in named])
+    renamed = [f"{folder.name} to {meant}" for folder in others if (meant := _meant(folder)) and meant in missing]
+    how = f"rename {' and '.join(renamed)}" if renamed else f"make {missing}"
+    raise DataError(
+        f"{root} has {' and '.join(folder.name for folder in named)}, but no {missing}: {how}, or have classes only."
+    )
+
+
+def _meant(folder: Path) -> str | None:
+    """The split that a folder seems to be, by another name for it."""
+    name = _BESIDE.sub("", folder.name.lower())
+    return next((split for split, pattern in _MEANT.items() if pattern.fullmatch(name)), None)
+
+
+def _refuse_flat_splits(root: Path, folders: list[Path]) -> None:
+    """Refuses folders that are named as splits are, one and all, and hold no class folders."""
+    meant = [_meant(folder) for folder in folders]
+    if len(folders) > 1 and all(meant) and len(set(meant)) == len(meant) and any(map(_files, folders)):
+        raise DataError(
+            f"{root} has {listed(folders)} with files in them, and no class folder. {_EXPECTED.format(root)}"
+        )
+
+
+def _class_folders(directory: Path, root: Path) -> list[Path]:
+    for entry in _entries(directory):
         if entry.is_symlink() and not entry.exists():
             raise DataError(f"{entry} is a link that leads nowhere, or in a circle: remove it.")
-    folders = [entry for entry in entries if entry.is_dir()]
+    folders = _folders(directory)
     if not folders:
         raise DataError(f"{directory} has no class folder; put pictures in {directory}/<class>/.")
+    strays = [path for path in _files(directory) if _looks_like_a_picture(path)]
+    if strays:
+        logging.warning(
+            "%s has %d picture(s) in no class folder, which are not looked at: %s",
+            *(directory, len(strays), listed(strays)),
+        )
+    _refuse_nested(directory, folders, root)
     return folders
+
+
+def _refuse_nested(directory: Path, folders: list[Path], root: Path) -> None:
+    """Refuses folders of folders that are no splits, one and all."""
+    if any(map(_files, folders)) or not any(map(_folders, folders)):
+        return
+    deep = [folder for folder in folders if _folders(folder)]
+    first = deep[0]
+    seen = f"{directory} has {listed(folders)} with no picture in them but folders ({listed(_folders(first))})"
+    meant = {folder.name: _meant(folder) for folder in deep}
+    if len(folders) == 1 and directory == root:
+        what = f"Give --data_dir={first}, if those are the classes or the splits."
+    elif all(meant.values()) and len(set(meant.values())) == len(meant):
+        what = "Rename " + ", ".join(f"{name} to {split}" for name, split in meant.items() if name != split) + "."
+    else:
+        inner = _folders(first)[0]
+        what = f"Join the names, {directory / f'{first.name}_{inner.name}'} say."
+    raise DataError(f"{seen}. {what} {_EXPECTED.format(root)}")
+
+
+def _looks_like_a_picture(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(8).startswith(pictures.BEGINNINGS)
+    except OSError:
+        return False
 
 
 def _entries(directory: Path) -> list[Path]:
     try:
-        return sorted(directory.iterdir())
+        return visible(directory)
     except OSError as error:
         raise DataError(f"{directory} cannot be read ({error.strerror}); restore it, or its permissions.") from None
 
 
+def _folders(directory: Path) -> list[Path]:
+    return [entry for entry in _entries(directory) if entry.is_dir()]
+
+
 def _files(folder: Path) -> list[Path]:
-    return [path for path in _entries(folder) if not path.name.startswith(".") and not path.is_dir()]
+    return [path for path in _entries(folder) if not path.is_dir()]
 
 
 def _split(root: Path, folders: list[Path], fractions: Sequence[float], seed: int) -> dict[str, list[Path]]:
     """A random share of the classes for each split, at least one."""
     if len(folders) < len(SPLITS):
-        raise DataError(f"{root} has {len(folders)} class(es); training, validation and test need some of their own.")
+        raise DataError(
+            f"{root} has {len(folders)} class(es), {listed(folders)}; training, validation and test need some of their "
+            f"own. {_EXPECTED.format(root)}"
+        )
     ends = np.rint(np.cumsum(fractions) * len(folders)).astype(int)
     ends = np.clip(ends, [1, 2, 3], [len(folders) - 2, len(folders) - 1, len(folders)])
     ends[1] = max(ends[1], ends[0] + 1)
@@ -263,7 +361,8 @@ def _report(root: Path, problems: list[str], strict: bool) -> None:
 
 def _require_some(folder: Path, images: Sequence) -> None:
     if not len(images):
-        raise DataError(f"{folder} has no picture that can be read; remove the folder, or fill it.")
+        inside = f" but folders ({listed(_folders(folder))})" if _folders(folder) else ""
+        raise DataError(f"{folder} has no picture that can be read{inside}; remove the folder, or fill it.")
 
 
 SOURCE = Source(load, 3, "your pictures: DIR/<class>/*, or DIR/train|val|test/<class>/*")
