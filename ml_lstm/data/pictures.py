@@ -10,7 +10,7 @@ MAX_PIXELS = 4096 * 4096
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8")
 """Of files that are read: JPEG, PNG, BMP, GIF, as TensorFlow's decoders tell them."""
 
-_HEADER_SIZE = 32
+_HEADER_SIZE = 34
 _MOST_SEGMENTS = 64  # of a JPEG or a PNG that are looked at for what stands in front of the pixels
 _GIF_HEADER_SIZE = 13
 _GIF_EXTENSION, _GIF_FRAME = 0x21, 0x2C
@@ -56,16 +56,31 @@ def decode(contents: tf.Tensor, channels: int, where: list, side: int | None = N
             return _turned(_with_channels(rgb, channels), orientation)
 
     def bmp():
-        height, width = _bmp_size(header)
+        # A negative height means rows from top to bottom.
+        width, height = (tf.cast(_bitcast(header[start : start + 4]), tf.int64) for start in (18, 22))
+        begin, bits = _integer(header[10:14]), _integer(header[28:30])
+        row = (width * bits + 31) // 32 * 4
+        last = begin + row * (tf.abs(height) - 1) + (width * bits + 7) // 8
         plain = require(
-            tf.equal(_integer(header[30:32]), 0), *where, "is a compressed BMP, or one with masks: save it as PNG."
+            tf.equal(_integer(header[30:34]), 0) & (_integer(header[14:18]) >= 40),
+            *(*where, "is a compressed BMP, one with masks, or an old one: save it as PNG."),
         )
-        with tf.control_dependencies([plain]), _size_checked(height, width, where):
-            pixels = tf.io.decode_bmp(contents)
-            coloured = tf.equal(_integer(header[28:30]), 8)
-            return _with_channels(
-                tf.cond(coloured, lambda: _painted(pixels, contents, _integer(header[14:18])), lambda: pixels), channels
+        known = require(
+            tf.reduce_any(tf.equal(bits, [1, 4, 8, 24, 32])),
+            *(*where, "is a BMP of", bits, "bits a pixel: save it as PNG."),
+        )
+        with tf.control_dependencies([plain, known]), _size_checked(tf.abs(height), tf.maximum(width, 0), where):
+            whole = require(
+                (begin >= 54) & (last <= tf.cast(tf.strings.length(contents), tf.int64)), *where, "is a damaged BMP."
             )
+        with tf.control_dependencies([whole]):
+            # TensorFlow takes 8 bits for shades of grey, and no fewer.
+            pixels = tf.cond(
+                bits <= 8,
+                lambda: _painted(contents, header, tf.cast(row, tf.int32), tf.cast(bits, tf.int32)),
+                lambda: tf.io.decode_bmp(contents),
+            )
+            return _with_channels(pixels, channels)
 
     def gif():
         height, width, end, whole = _first_gif_frame(contents)
@@ -120,12 +135,11 @@ def _kinds(header):
     As TensorFlow's own decoders tell it, so that theirs cannot be another one than was checked. A PNG's size is where
     it is looked for because its first chunk is the IHDR.
     """
-    return {
-        "jpeg": _has(header, 0, b"\xff\xd8\xff"),
-        "png": _has(header, 0, b"\x89PNG\r\n\x1a\n") & _has(header, 12, b"IHDR"),
-        "bmp": _has(header, 0, b"BM"),
-        "gif": _has(header, 0, b"GIF8"),
+    kinds = {
+        kind: _has(header, 0, beginning)
+        for kind, beginning in zip(("jpeg", "png", "bmp", "gif"), BEGINNINGS, strict=True)
     }
+    return kinds | {"png": kinds["png"] & _has(header, 12, b"IHDR")}
 
 
 def _png_size(header):
@@ -197,14 +211,19 @@ def _with_channels(picture, channels):
     return tf.cast((77 * red + 150 * green + 29 * blue + 128) // 256, tf.uint8)
 
 
-def _painted(indices, contents, header_size):
-    """The colours [H, W, 3] of a BMP of 8 bits, which TensorFlow takes for shades of grey."""
+def _painted(contents, header, row, bits):
+    """The colours [H, W, 3] of a BMP of 1, 4 or 8 bits a pixel and `row` bytes a row."""
+    begin, width, height = (_bitcast(header[start : start + 4]) for start in (10, 18, 22))
     data = _bytes(contents)
-    size = tf.strings.length(contents)
-    start = 14 + tf.cast(tf.clip_by_value(header_size, 0, 1024), tf.int32)
+    packed = tf.reshape(data[begin : begin + row * tf.abs(height)], tf.stack([tf.abs(height), row, 1]))
+    shifts = tf.range(8 - bits, -1, -bits)
+    indices = tf.bitwise.bitwise_and(tf.bitwise.right_shift(packed, shifts), 2**bits - 1)
+    indices = tf.reshape(indices, tf.stack([tf.abs(height), -1]))[:, :width]
+    indices = tf.cond(height > 0, lambda: indices[::-1], lambda: indices)
+    start = 14 + tf.cast(tf.minimum(_integer(header[14:18]), 1024), tf.int32)
     places = start + 4 * tf.range(256)[:, None] + [[2, 1, 0]]  # blue, green, red and nothing
-    palette = tf.gather(data, tf.minimum(places, size))
-    return tf.cast(tf.gather(palette, tf.cast(indices[..., 0], tf.int32)), tf.uint8)
+    palette = tf.gather(data, tf.minimum(places, tf.strings.length(contents)))
+    return tf.gather(tf.cast(palette, tf.uint8), indices)
 
 
 def _before_pixels(contents, colour_type):

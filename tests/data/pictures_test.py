@@ -47,6 +47,11 @@ def bmp_header(width, height):
     return whole[:18] + struct.pack("<ii", width, height) + whole[26:]
 
 
+def bmp_with(at, contents):
+    whole = file_bytes(RGB, "bmp")
+    return whole[:at] + contents + whole[at + len(contents) :]
+
+
 def gif_with_a_larger_frame(width, height):
     """Its header still announces 9 x 6 pixels."""
     whole = file_bytes(GREY, "gif")
@@ -138,7 +143,16 @@ def test_a_huge_picture_is_refused_by_its_header(decode, name):
         (file_bytes(RGB, "png")[:60], "PNG"),
         (file_bytes(RGB, "png")[:20], "has no pixel"),
         (file_bytes(RGB, "jpeg")[:60], "JPEG"),
-        (file_bytes(RGB, "bmp")[:60], "size"),
+        (file_bytes(RGB, "bmp")[:60], "is a damaged BMP"),
+        (file_bytes(GREY, "bmp")[:-40], "is a damaged BMP"),
+        (bmp_with(28, b"\x10\0"), "is a BMP of. .16. .bits a pixel"),
+        (bmp_with(28, b"\0\0"), "is a BMP of. .0. .bits a pixel"),
+        (bmp_with(30, b"\x03"), "is a compressed BMP"),
+        (bmp_with(32, b"\1"), "is a compressed BMP"),
+        (bmp_with(14, b"\x0c"), "or an old one"),
+        (bmp_with(10, b"\0\0\0\0"), "is a damaged BMP"),
+        (bmp_with(10, b"\xff\xff\xff\x7f"), "is a damaged BMP"),
+        (bmp_with(18, struct.pack("<i", -9)), "has no pixel"),
         (file_bytes(RGB, "gif")[:60], "is a damaged GIF"),
         (file_bytes(GREY, "gif")[:-4], "is a damaged GIF"),
         (b"GIF89a", "is a damaged GIF"),

@@ -24,7 +24,7 @@ from ml_lstm.folders import listed, visible
 from ml_lstm.options import FREE, Rule, Whole, checked
 
 _AT_ONCE = 256
-_STORE_FORMAT = 3  # counts up whenever the same files would give other images
+_STORE_FORMAT = 4  # counts up whenever the same files would give other images
 
 SPLITS = ("train", "val", "test")
 SPLIT_FRACTIONS = (0.64, 0.16, 0.2)
