@@ -8,6 +8,7 @@ from absl import flags, logging
 
 from ml_lstm.command_line import command, records
 from ml_lstm.errors import UserError
+from ml_lstm.folders import listed, visible
 from ml_lstm.serving.exported import ExportedClassifier, NoPictureError
 
 FLAGS = flags.FLAGS
@@ -25,16 +26,18 @@ def define_flags() -> None:
 
 
 def main() -> None:
-    """Prints a table of file, class and probability, and what was left out."""
+    """Prints a table of file, class and probability; on stderr the limits of the model, and what was left out."""
     sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
     sys.stderr.reconfigure(errors="backslashreplace")
-    support = {entry: _files(entry) for entry in _entries(FLAGS.support, "support") if entry.is_dir()}
+    support = {entry: _files(entry) for entry in _folders(_directory(FLAGS.support, "support"))}
     if not support:
         raise UserError(f"{FLAGS.support} has no class folder: put pictures in {FLAGS.support}/<class>/.")
     queries = _files(_directory(FLAGS.query, "query"))
     if not queries:
-        raise UserError(f"{FLAGS.query} has no file: put the pictures to classify there.")
+        raise UserError(f"{FLAGS.query} has no file{_but_folders(FLAGS.query)}: put the pictures to classify there.")
     model = ExportedClassifier(FLAGS.saved_model)
+    for limit in model.card.get("limits", []):
+        print(f"Note: {limit}", file=sys.stderr)
     skipped = {}
 
     def leave_out(path, problem):
@@ -46,7 +49,7 @@ def main() -> None:
     contents, labels = [], []
     for directory, paths in support.items():
         for path in paths:
-            picture = path.read_bytes()
+            picture = model.fitted(path.read_bytes())
             try:
                 model.require_picture(picture)
             except NoPictureError as problem:
@@ -55,12 +58,15 @@ def main() -> None:
                 contents.append(picture)
                 labels.append(directory.name)
         if directory.name not in labels:
-            raise UserError(f"{directory} has no picture that the model can read: add one, or remove the folder.")
+            raise UserError(
+                f"{directory} has no picture that the model can read{_but_folders(directory)}: add one, or remove the "
+                "folder."
+            )
     adaptation = model.adapt(contents, labels)
     answers = {}
     for path in queries:
         try:
-            answers[path] = model.classify(adaptation, path.read_bytes())
+            answers[path] = model.classify(adaptation, model.fitted(path.read_bytes()))
         except NoPictureError as problem:
             leave_out(path, problem)
     if not answers:
@@ -69,7 +75,7 @@ def main() -> None:
     if FLAGS.csv:
         _write_csv(answers)
     if FLAGS.json:
-        _write_json(answers, skipped)
+        _write_json(answers, skipped, model.card.get("limits", []))
 
 
 def _directory(path, flag):
@@ -79,12 +85,18 @@ def _directory(path, flag):
     return directory
 
 
-def _entries(path, flag):
-    return [entry for entry in sorted(_directory(path, flag).iterdir()) if not entry.name.startswith(".")]
+def _folders(directory):
+    return [entry for entry in visible(directory) if entry.is_dir()]
 
 
 def _files(directory):
-    return [path for path in sorted(directory.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    return [path for path in visible(directory) if path.is_file()]
+
+
+def _but_folders(directory):
+    """For a message: what is there in place of pictures."""
+    inside = _folders(Path(directory))
+    return f", but folders ({listed(inside)})" if inside else ""
 
 
 def _print_table(answers):
@@ -106,7 +118,7 @@ def _write_csv(answers):
             rows.writerow([path, answer.prediction, answer.probabilities[answer.prediction]])
 
 
-def _write_json(answers, skipped):
+def _write_json(answers, skipped, limits):
     listed = [
         {
             "file": str(path),
@@ -116,7 +128,8 @@ def _write_json(answers, skipped):
         }
         for path, answer in answers.items()
     ]
-    records.write_json(Path(FLAGS.json), {"saved_model": FLAGS.saved_model, "answers": listed, "left_out": skipped})
+    told = {"saved_model": FLAGS.saved_model, "limits": limits, "answers": listed, "left_out": skipped}
+    records.write_json(Path(FLAGS.json), told)
 
 
 if __name__ == "__main__":

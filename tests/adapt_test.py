@@ -18,13 +18,15 @@ from ml_lstm.methods import MetaLSTM
 from ml_lstm.serving import export_version
 
 SHAPE = (16, 16, 1)
+LIMITS = ["Meta-trained on glyphs: on other kinds of images expect less.", "At most 2 classes."]
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     keras.utils.set_random_seed(0)
     method = MetaLSTM(conv4(SHAPE, 2, filters=2), Problem(SHAPE, 2), MetaLSTMCell(hidden_units=0), inner_steps=1)
-    return export_version(method, SHAPE, str(tmp_path_factory.mktemp("models")), "{}").parent
+    card = json.dumps({"limits": LIMITS})
+    return export_version(method, SHAPE, str(tmp_path_factory.mktemp("models")), card).parent
 
 
 @pytest.fixture
@@ -60,12 +62,17 @@ def test_table_csv_and_json_agree_and_name_what_is_no_picture(models, folders):
     (folders / "support" / "night" / "notes.txt").write_text("no picture")
     (folders / "query" / "c.png").write_bytes(b"")
     (folders / "query" / ".hidden").write_text("is not looked at")
+    (folders / "support" / "__MACOSX" / "night").mkdir(parents=True)
+    (folders / "query" / "Thumbs.db").write_text("is not looked at")
     result = adapt(models / "1", folders, f"--csv={folders / 'out.csv'}", f"--json={folders / 'out.json'}")
     assert result.returncode == 0, result.stderr
     problem = "is no JPEG, PNG, BMP or GIF image."
     left_out = [str(folders / "support/night/notes.txt"), str(folders / "query/c.png")]
     assert own_lines(result) == [f"Left out {path}: {problem}" for path in sorted(left_out, reverse=True)]
     written = json.loads((folders / "out.json").read_text())
+    assert written["limits"] == LIMITS
+    notes = [line for line in result.stderr.splitlines() if line.startswith("Note: ")]
+    assert notes == [f"Note: {limit}" for limit in LIMITS]
     assert written["left_out"] == dict.fromkeys(left_out, problem)
     assert [answer["file"] for answer in written["answers"]] == [str(folders / "query" / f"{n}.png") for n in "ab"]
     for answer in written["answers"]:
@@ -84,6 +91,36 @@ def test_table_csv_and_json_agree_and_name_what_is_no_picture(models, folders):
         assert answer["file"].endswith(f"/{name}")
         assert answer["class"] in rest
         assert line.endswith(f"{answer['probability']:.3f}")
+
+
+def test_a_photograph_of_a_phone_is_turned_and_shrunk(models, folders):
+    """To be turned it is of one shade on the left and of another on the right; more pixels than a model takes."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, left, right in (("night/3", 0, 20), ("day ü/3", 240, 255)):
+        picture = Image.fromarray(np.repeat(np.uint8([left, right]), 2500)[None].repeat(4000, 0))
+        picture.transpose(Image.Transpose.ROTATE_90).save(folders / "support" / f"{name}.jpg", exif=exif)
+    picture.transpose(Image.Transpose.ROTATE_90).save(folders / "query" / "c.jpg", exif=exif)
+    result = adapt(models / "1", folders, "--strict")
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("emptied", "words"),
+    [
+        ("support/night", "night has no picture that the model can read, but folders (in): "),
+        ("query", "no file, but fo"),
+    ],
+)
+def test_folders_in_place_of_pictures_are_named(models, folders, emptied, words):
+    (folders / "away").mkdir()
+    for path in (folders / emptied).iterdir():
+        path.rename(folders / "away" / path.name)
+    (folders / emptied / "in").mkdir()
+    result = adapt(models / "1", folders)
+    assert result.returncode == 1
+    assert words in own_lines(result)[-1]
 
 
 def test_strict_stops_at_what_is_no_picture(models, folders):

@@ -43,7 +43,8 @@ def main(values: settings.Values) -> None:
         )
         constant = constant_channels(pool)
         if 0 < len(constant) < pool.image_shape[-1]:
-            print(f"    Note: {' and '.join(constant)} never change(s) in {split}: a network learns nothing from them.")
+            verb = "never change" if len(constant) > 1 else "never changes"
+            print(f"    Note: {' and '.join(constant)} {verb} in {split}: nothing can be learned from that.")
     found = list(problems(data.pools, {split: Setting(*data.setting(split)) for split in SPLITS}))
     for problem in found:
         print(f"Problem: {problem}")

@@ -20,7 +20,8 @@ class Setting(NamedTuple):
 
 
 def problems(pools: Mapping[str, ClassPool], settings: Mapping[str, Setting]) -> Iterator[str]:
-    """What would spoil training or its result, a sentence each: pictures in two splits, classes that are too small.
+    """What would spoil training or its result, a sentence each: nothing but one colour, classes
+    that are too small, pictures in two splits.
 
     Args:
         pools: by split.

@@ -171,7 +171,7 @@ def _size_checked(height, width, where):
     not_empty = require((height > 0) & (width > 0), *where, "has no pixel.")
     with tf.control_dependencies([not_empty]):
         small = height <= MAX_PIXELS // tf.maximum(width, 1)
-    words = f"pixels (height x width); an image may have at most {MAX_PIXELS} pixels."
+    words = f"pixels (height x width); an image may have at most {MAX_PIXELS} pixels: shrink it."
     few = require(small, *where, "has", height, "x", width, words)
     with tf.control_dependencies([few]):
         short = tf.maximum(height, width) <= MAX_SIDE

@@ -1,6 +1,7 @@
 """Writing a version of a model so that a server sees it whole or not at all."""
 
 import errno
+import json
 import os
 import shutil
 import socket
@@ -23,7 +24,7 @@ def export_version(
         method: trained.
         image_shape: that it was trained on.
         export_dir: the model's directory, in which TensorFlow Serving looks for versions.
-        model_card: text for `assets.extra/model_card.json`.
+        model_card: JSON for `assets.extra/model_card.json`, and for the signature `describe`.
 
     Returns:
         The version's directory.
@@ -38,7 +39,7 @@ def export_version(
     _remove_unfinished(directory)
     # A server ignores names that are no number.
     temporary = directory / f"{_unfinished_prefix()}{os.getpid()}"
-    module = ServingModule(method, image_shape)
+    module = ServingModule(method, image_shape, json.loads(model_card))
     # Not the Keras model: of a Keras variable the export holds a second one, and where no Python loads it, as in
     # TensorFlow Serving, only that one gets the weights.
     weights = tf.Module()

@@ -1,11 +1,13 @@
 """An exported model as seen from Python: picture files in, answers out, whatever method is inside."""
 
 import functools
+import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from ml_lstm import photographs
 from ml_lstm.errors import UserError, sentence
 
 
@@ -51,6 +53,23 @@ class ExportedClassifier:
             self._predict = self._model.signatures["predict_encoded"]
         except (AttributeError, KeyError):
             raise UserError(f"{directory} was not exported by ml_lstm: it has no signature adapt_encoded.") from None
+
+    @functools.cached_property
+    def card(self) -> dict[str, Any]:
+        """`image_shape` and `limits` of the model card, unless the export is of an older version."""
+        if "describe" not in self._model.signatures:
+            return {}
+        described = self._model.signatures["describe"](fields=tf.constant(["image_shape", "limits"]))
+        values = {
+            field.decode(): json.loads(value)
+            for field, value in zip(described["fields"].numpy(), described["values"].numpy(), strict=True)
+        }
+        return {field: value for field, value in values.items() if value is not None}
+
+    def fitted(self, contents: bytes) -> bytes:
+        """A picture file turned and shrunk to what the model needs of it, see `photographs.fitted`."""
+        shape = self.card.get("image_shape")
+        return photographs.fitted(contents, max(shape[:2])) if shape else contents
 
     def require_picture(self, contents: bytes) -> None:
         """Asks the model whether it can read a picture, at the price of classifying it.

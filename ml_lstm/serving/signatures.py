@@ -1,5 +1,9 @@
 """A few-shot classifier as SavedModel signatures: everything from bytes to class names inside the graph."""
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 import tensorflow as tf
 
 from ml_lstm.data import pictures
@@ -9,6 +13,7 @@ from ml_lstm.methods import FewShotClassifier, without_xla
 
 # The largest picture takes 250 MB while it is resized as float32.
 _PICTURES_AT_ONCE = 4
+_MOST_FIELDS = 64
 
 # Of all picture files of an input: a file of 650 bytes can announce 16 million, which take seconds to decode.
 _MOST_PIXELS = 32 * pictures.MAX_PIXELS
@@ -27,14 +32,21 @@ class ServingModule:
       `predictions` string [Q];
     * `adapt`: the support set to `classes` and the method's adaptation, by name;
     * `predict`: those and `query_images` to `probabilities` and `predictions`;
-    * each also with `_encoded` behind its name: images as JPEG, PNG, BMP or GIF bytes, string [S] or [Q].
+    * each also with `_encoded` behind its name: images as JPEG, PNG, BMP or GIF bytes, string [S] or [Q];
+    * `check_encoded`: `query_images` string [Q] to `readable` bool [Q] and `unreadable`, the indices of those that are
+      not. TensorFlow's decoders do not say which image of a request was damaged; this is asked after they refused one.
+    * `describe`: `fields` string [n] to those and `values` string [n], JSON of the model card's fields of these names,
+      `image_shape` among them; `null` for others.
 
     Args:
         method: trained.
         image_shape: `(height, width, channels)` that it was trained on, channels 1 or 3.
+        card: of the model, as JSON can hold it.
     """
 
-    def __init__(self, method: FewShotClassifier, image_shape: tuple[int, int, int]):
+    def __init__(
+        self, method: FewShotClassifier, image_shape: tuple[int, int, int], card: Mapping[str, Any] | None = None
+    ):
         self._method = method
         self.image_shape = tuple(image_shape)
         # Traced once and called by all signatures: an unrolled inner loop takes seconds to trace.
@@ -51,6 +63,13 @@ class ServingModule:
         raw, encoded = tf.TensorSpec([None] * 4, tf.uint8), tf.TensorSpec([None], tf.string)
         self.functions = self._traced("", raw, self._resize) | self._traced("_encoded", encoded, self._decode)
         self.functions["serving_default"] = self.functions["adapt_and_predict"]
+        self.functions["check_encoded"] = tf.function(self._check, autograph=False).get_concrete_function(
+            query_images=tf.TensorSpec(encoded.shape, encoded.dtype, name="query_images")
+        )
+        self._card = {"image_shape": self.image_shape, "most_classes": method.most_classes} | dict(card or {})
+        self.functions["describe"] = tf.function(self._describe, autograph=False).get_concrete_function(
+            fields=tf.TensorSpec([None], tf.string, name="fields")
+        )
 
     def variables(self) -> list[tf.Variable]:
         """TensorFlow's own variables that the functions read."""
@@ -107,6 +126,39 @@ class ServingModule:
         probabilities = tf.nn.softmax(tf.cast(logits[:, : tf.size(classes)], tf.float32))
         return {"probabilities": probabilities, "predictions": tf.gather(classes, tf.argmax(probabilities, axis=-1))}
 
+    def _check(self, query_images):
+        """Decodes each image by itself; to leave out what fails is the one way to go on within a graph."""
+        *size, channels = self.image_shape
+        number = tf.size(query_images)
+
+        def decode(index, contents):
+            picture = pictures.decode(contents, channels, [], max(size))
+            with tf.control_dependencies([picture]):
+                return tf.identity(index)
+
+        files = tf.data.Dataset.from_tensor_slices(query_images)
+        announced = files.map(_announced_pixels).ignore_errors().reduce(tf.zeros([], tf.float64), tf.add)
+        with _affordable(announced, "query_images"):
+            query_images = tf.identity(query_images)
+        decoded = tf.data.Dataset.from_tensor_slices((tf.range(number), query_images)).map(decode).ignore_errors()
+        readable = decoded.reduce(
+            tf.zeros([number], tf.bool), lambda found, index: tf.tensor_scatter_nd_update(found, [[index]], [True])
+        )
+        return {"readable": readable, "unreadable": tf.cast(tf.where(~readable)[:, 0], tf.int32)}
+
+    def _describe(self, fields):
+        names = sorted(self._card)
+        values = [json.dumps(self._card[name], sort_keys=True) for name in names]
+        # Each may be a thousand times as long as its name.
+        few = require(
+            tf.size(fields) <= _MOST_FIELDS, f"fields may have at most {_MOST_FIELDS} names; got", tf.size(fields)
+        )
+        with tf.control_dependencies([few]):
+            fields = tf.identity(fields)
+        same = tf.equal(fields[:, None], names)
+        indices = tf.where(tf.reduce_any(same, axis=1), tf.argmax(same, axis=1), len(names))
+        return {"fields": fields, "values": tf.gather([*values, "null"], indices)}
+
     def _resize(self, images, name):
         """uint8 [n, H, W, C] as float32 [n, height, width, C] in [0, 1]."""
         *size, channels = self.image_shape
@@ -135,20 +187,27 @@ class ServingModule:
             picture = pictures.decode(contents, channels, [f"{name}: the image at index", number], max(size))
             return self._resize(picture[None], name)[0]
 
-        # As floats, which do not overflow.
-        announced = tf.cast(tf.map_fn(pictures.announced_pixels, encoded, fn_output_signature=tf.int64), tf.float64)
-        affordable = require(
-            tf.reduce_sum(announced) <= _MOST_PIXELS,
-            f"{name}: the images have too many pixels, over {_MOST_PIXELS} in all: shrink them, or send queries in "
-            "parts.",
-        )
-        with tf.control_dependencies([affordable]):
+        pixels = tf.reduce_sum(tf.map_fn(_announced_pixels, encoded, fn_output_signature=tf.float64))
+        with _affordable(pixels, name):
             return tf.map_fn(
                 decode,
                 (tf.range(tf.size(encoded)), encoded),
                 parallel_iterations=_PICTURES_AT_ONCE,
                 fn_output_signature=tf.TensorSpec(self.image_shape, tf.float32),
             )
+
+
+def _announced_pixels(contents):
+    """As a float, whose sums do not overflow."""
+    return tf.cast(pictures.announced_pixels(contents), tf.float64)
+
+
+def _affordable(pixels, name):
+    """Within it picture files have no more pixels in all than may be decoded for one request."""
+    words = (
+        f"{name}: the images have too many pixels, over {_MOST_PIXELS} in all: shrink them, or send queries in parts."
+    )
+    return tf.control_dependencies([require(pixels <= _MOST_PIXELS, words)])
 
 
 def _not_empty(images, words):

@@ -38,4 +38,8 @@ def _requests(module):
         requests["adapt" + suffix] = support
         requests["predict" + suffix] = module.functions["adapt" + suffix](**support) | queries
         requests["adapt_and_predict" + suffix] = support | queries
-    return requests | {"serving_default": requests["adapt_and_predict"]}
+    return requests | {
+        "serving_default": requests["adapt_and_predict"],
+        "check_encoded": {"query_images": files},
+        "describe": {"fields": tf.constant(["image_shape"])},
+    }

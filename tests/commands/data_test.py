@@ -23,7 +23,21 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ended(commands, folder, tmp_path_factory):
+def green(tmp_path_factory):
+    """What a microscope sees that sees green alone."""
+    root = tmp_path_factory.mktemp("green")
+    random = np.random.default_rng(1)
+    for number in range(9):
+        (root / f"class {number}").mkdir()
+        for index in range(4):
+            pixels = np.zeros((20, 20, 3), np.uint8)
+            pixels[..., 1] = random.integers(0, 256, (20, 20))
+            Image.fromarray(pixels).save(root / f"class {number}" / f"{index}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def ended(commands, folder, green, tmp_path_factory):
     scratch = tmp_path_factory.mktemp("scratch")
     sheet, config = str(scratch / "sheet.png"), scratch / "as_for_train.flags"
     config.write_text("--method=prototypical\n--meta_batch_size=4\n--dataset=folder\n--n_way=3\n")
@@ -35,6 +49,10 @@ def ended(commands, folder, tmp_path_factory):
         "strict": commands.background(commands.run, *look, "--k_shot=2", "--n_query=2", "--strict"),
         "wrong": commands.background(commands.run, *look, "--split_fractions=0.4,0.3,0.4"),
     }
+    small = (f"--data_dir={green}", "--split_fractions=0.4,0.3,0.3", "--n_way=2", "--k_shot=1", "--n_query=2")
+    futures["green"] = commands.background(commands.run, "data", "--dataset=folder", *small)
+    run = ("--method=prototypical", "--dataset=folder", *small, "--episodes=60")
+    futures["trained on green"] = commands.background(commands.train, scratch / "run", *run)
     return lambda name: (futures[name].result(), sheet)
 
 
@@ -74,3 +92,12 @@ def test_shares_that_do_not_add_up_are_refused(ended):
     result, _ = ended("wrong")
     assert "--split_fractions" in result.refusal(2)
     assert "add up to 1" in result.refusal(2)
+
+
+def test_channels_that_never_change_are_noted_and_trained_on(ended):
+    result, _ = ended("green")
+    assert result.status == 0, result
+    assert result.stdout.count("Note: red and blue never change") == 3
+    trained, _ = ended("trained on green")
+    assert trained.status == 0, trained
+    assert "best meta-validation accuracy" in trained.stdout

@@ -2,10 +2,12 @@
 
 import base64
 import csv
+import io
 import json
 import math
 import re
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -14,8 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from tensorflow_serving.apis.predict_pb2 import PredictResponse
 from tensorflow_serving.apis.prediction_service_pb2_grpc import (
     PredictionServiceServicer,
@@ -48,6 +52,8 @@ class NearestMean:
     It speaks bytes and floats; the servers around it speak REST and gRPC.
 
     Attributes:
+        card: what it says of itself; None for one that an older version exported.
+        most_bytes: of a request's pictures.
         busy: requests that are still to be turned away.
         requests: (version, label, signature, inputs) of those that were not.
     """
@@ -56,9 +62,13 @@ class NearestMean:
         "adapt_encoded": {"support_images", "support_labels"},
         "predict_encoded": {"classes", "means", "query_images"},
         "adapt_and_predict_encoded": {"support_images", "support_labels", "query_images"},
+        "check_encoded": {"query_images"},
+        "describe": {"fields"},
     }
 
     def __init__(self):
+        self.card = {"image_shape": [16, 16, 3]}
+        self.most_bytes = math.inf
         self.busy = 0
         self.requests = []
 
@@ -66,7 +76,18 @@ class NearestMean:
         if self.busy:
             self.busy -= 1
             raise Refusal(429, grpc.StatusCode.RESOURCE_EXHAUSTED, "The queue is full.")
+        if self.card is None and signature in ("check_encoded", "describe"):
+            raise bad_request(f"Serving signature name: {signature} not found in signature def")
+        if sum(len(each) for name in inputs if name.endswith("_images") for each in inputs[name]) > self.most_bytes:
+            # As ml_lstm.serve and gRPC tell it.
+            raise Refusal(413, grpc.StatusCode.RESOURCE_EXHAUSTED, "SERVER: Received message larger than max (9 vs. 8)")
+        if signature == "describe":
+            values = [json.dumps(self.card.get(field.decode())).encode() for field in inputs["fields"]]
+            return {"fields": inputs["fields"], "values": values}
         self.requests.append((version, label, signature, inputs))
+        if signature == "check_encoded":
+            bad = [contents.endswith((b"damaged", b"refused")) for contents in inputs["query_images"]]
+            return {"readable": [not each for each in bad], "unreadable": [n for n, each in enumerate(bad) if each]}
         if set(inputs) != self.INPUTS[signature]:
             raise bad_request(f"{signature} takes {sorted(self.INPUTS[signature])}; got {sorted(inputs)}")
         outputs = dict(inputs)
@@ -97,7 +118,7 @@ class NearestMean:
     def _read(self, inputs, name):
         for index, contents in enumerate(inputs[name]):
             if contents.endswith(b"damaged"):
-                raise bad_request("Invalid PNG. Failed to initialize decoder.\n\t [[{{node map/while/DecodePng}}]]")
+                raise bad_request("Number of channels was 0\n\t [[{{node map/while/DecodeBmp}}]]")
             if contents.endswith(b"refused"):
                 raise bad_request(assertion(f"{name}: the image at index", index, "has no pixel."))
         return [contents[-1] / 255 for contents in inputs[name]]
@@ -142,7 +163,9 @@ class RestHandler(BaseHTTPRequestHandler):
         outputs = self.server.model.run(version, path[2], request["signature_name"], inputs)
         # TensorFlow Serving escapes nothing but what JSON must: bytes that are no UTF-8 leave as they came.
         return {
-            name: [each.decode(errors="surrogateescape") for each in value] if isinstance(value[0], bytes) else value
+            name: [each.decode(errors="surrogateescape") for each in value]
+            if value and isinstance(value[0], bytes)
+            else value
             for name, value in outputs.items()
         }
 
@@ -531,12 +554,15 @@ def test_table_csv_and_json_agree_and_name_what_is_no_picture(ask, folders):
     assert table[0].split() == ["file", "class", "probability"]
 
 
-# What TensorFlow's decoders say of a damaged picture does not tell which it is.
-UNREADABLE = {"refused": "has no pixel.", "damaged": "Invalid PNG. Failed to initialize decoder."}
+# What TensorFlow's decoders say of a damaged picture does not tell which it is, nor that it was a picture.
+UNREADABLE = {"refused": "has no pixel.", "damaged": "Number of channels was 0"}
 
 
 @pytest.mark.parametrize("first", UNREADABLE)
-def test_pictures_that_the_server_cannot_read_are_left_out(ask, folders, first):
+@pytest.mark.parametrize("exported", ["now", "by an older version"])
+def test_pictures_that_the_server_cannot_read_are_left_out(ask, folders, model, first, exported):
+    if exported != "now":
+        model.card = None
     (second,) = UNREADABLE.keys() - {first}
     troubles = {"support/night/0.png": first, "query/a1.png": first, "query/z.png": second}
     for name, trouble in troubles.items():
@@ -590,7 +616,120 @@ def test_a_refusal_that_no_picture_is_to_blame_for_ends_it(ask, folders, model):
         [],
         ["ml_lstm_client: The model can tell at most 5 classes apart; the support set has 8"],
     )
-    assert len(model.requests) == 1  # nothing is asked picture by picture
+    # Nothing is asked picture by picture.
+    assert [signature for _, _, signature, _ in model.requests] == ["adapt_encoded", "check_encoded"]
+
+
+def test_the_limits_of_the_model_reach_whoever_asks_it(ask, folders, model):
+    model.card["limits"] = ["Meta-trained on glyphs: on other images expect less.", "At most 5 classes."]
+    status, _, errors = ask(f"--json={folders / 'out.json'}")
+    assert status == 0
+    assert errors == [f"Note: {limit}" for limit in model.card["limits"]]
+    assert json.loads((folders / "out.json").read_text())["limits"] == model.card["limits"]
+
+
+def test_the_description_of_a_model_is_its_card(connect, model):
+    model.card |= {"method": "maml", "secret": 1}
+    assert connect().description == {"method": "maml", "image_shape": [16, 16, 3]}
+
+
+def test_a_model_of_an_older_version_describes_nothing_and_answers(connect, model):
+    model.card = None
+    client = connect()
+    assert client.description == {}
+    assert client.unreadable([picture(1)]) is None
+    assert client.adapt_and_predict(*SUPPORT, [picture(255)])[0].prediction == "day ü"
+
+
+def photograph(size=(1200, 900), orientation=6):
+    """A JPEG as a phone makes it: large, and to be turned."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3)).astype(np.uint8)
+    Image.fromarray(noise).save(file, "JPEG", exif=exif, quality=95)
+    return file.getvalue()
+
+
+def test_a_photograph_is_sent_turned_and_shrunk(connect, model):
+    client = connect()
+    client.adapt_and_predict([photograph()], ["a"], [photograph()])
+    sent = model.requests[-1][-1]
+    for (contents,) in (sent["support_images"], sent["query_images"]):
+        assert len(contents) < 20_000 < len(photograph()) / 20
+        width, height = Image.open(io.BytesIO(contents)).size
+        assert 32 <= width < 64 and width < height
+
+
+def test_a_photograph_is_sent_as_it_is_to_a_model_of_unknown_size(connect, model):
+    model.card = None
+    connect().adapt([photograph()], ["a"])
+    assert model.requests[-1][-1]["support_images"] == [photograph()]
+
+
+def test_six_photographs_are_classified_where_a_request_takes_a_twentieth_of_them(ask, folders, model):
+    model.most_bytes = len(photograph()) // 4
+    for name in ("support/night/3.jpg", "support/day ü/3.jpg", *(f"query/{n}.jpg" for n in range(4))):
+        (folders / name).write_bytes(photograph())
+    status, table, errors = ask()
+    assert (status, errors) == (0, [])
+    assert len(table) == 7
+
+
+def test_what_is_too_large_is_named_with_what_to_do(connect, model):
+    model.most_bytes = 2**20
+    with pytest.raises(ServingError) as refusal:
+        connect().adapt([picture(1, 3 * 2**20), picture(1, 2**20)], ["a", "b"])
+    assert refusal.value.code == 413
+    assert "2 picture(s) of 4.2 MB in all, the largest of 3.1 MB: send fewer pictures at once" in str(refusal.value)
+    with pytest.raises(ServingError, match=r"1 picture\(s\) of 3.1 MB in all, .*: shrink it"):
+        connect().adapt([picture(1, 3 * 2**20)], ["a"])
+
+
+@pytest.mark.parametrize("how", ["a proxy's page", "closes the connection"])
+def test_a_server_that_only_turns_away_what_is_too_large_is_understood(how):
+    class Proxy(RestHandler):
+        def do_POST(self):
+            if how == "a proxy's page":
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(413)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+            else:
+                self.rfile.read(1000)
+                linger = struct.pack("ii", 1, 0)  # reset, rather than wait for what is still to come
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                self.connection.close()
+                self.rfile.close()
+
+        def finish(self):
+            if how == "a proxy's page":
+                super().finish()
+
+    for url in served_over_http(Proxy):
+        with RestClient(url) as client, pytest.raises(ServingError, match="the request is too large, with 1") as told:
+            client.adapt([picture(1, 8 * 2**20)], ["a"])
+        assert told.value.code == 413
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        (["support/night/3/in.png", "query/.x"], None),
+        (["support/dusk/deep/in.png"], r"dusk has no picture that the model can read, but folders \(deep\)"),
+        (["support/__MACOSX/night/._1", "query/__MACOSX/x", "query/Thumbs.db"], None),
+    ],
+)
+def test_folders_in_place_of_pictures_are_named(ask, folders, paths, words):
+    for path in paths:
+        (folders / path).parent.mkdir(parents=True, exist_ok=True)
+        (folders / path).write_bytes(picture(1))
+    status, table, errors = ask()
+    if words:
+        assert status == 1
+        assert re.search(words, errors[-1])
+    else:
+        assert (status, len(table), errors) == (0, 3, [])
 
 
 def test_a_busy_server_is_not_asked_about_each_picture(ask, model):

@@ -47,6 +47,7 @@ def test_metadata_has_tensorflow_servings_form(get):
     answer = get("/v1/models/m/metadata").json()
     assert answer["model_spec"] == {"name": "m", "signature_name": "", "version": "1"}
     signatures = answer["metadata"]["signature_def"]["signature_def"]
+    assert answer["metadata"]["model_card"] == {"method": "meta_lstm"}
     names = {"adapt", "predict", "adapt_and_predict"}
     assert names | {f"{name}_encoded" for name in names} | {"serving_default"} <= signatures.keys()
     images = signatures["adapt"]["inputs"]["support_images"]

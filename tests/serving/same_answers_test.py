@@ -86,6 +86,16 @@ def test_the_answers_differ_between_queries(expected):
 
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
+def test_the_client_library_learns_what_the_model_says_of_itself_and_cannot_read(server, protocol):
+    client = RestClient(server.url, "m") if protocol == "rest" else GrpcClient(server.grpc, "m")
+    with client:
+        assert client.description == {"method": "meta_lstm", "image_shape": [16, 16, 1], "most_classes": 5}
+        files = [png(image) for image in QUERIES]
+        assert client.unreadable([files[0], files[1][:60], files[2], b"BM"]) == [1, 3]
+        assert client.unreadable(files) == []
+
+
+@pytest.mark.parametrize("protocol", ["rest", "grpc"])
 def test_the_client_library_gives_the_methods_answers(server, expected, protocol):
     support, queries = ([png(image) for image in images] for images in (SUPPORT, QUERIES))
     client = RestClient(server.url, "m") if protocol == "rest" else GrpcClient(server.grpc, "m")

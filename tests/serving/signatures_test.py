@@ -87,3 +87,54 @@ def test_versions_count_up_and_leave_nothing_behind(method, exported, tmp_path):
     assert second.name == "2"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
     assert (second / "assets.extra" / "model_card.json").read_text() == "{}"
+
+
+def damaged(kind):
+    """A file whose beginning promises a picture, and whose end does not keep the promise."""
+    file = io.BytesIO()
+    Image.fromarray(RANDOM.integers(0, 256, (40, 40)).astype("uint8")).save(file, kind)
+    contents = file.getvalue()
+    return contents[: len(contents) // 2]
+
+
+def with_wrong_bits():
+    file = io.BytesIO()
+    Image.fromarray(QUERIES[0, :, :, 0]).save(file, "bmp")
+    return file.getvalue()[:28] + b"\x10" + file.getvalue()[29:]
+
+
+UNREADABLE = {kind: damaged(kind) for kind in ("png", "jpeg", "bmp", "gif")}
+UNREADABLE |= {
+    "no bytes": b"",
+    "text": b"no picture",
+    "png's beginning": b"\x89PNG\r\n\x1a\n",
+    "bits": with_wrong_bits(),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_cannot_be_read_is_told_by_its_index(signatures, name):
+    files = [png(image) for image in QUERIES]
+    checked = call(signatures, "check_encoded", query_images=[files[0], UNREADABLE[name], files[1], UNREADABLE[name]])
+    assert checked["readable"].tolist() == [True, False, True, False]
+    assert checked["unreadable"].tolist() == [1, 3]
+
+
+def test_what_can_be_read_is_told_too(signatures):
+    checked = call(signatures, "check_encoded", query_images=[png(image) for image in QUERIES])
+    assert checked["readable"].all()
+    assert not checked["unreadable"].size
+
+
+def test_the_model_describes_itself(signatures):
+    described = call(
+        signatures, "describe", fields=["method", "image_shape", "most_classes", "no such field", "method"]
+    )
+    values = ['"meta_lstm"', "[16, 16, 1]", "5", "null", '"meta_lstm"']
+    assert [value.decode() for value in described["values"]] == values
+    assert described["fields"].tolist()[1] == b"image_shape"
+
+
+def test_few_fields_are_described_at_once(signatures):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 64 names"):
+        signatures["describe"](fields=tf.constant(["flags"] * 65))

@@ -1,9 +1,18 @@
 """What can be asked of a served few-shot model, whatever carries the requests."""
 
 import abc
+import functools
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
+
+from ml_lstm_client import photographs
+
+_DESCRIBED = ("method", "image_shape", "most_classes", "train_episodes", "limits")
+_NOT_THERE = (400, 404, 501)  # what servers say of a signature that a model does not have
+_TOO_LARGE = 413
+_LEAST_SIDE = 16  # of any model's images
 
 
 class Answer(NamedTuple):
@@ -24,8 +33,8 @@ class ServingError(Exception):
     Attributes:
         message: one line, in the server's own words where it has some.
         code: HTTP status, over gRPC the one that TensorFlow Serving's REST API has for the same trouble: 400 for
-            a bad request, 429 or 503 for a server with too much to do, 503 also where nobody answers, 504 for no
-            answer in time. None for an answer that is no few-shot model's.
+            a bad request, 413 for one that is too large, 429 or 503 for a server with too much to do, 503 also where
+            nobody answers, 504 for no answer in time. None for an answer that is no few-shot model's.
     """
 
     def __init__(self, message: str, code: int | None):
@@ -41,7 +50,8 @@ class Client(abc.ABC):
     """A few-shot model at a server; what leaves with the context is its connections.
 
     Requests change nothing at the server. One that is turned away by a server with too much to do (429, 503) is
-    sent again, 5 times in all, with pauses that grow.
+    sent again, 5 times in all, with pauses that grow. Pictures far larger than the model's are turned and shrunk
+    before they are sent, see `fitted`.
 
     Shapes: S support pictures, Q queries, K classes.
 
@@ -66,6 +76,7 @@ class Client(abc.ABC):
             raise ValueError(f"timeout must be positive, in seconds; got {timeout!r}.")
         self._where, self._model, self._version, self._label = where, model, version, label
         self._timeout = timeout
+        self._sizes = []  # of the pictures sent last, for messages
 
     def adapt_and_predict(
         self, support_images: Sequence[bytes], support_labels: Sequence[str], query_images: Sequence[bytes]
@@ -125,6 +136,57 @@ class Client(abc.ABC):
             adaptation["classes"], self._ask("predict_encoded", inputs, ("probabilities", "predictions"))
         )
 
+    @functools.cached_property
+    def description(self) -> Mapping[str, Any]:
+        """What the model card says: method, image_shape, most_classes, train_episodes, and limits, the sentences that
+        whoever uses the model should know. Empty for a model that was exported by an older version.
+
+        Raises:
+            ServingError: if the server does not answer.
+        """
+        try:
+            outputs = self._ask("describe", {"fields": self._names(_DESCRIBED)}, ("fields", "values"))
+        except ServingError as error:
+            if error.code in _NOT_THERE:
+                return {}
+            raise
+        try:
+            fields, values = self._checked_texts(outputs["fields"]), self._checked_texts(outputs["values"])
+            told = dict(zip(fields, map(json.loads, values), strict=True))
+        except ValueError:
+            raise self._no_few_shot_model() from None
+        return {field: value for field, value in told.items() if value is not None}
+
+    def fitted(self, image: bytes) -> bytes:
+        """A picture as it is sent: turned as its EXIF data say and shrunk, if it is far larger than the model's.
+
+        Raises:
+            ServingError: see `description`.
+        """
+        if photographs.shorter_edge(image) < 4 * _LEAST_SIDE or "image_shape" not in self.description:
+            return image
+        return photographs.fitted(image, max(self.description["image_shape"][:2]))
+
+    def unreadable(self, images: Sequence[bytes]) -> list[int] | None:
+        """Which pictures the model cannot read.
+
+        Args:
+            images: picture files.
+
+        Returns:
+            Their indices; None from a model that cannot tell, as it was exported by an older version.
+
+        Raises:
+            ServingError: if the server does not answer.
+        """
+        try:
+            outputs = self._ask("check_encoded", self._queries(images), ("unreadable",))
+        except ServingError as error:
+            if error.code in _NOT_THERE:
+                return None
+            raise
+        return [int(index) for index in self._rows(outputs["unreadable"])]
+
     @abc.abstractmethod
     def close(self) -> None:
         """Closes the connections."""
@@ -136,20 +198,39 @@ class Client(abc.ABC):
         self.close()
 
     def _support(self, images, labels):
-        return {"support_images": self._pictures(images), "support_labels": self._names(labels)}
+        return {"support_images": self._sent(images), "support_labels": self._names(labels)}
 
     def _queries(self, images):
-        return {"query_images": self._pictures(images)}
+        return {"query_images": self._sent(images)}
+
+    def _sent(self, images):
+        images = [self.fitted(image) for image in images]
+        self._sizes = [len(image) for image in images]
+        return self._pictures(images)
 
     def _ask(self, signature, inputs, wanted):
         """The outputs of a signature, `wanted` among them."""
-        outputs = self._outputs(signature, inputs)
+        try:
+            outputs = self._outputs(signature, inputs)
+        except ServingError as error:
+            if error.code == _TOO_LARGE and self._sizes:
+                raise self._too_large(error) from None
+            raise
         if not all(name in outputs for name in wanted):
             raise self._no_few_shot_model()
         if "classes" in outputs:
             # They may have come in another form than they are to go back in.
             outputs["classes"] = self._names(self._checked_texts(outputs["classes"]))
         return outputs
+
+    def _too_large(self, refusal):
+        number, total, largest = len(self._sizes), sum(self._sizes), max(self._sizes)
+        how = "send fewer pictures at once, or smaller ones" if number > 1 else "shrink it"
+        return ServingError(
+            f"{self._where}: the request is too large, with {number} picture(s) of {total / 1e6:.1f} MB in all, the "
+            f"largest of {largest / 1e6:.1f} MB: {how}, or let the server take more ({refusal.message.rstrip('.')}).",
+            refusal.code,
+        )
 
     def _checked_texts(self, names):
         try:

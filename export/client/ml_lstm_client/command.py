@@ -102,11 +102,14 @@ def _run(client, flags):
         raise _UserError(f"{flags.support} has no class folder: put pictures in {flags.support}/<class>/.")
     queries = folders.files(_directory(flags.query, "query"))
     if not queries:
-        raise _UserError(f"{flags.query} has no file: put the pictures to classify there.")
+        raise _UserError(f"{flags.query} has no file{_but_folders(flags.query)}: put the pictures to classify there.")
+    limits = client.description.get("limits", [])
+    for limit in limits:
+        print(f"Note: {limit}", file=sys.stderr)
     left_out = _LeftOut(flags.strict)
     adaptation = _adapt(client, flags.support, support, left_out)
     answers = {}
-    for batch in folders.batches(_pictures(queries, left_out), _PICTURES_AT_ONCE, _BYTES_AT_ONCE):
+    for batch in folders.batches(_pictures(client, queries, left_out), _PICTURES_AT_ONCE, _BYTES_AT_ONCE):
         answers |= _classify(client, adaptation, dict(batch), left_out)
     if not answers:
         raise _UserError(f"{flags.query} has no picture that the model can read.")
@@ -114,7 +117,7 @@ def _run(client, flags):
     if flags.csv:
         _write_csv(flags.csv, answers)
     if flags.json:
-        source = {"server": flags.grpc or flags.url, "model": flags.model}
+        source = {"server": flags.grpc or flags.url, "model": flags.model, "limits": limits}
         _write_json(flags.json, source, answers, left_out.problems)
 
 
@@ -136,28 +139,31 @@ class _LeftOut:
         print(f"Left out {path}: {problem}", file=sys.stderr)
 
 
-def _pictures(paths, left_out) -> Iterator[tuple[Path, bytes]]:
+def _pictures(client, paths, left_out) -> Iterator[tuple[Path, bytes]]:
     for path in paths:
         contents = folders.read_picture(path)
         if contents is None:
             left_out.add(path, folders.NO_PICTURE)
         else:
-            yield path, contents
+            yield path, client.fitted(contents)
 
 
 def _adapt(client, directory, support, left_out):
-    pictures = {path: contents for paths in support.values() for path, contents in _pictures(paths, left_out)}
+    pictures = {path: contents for paths in support.values() for path, contents in _pictures(client, paths, left_out)}
     while True:
         labels = [path.parent.name for path in pictures]
         for name in support:
             if name not in labels:
                 raise _UserError(
-                    f"{directory / name} has no picture that the model can read: add one, or remove the folder."
+                    f"{directory / name} has no picture that the model can read{_but_folders(directory / name)}: "
+                    "add one, or remove the folder."
                 )
         try:
             return client.adapt(list(pictures.values()), labels)
         except ServingError as refusal:
-            _drop_refused(refusal, "support_images", pictures, lambda picture: client.adapt([picture], [""]), left_out)
+            _drop_refused(
+                client, refusal, "support_images", pictures, lambda picture: client.adapt([picture], [""]), left_out
+            )
 
 
 def _classify(client: Client, adaptation, pictures: dict[Path, bytes], left_out: _LeftOut) -> dict[Path, Answer]:
@@ -166,12 +172,15 @@ def _classify(client: Client, adaptation, pictures: dict[Path, bytes], left_out:
             return dict(zip(pictures, client.predict(adaptation, list(pictures.values())), strict=True))
         except ServingError as refusal:
             _drop_refused(
-                refusal, "query_images", pictures, lambda picture: client.predict(adaptation, [picture]), left_out
+                *(client, refusal, "query_images", pictures),
+                lambda picture: client.predict(adaptation, [picture]),
+                left_out,
             )
     return {}
 
 
 def _drop_refused(
+    client: Client,
     refusal: ServingError,
     argument: str,
     pictures: dict[Path, bytes],
@@ -184,11 +193,9 @@ def _drop_refused(
     index, problem = _named(refusal, argument)
     if index is not None and index < len(pictures):
         refused = {list(pictures)[index]: problem}
-    elif re.search("PNG|JPEG|BMP|GIF", problem, re.IGNORECASE):
-        # TensorFlow's decoders do not say which picture is damaged.
-        refused = _refused_alone(argument, pictures, send_alone)
     else:
-        raise refusal
+        # TensorFlow's decoders do not say which picture is damaged, nor that it was a picture.
+        refused = _refused_alone(client, argument, pictures, send_alone)
     if not refused:
         raise refusal
     for path, problem in refused.items():
@@ -196,11 +203,14 @@ def _drop_refused(
         del pictures[path]
 
 
-def _refused_alone(argument, pictures, send_alone):
-    refused = {}
-    for path, contents in pictures.items():
+def _refused_alone(client, argument, pictures, send_alone):
+    """What is wrong with each picture that the model cannot read, in the server's words; by path."""
+    indices = client.unreadable(list(pictures.values()))
+    paths = list(pictures) if indices is None else [list(pictures)[index] for index in indices]
+    refused = {} if indices is None else dict.fromkeys(paths, "cannot be read.")
+    for path in paths:
         try:
-            send_alone(contents)
+            send_alone(pictures[path])
         except ServingError as refusal:
             if refusal.code != _BAD_REQUEST:
                 raise
@@ -218,6 +228,13 @@ def _directory(directory, flag):
     if not directory.is_dir():
         raise _UserError(f"{directory} is no directory: check --{flag}.")
     return directory
+
+
+def _but_folders(directory):
+    """For a message: what is there in place of pictures."""
+    inside = [folder.name for folder in folders.folders(directory)]
+    more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
+    return f", but folders ({', '.join(inside[:5])}{more})" if inside else ""
 
 
 def _print_table(answers):

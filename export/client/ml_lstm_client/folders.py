@@ -4,12 +4,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8")
+NOT_THEIRS = {
+    "__MACOSX",
+    "@eaDir",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+    "Thumbs.db",
+    "desktop.ini",
+}
+"""Names that archivers and operating systems leave behind."""
+
 NO_PICTURE = "is no JPEG, PNG, BMP or GIF image."
 
 
 def class_folders(directory: Path) -> dict[str, list[Path]]:
     """The files of `directory`/<class>/*, by class, sorted; hidden ones are not looked at."""
-    return {entry.name: files(entry) for entry in _visible(directory) if entry.is_dir()}
+    return {entry.name: files(entry) for entry in folders(directory)}
+
+
+def folders(directory: Path) -> list[Path]:
+    """The folders in `directory`, sorted; hidden ones are not looked at."""
+    return [entry for entry in _visible(directory) if entry.is_dir()]
 
 
 def files(directory: Path) -> list[Path]:
@@ -44,4 +60,5 @@ def batches(pictures: Iterator[tuple[Path, bytes]], most: int, most_bytes: int) 
 
 
 def _visible(directory):
-    return sorted(entry for entry in directory.iterdir() if not entry.name.startswith("."))
+    entries = sorted(directory.iterdir())
+    return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in NOT_THEIRS]

@@ -110,7 +110,10 @@ class GrpcClient(Client):
         try:
             return dict(self._service.Predict(request, timeout=self._timeout).outputs)
         except grpc.RpcError as error:
-            raise ServingError(self._message(error), _HTTP_STATUS.get(error.code(), 500)) from None
+            code = _HTTP_STATUS.get(error.code(), 500)
+            if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in (error.details() or ""):
+                code = 413
+            raise ServingError(self._message(error), code) from None
 
     def _message(self, error):
         said = sentence(error.details() or error.code().name)

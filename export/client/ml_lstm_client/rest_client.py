@@ -1,4 +1,4 @@
-"""The client that needs nothing but `requests`: TensorFlow Serving's REST API."""
+"""The client that needs no TensorFlow: TensorFlow Serving's REST API."""
 
 import base64
 import json
@@ -13,6 +13,8 @@ from urllib3.util import Retry
 from ml_lstm_client.client import Client, ServingError, sentence
 
 _LONGEST_PAUSE_SECONDS = 30
+_TOO_LARGE = 413
+_LARGE = 2**20
 
 
 class RestClient(Client):
@@ -85,6 +87,8 @@ class RestClient(Client):
                 raise ServingError(sentence(answer["error"]), response.status_code)
             return dict(answer["outputs"])
         except (ValueError, KeyError, TypeError):
+            if response.status_code == _TOO_LARGE:  # by a proxy, perhaps
+                raise ServingError(f"{response.status_code} {response.reason}", _TOO_LARGE) from None
             raise ServingError(
                 f"{self._url} answered {response.status_code} {response.reason}, and not as TensorFlow Serving "
                 "does: check the address and the port, that of REST.",
@@ -105,6 +109,9 @@ class RestClient(Client):
                 f"{self._where} did not answer within {self._timeout:g} s: send fewer pictures, or wait longer.", 504
             ) from None
         except requests.ConnectionError as error:
+            if len(body) > _LARGE and _hung_up(error):
+                # Some servers answer a request that is too large by closing the connection while it is sent.
+                raise ServingError(f"{self._where} closed the connection while it was sent", _TOO_LARGE) from None
             raise ServingError(
                 f"{self._where} cannot be reached ({_reason(error)}): check the address, and that the server runs.",
                 503,
@@ -140,6 +147,11 @@ def _text(name):
     if isinstance(name, dict):
         return base64.b64decode(name["b64"]).decode(errors="surrogateescape")
     return name
+
+
+def _hung_up(error):
+    """Whether a connection broke that had been there."""
+    return re.search("Broken pipe|Connection reset|Remote end closed", _reason(error)) is not None
 
 
 def _reason(error):

@@ -196,7 +196,8 @@ class _Api:
         version = self._store.resolve(spec)
         spec.version.value = version.number
         signatures = SignatureDefMap(signature_def=version.signature_defs)
-        return {"model_spec": _message(spec), "metadata": {"signature_def": _message(signatures)}}
+        card = {"model_card": version.card} if version.card else {}
+        return {"model_spec": _message(spec), "metadata": {"signature_def": _message(signatures)} | card}
 
     async def _body(self, request, hold):
         if request.headers.get("Content-Encoding", "identity") != "identity":

@@ -1,6 +1,8 @@
 """One version of a model in memory: what it takes, and running it."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,12 +27,14 @@ class Version:
     Attributes:
         number: of the version.
         signature_defs: TensorFlow's description of its signatures, by name.
+        card: what the one who exported it says of it; empty where that is not there.
     """
 
     def __init__(self, directory: Path):
         self.number = int(directory.name)
         saved_model = SavedModel.FromString((directory / "saved_model.pb").read_bytes())
         self.signature_defs = dict(saved_model.meta_graphs[0].signature_def)
+        self.card = _card(directory / "assets.extra" / "model_card.json")
         # Kept, as the signatures hold the weights weakly.
         self._model = tf.saved_model.load(str(directory))
         self._warm_up(directory / "assets.extra" / "tf_serving_warmup_requests")
@@ -79,6 +83,15 @@ class Version:
             request = PredictionLog.FromString(record.numpy()).predict_log.request
             inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
             self.run(request.model_spec.signature_name, inputs)
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """What is written in a model card; what somebody spoilt must not keep the model from being served."""
+    try:
+        card = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
 
 
 def _tensor(name: str, expected: TensorInfo, array: np.ndarray) -> tf.Tensor:
