@@ -2,13 +2,13 @@
 
 import csv
 import sys
-from pathlib import Path
 
 from absl import flags, logging
 
 from ml_lstm.command_line import command, records
 from ml_lstm.errors import UserError
 from ml_lstm.folders import listed, visible
+from ml_lstm.paths import expanded
 from ml_lstm.serving.exported import ExportedClassifier, NoPictureError
 
 FLAGS = flags.FLAGS
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def _directory(path, flag):
-    directory = Path(path)
+    directory = expanded(path)
     if not directory.is_dir():
         raise UserError(f"{directory} is no directory: check --{flag}.")
     return directory
@@ -95,7 +95,7 @@ def _files(directory):
 
 def _but_folders(directory):
     """For a message: what is there in place of pictures."""
-    inside = _folders(Path(directory))
+    inside = _folders(directory)
     return f", but folders ({listed(inside)})" if inside else ""
 
 
@@ -111,7 +111,7 @@ def _print_table(answers):
 
 
 def _write_csv(answers):
-    with open(FLAGS.csv, "w", newline="", errors="surrogateescape") as file:
+    with open(expanded(FLAGS.csv), "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "class", "probability"])
         for path, answer in answers.items():
@@ -129,7 +129,7 @@ def _write_json(answers, skipped, limits):
         for path, answer in answers.items()
     ]
     told = {"saved_model": FLAGS.saved_model, "limits": limits, "answers": listed, "left_out": skipped}
-    records.write_json(Path(FLAGS.json), told)
+    records.write_json(expanded(FLAGS.json), told)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from ml_lstm.command_line import command, devices
 from ml_lstm.errors import UserError
+from ml_lstm.paths import expanded, for_tensorflow
 
 FLAGS = flags.FLAGS
 
@@ -84,13 +85,16 @@ def _allowed_hosts():
 def _config():
     config = ModelServerConfig()
     if FLAGS.model_base_path:
-        directory = Path(FLAGS.model_base_path).absolute()
+        directory = for_tensorflow(FLAGS.model_base_path).absolute()
         config.model_config_list.config.add(name=FLAGS.model_name or directory.name, base_path=str(directory))
         return config
     try:
-        return text_format.Parse(Path(FLAGS.model_config_file).read_text(), config)
+        text_format.Parse(expanded(FLAGS.model_config_file).read_text(), config)
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise UserError(f"{FLAGS.model_config_file} is no ModelServerConfig: {error}") from None
+    for model in config.model_config_list.config:
+        model.base_path = str(for_tensorflow(model.base_path))
+    return config
 
 
 def _work(config):

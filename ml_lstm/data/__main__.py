@@ -10,6 +10,7 @@ from ml_lstm.command_line import command
 from ml_lstm.data import SOURCES, SPLITS
 from ml_lstm.data.check import Setting, constant_channels, problems
 from ml_lstm.errors import UserError
+from ml_lstm.paths import expanded
 from ml_lstm.plots.contact_sheet import contact_sheet
 from ml_lstm.runs import settings
 
@@ -51,7 +52,7 @@ def main(values: settings.Values) -> None:
     if not found:
         print("No picture is in two splits, and every class is large enough for the setting.")
     if FLAGS.contact_sheet:
-        Image.fromarray(contact_sheet(data.pools)).save(FLAGS.contact_sheet, format="PNG")
+        Image.fromarray(contact_sheet(data.pools)).save(expanded(FLAGS.contact_sheet), format="PNG")
         print(f"Some pictures of each split: {FLAGS.contact_sheet}")
     if found:
         sys.exit(1)

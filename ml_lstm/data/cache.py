@@ -12,13 +12,14 @@ import numpy as np
 from absl import logging
 
 from ml_lstm.data.prepared import one_line
+from ml_lstm.paths import expanded
 
 Arrays = dict[str, np.ndarray]
 
 
 def place(cache_dir: str | None) -> Path:
     """Where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`."""
-    return Path(cache_dir or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "ml_lstm")).expanduser()
+    return expanded(cache_dir or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "ml_lstm"))
 
 
 def digest(identity: object) -> str:

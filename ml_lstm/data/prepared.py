@@ -2,16 +2,18 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 from absl import logging
 
 from ml_lstm.data.errors import DataError
+from ml_lstm.paths import expanded
 
 
 def root(data_dir: str | None) -> Path:
     """The TFDS directory that is meant: None for TFDS's own, `$TFDS_DATA_DIR` or `~/tensorflow_datasets`."""
-    return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    return expanded(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def newest(name: str, data_dir: str | None) -> Path | None:
@@ -38,7 +40,7 @@ def find(name: str, title: str, data_dir: str | None) -> Path:
     if data_dir is not None:
         raise DataError(
             f"No prepared {title} in {str(place)!r} (no {name}/<version>/dataset_info.json there); correct "
-            f"--data_dir, or write it there by `tfds build {name} --data_dir={place}`."
+            f"--data_dir, or write it there by `tfds build {name} --data_dir={shlex.quote(str(place))}`."
         )
     # Imported only here and where images are decoded: a cached load needs no TFDS, whose import takes seconds.
     import tensorflow_datasets as tfds
@@ -61,7 +63,7 @@ def broken(directory: Path, title: str, reason: str) -> DataError:
     name, place = directory.parent.name, directory.parents[1]
     return DataError(
         f"{title} in {str(directory)!r} is damaged or incomplete ({reason}); delete that directory and write it "
-        f"again by `tfds build {name} --data_dir={place}`, or name another by --data_dir."
+        f"again by `tfds build {name} --data_dir={shlex.quote(str(place))}`, or name another by --data_dir."
     )
 
 

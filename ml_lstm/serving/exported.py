@@ -2,13 +2,14 @@
 
 import functools
 import json
-from pathlib import Path
+import re
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from ml_lstm import photographs
 from ml_lstm.errors import UserError, sentence
+from ml_lstm.paths import for_tensorflow
 
 
 class Answer(NamedTuple):
@@ -38,9 +39,9 @@ class ExportedClassifier:
     """
 
     def __init__(self, path: str):
-        directory = Path(path)
+        directory = for_tensorflow(path)
         if not (directory / "saved_model.pb").is_file():
-            versions = [int(entry.name) for entry in directory.glob("[0-9]*") if entry.name.isdigit()]
+            versions = [int(entry.name) for entry in directory.glob("[0-9]*") if re.fullmatch("[0-9]+", entry.name)]
             hint = f"give a version, {directory / str(max(versions))}" if versions else "check --saved_model"
             raise UserError(f"{directory} is no SavedModel (no saved_model.pb): {hint}.")
         try:

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -53,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail("Interrupted.", 130)
 
 
+def _path(text):
+    return Path(os.path.expanduser(text))
+
+
 def _parser():
     parser = argparse.ArgumentParser(
         prog=_NAME, allow_abbrev=False, description="Asks a served few-shot model what is on pictures."
@@ -60,12 +65,12 @@ def _parser():
     parser.add_argument(
         "--support",
         required=True,
-        type=Path,
+        type=_path,
         metavar="DIR",
         help="Directory of the support set: pictures DIR/<class>/*.",
     )
     parser.add_argument(
-        "--query", required=True, type=Path, metavar="DIR", help="Directory of the pictures to classify: DIR/*."
+        "--query", required=True, type=_path, metavar="DIR", help="Directory of the pictures to classify: DIR/*."
     )
     server = parser.add_mutually_exclusive_group()
     server.add_argument(
@@ -77,9 +82,12 @@ def _parser():
     version.add_argument("--version", type=int, help="Of the model (default: the newest).")
     version.add_argument("--label", help="Of a version, as the server's configuration gives it.")
     parser.add_argument("--timeout", type=float, default=60, help="Seconds to wait for an answer (default: 60).")
-    parser.add_argument("--csv", metavar="FILE", help="File to write the table to, as CSV.")
+    parser.add_argument("--csv", type=_path, metavar="FILE", help="File to write the table to, as CSV.")
     parser.add_argument(
-        "--json", metavar="FILE", help="File to write the table to, as JSON with the probabilities of all classes."
+        "--json",
+        type=_path,
+        metavar="FILE",
+        help="File to write the table to, as JSON with the probabilities of all classes.",
     )
     parser.add_argument(
         "--strict", action="store_true", help="Stop at a file that is no picture, rather than go on with the others."
@@ -267,7 +275,7 @@ def _write_json(file_path, source, answers, left_out):
         for path, answer in answers.items()
     ]
     table = source | {"answers": listed, "left_out": left_out}
-    Path(file_path).write_text(json.dumps(table, indent=2, sort_keys=True) + "\n")
+    file_path.write_text(json.dumps(table, indent=2, sort_keys=True) + "\n")
 
 
 def _fail(problem, status):

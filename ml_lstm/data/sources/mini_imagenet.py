@@ -17,6 +17,7 @@ from ml_lstm.data.pools import ClassPool
 from ml_lstm.data.resizing import resize
 from ml_lstm.data.sources.base import Memory, Place, Source
 from ml_lstm.options import checked
+from ml_lstm.paths import expanded
 
 NAME, VERSION, TITLE = "mini_imagenet", "1.1.0", "mini-ImageNet"  # 1.0.0 was shrunk by Lanczos' filter
 SIDE = 84
@@ -79,7 +80,7 @@ def load(
 
 def _build(data_dir, manual_dir):
     root = prepared.root(data_dir)
-    manual = Path(manual_dir).expanduser() if manual_dir else root / "downloads" / "manual"
+    manual = expanded(manual_dir) if manual_dir else root / "downloads" / "manual"
     if not ((manual / ARCHIVE).is_file() or any((manual / name).is_dir() for name in splits.published(NAME)["train"])):
         raise DataError(
             f"No prepared {TITLE} in {str(root)!r}, and no ImageNet in {str(manual)!r} to make it of: put {ARCHIVE} "
