@@ -8,7 +8,7 @@ from ml_lstm.learners.embedding import embedding, feature_maps, without_class_he
 from ml_lstm.learners.functional import FunctionalLearner, LearnerState
 from ml_lstm.learners.requirements import refuse_wrong_second_derivatives, require_features, require_logits
 from ml_lstm.learners.structure import output_shape
-from ml_lstm.learners.variables import averages, take_momentum
+from ml_lstm.learners.variables import averages, in_dtype_of, take_momentum
 
 LEARNERS = {
     "conv4": conv4,
@@ -26,6 +26,7 @@ __all__ = [
     "conv4",
     "embedding",
     "feature_maps",
+    "in_dtype_of",
     "output_shape",
     "refuse_wrong_second_derivatives",
     "require_features",

@@ -1,5 +1,7 @@
 """What a Keras model's variables are for: running averages, states of random layers, and what no call changes."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -46,6 +48,12 @@ def seed_states(model: keras.layers.Layer) -> list[tuple[keras.Variable, tf.Tens
     """
     states = [variable for variable in model.non_trainable_variables if variable.name == "seed_generator_state"]
     return [(variable, tf.constant([place, 0], variable.dtype)) for place, variable in enumerate(states)]
+
+
+def in_dtype_of(model: keras.Model, options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a Keras layer that works on what a model gives: in float64, unless they say otherwise, if it does."""
+    exact = "dtype" not in options and any(variable.dtype == "float64" for variable in model.variables)
+    return options | {"dtype": "float64"} if exact else options
 
 
 def take_momentum(model: keras.Model, momentum: float) -> None:

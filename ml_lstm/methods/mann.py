@@ -79,7 +79,7 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
                 f"label_characters={label_characters} tells {self.most_classes} classes apart, fewer than the "
                 f"{self.n_way} of the problem: give more characters."
             )
-        cell = MemoryCell(controller_units, memory_rows, memory_width, read_heads)
+        cell = MemoryCell(controller_units, memory_rows, memory_width, read_heads, dtype=self.dtype_policy)
         self.memory = keras.layers.RNN(cell, return_sequences=True, return_state=True, dtype=self.dtype_policy)
         code_size = math.prod(self._code_shape)
         self.head = keras.layers.Dense(code_size, name="head", dtype=self.dtype_policy)

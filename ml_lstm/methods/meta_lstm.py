@@ -45,7 +45,7 @@ class MetaLSTM(GradientBasedClassifier):
         **shared,
     ):
         super().__init__(learner, problem, **shared)
-        cell = cell or MetaLSTMCell()
+        cell = cell or MetaLSTMCell(dtype=self.dtype_policy)
         self.cell = cell
         self.inner_gradient_scale = inner_gradient_scale
         self.coordinate_lstm = CoordinateLSTM(cell.hidden_units, dtype=self.dtype_policy) if cell.hidden_units else None
@@ -59,6 +59,12 @@ class MetaLSTM(GradientBasedClassifier):
         features = (self.cell.hidden_units or NUM_FEATURES, coordinates)
         if not self.cell.built:  # built already, when it comes from a saved model
             self.cell.build((features, (coordinates,)))
+        others = {weight.dtype for weight in self.cell.weights} - {self.variable_dtype}
+        if others:
+            raise ValueError(
+                f"The cell {self.cell.name!r} has weights in {others.pop()}, and the learner in {self.variable_dtype}: "
+                f"make the cell with dtype={self.variable_dtype!r}."
+            )
         self.built = True
 
     def updates(self, learner, batches, n_classes, training):

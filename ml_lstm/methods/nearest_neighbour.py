@@ -24,6 +24,11 @@ class NearestNeighbour(JointlyTrained):
         learner, problem, **options: see `JointlyTrained`.
     """
 
+    @property
+    def most_classes(self) -> None:
+        """See `FewShotClassifier.most_classes`."""
+        return None
+
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Embeds the support set; see `FewShotClassifier.adapt`."""
         images = self.normalize(support_images)
@@ -40,4 +45,4 @@ class NearestNeighbour(JointlyTrained):
         state = LearnerState(self._network.initial_state().parameters, statistics)
         by_queries = query_statistics == "queries"
         features, _ = self._network(state, self.normalize(query_images), training=by_queries)
-        return nearest_example_logits(features, adaptation["features"], adaptation["labels"], self.n_way)
+        return nearest_example_logits(features, adaptation["features"], adaptation["labels"])

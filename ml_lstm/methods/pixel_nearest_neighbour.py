@@ -33,6 +33,11 @@ class PixelNearestNeighbour(FewShotClassifier):
         self.centred_pixels = centred_pixels
         self.built = True
 
+    @property
+    def most_classes(self) -> None:
+        """See `FewShotClassifier.most_classes`."""
+        return None
+
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Keeps the support set; see `FewShotClassifier.adapt`."""
         return {"pixels": self._pixels(support_images), "labels": self.support_classes(support_labels)}
@@ -40,7 +45,7 @@ class PixelNearestNeighbour(FewShotClassifier):
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Compares queries with the support set; see `FewShotClassifier.classify`."""
         queries = self._pixels(query_images)
-        return nearest_example_logits(queries, adaptation["pixels"], adaptation["labels"], self.n_way)
+        return nearest_example_logits(queries, adaptation["pixels"], adaptation["labels"])
 
     def _pixels(self, images):
         images = self.normalize(images) if self.centred_pixels else self.as_float(images)

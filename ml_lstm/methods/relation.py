@@ -88,13 +88,15 @@ class RelationModule(keras.layers.Layer):
 
         self.of_class = convolution("of_class", use_bias=False)
         self.of_query = convolution("of_query")
-        pairs = inputs = keras.Input((height, width, filters))
-        for convolve in (None, keras.layers.Conv2D(filters, 3, padding="same")):
+        alike = {"dtype": self.dtype_policy}
+        pairs = inputs = keras.Input((height, width, filters), dtype=self.compute_dtype)
+        for convolve in (None, keras.layers.Conv2D(filters, 3, padding="same", **alike)):
             pairs = convolve(pairs) if convolve else pairs
-            pairs = keras.layers.ReLU()(EpisodicBatchNormalization(0.05)(pairs))
-            pairs = keras.layers.MaxPool2D(2, padding="same")(pairs)
-        pairs = keras.layers.Dense(self.hidden_units, activation="relu")(keras.layers.Flatten()(pairs))
-        self.rest = keras.Model(inputs, keras.layers.Dense(1)(pairs))
+            pairs = keras.layers.ReLU(**alike)(EpisodicBatchNormalization(0.05, **alike)(pairs))
+            pairs = keras.layers.MaxPool2D(2, padding="same", **alike)(pairs)
+        pairs = keras.layers.Flatten(**alike)(pairs)
+        pairs = keras.layers.Dense(self.hidden_units, activation="relu", **alike)(pairs)
+        self.rest = keras.Model(inputs, keras.layers.Dense(1, **alike)(pairs), dtype=self.dtype_policy)
 
     def call(self, class_maps, query_maps, training=False):
         """Scores before the sigmoid, [Q, K], of class maps [K, h, w, F] and query maps [Q, h, w, F]."""

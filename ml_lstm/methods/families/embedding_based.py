@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ml_lstm.distribution import replicas
 from ml_lstm.episode import Episode, Problem, correct
-from ml_lstm.learners import averages, embedding, require_features, take_momentum
+from ml_lstm.learners import averages, embedding, in_dtype_of, require_features, take_momentum
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
 from ml_lstm.methods.families.inner_loop import mean_cross_entropy
 from ml_lstm.options import Share
@@ -40,7 +40,7 @@ class EmbeddingBasedClassifier(FewShotClassifier):
 
     def __init__(self, learner: keras.Model, problem: Problem, *, batch_norm_momentum: Share = 0.05, **kwargs):
         self.features_shape = require_features(learner, problem.image_shape, problem.n_way, self.features_rank)
-        super().__init__(problem, **kwargs)
+        super().__init__(problem, **in_dtype_of(learner, kwargs))
         take_momentum(learner, batch_norm_momentum)
         self.learner = learner
         self.batch_norm_momentum = batch_norm_momentum

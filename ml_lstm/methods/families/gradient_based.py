@@ -10,6 +10,7 @@ from ml_lstm.episode import Problem
 from ml_lstm.learners import (
     FunctionalLearner,
     LearnerState,
+    in_dtype_of,
     refuse_wrong_second_derivatives,
     require_logits,
     take_momentum,
@@ -101,7 +102,7 @@ class GradientBasedClassifier(FewShotClassifier):
             )
         if second_order:
             refuse_wrong_second_derivatives(learner)
-        super().__init__(problem._replace(n_way=outputs), **kwargs)
+        super().__init__(problem._replace(n_way=outputs), **in_dtype_of(learner, kwargs))
         take_momentum(learner, batch_norm_momentum)
         self.learner = learner
         self.inner_steps = inner_steps

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from ml_lstm.episode import Episode, LabelledBatch, Problem
-from ml_lstm.learners import FunctionalLearner, embedding, require_features, take_momentum
+from ml_lstm.learners import FunctionalLearner, embedding, in_dtype_of, require_features, take_momentum
 from ml_lstm.methods.base import FewShotClassifier, Statistics
 from ml_lstm.methods.families.inner_loop import mean_cross_entropy
 from ml_lstm.options import Count, Share
@@ -43,7 +43,7 @@ class JointlyTrained(FewShotClassifier):
         **kwargs,
     ):
         self.features_shape = require_features(learner, problem.image_shape, problem.n_way)
-        super().__init__(problem, **kwargs)
+        super().__init__(problem, **in_dtype_of(learner, kwargs))
         if problem.train_classes is None or problem.train_classes < 2:
             raise ValueError(f"train_classes of the problem must be at least 2, got {problem.train_classes}.")
         take_momentum(learner, batch_norm_momentum)

@@ -25,16 +25,15 @@ def cosines(rows: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     return tf.matmul(tf.nn.l2_normalize(rows, axis=1), tf.nn.l2_normalize(others, axis=1), transpose_b=True)
 
 
-def nearest_example_logits(queries: tf.Tensor, examples: tf.Tensor, labels: tf.Tensor, n_way: int) -> tf.Tensor:
+def nearest_example_logits(queries: tf.Tensor, examples: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """For each query and class, the cosine of the angle between the query and the nearest example of the class.
 
     Args:
         queries: [Q, F].
         examples: [S, F].
-        labels: int [S], the classes of the examples.
-        n_way: the number of classes.
+        labels: int [S], the classes of the examples, K from 0.
 
     Returns:
-        Logits [Q, n_way] in [-1, 1], or `MASKED_LOGIT` for a class without example.
+        Logits [Q, K] in [-1, 1], or `MASKED_LOGIT` for a class without example.
     """
-    return best_of_class(cosines(queries, examples), labels, n_way)
+    return best_of_class(cosines(queries, examples), labels, tf.reduce_max(labels) + 1)
