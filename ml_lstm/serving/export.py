@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -11,8 +12,11 @@ import tensorflow as tf
 
 from ml_lstm.errors import UserError
 from ml_lstm.methods import FewShotClassifier
+from ml_lstm.paths import for_tensorflow
 from ml_lstm.serving.signatures import ServingModule
 from ml_lstm.serving.warm_up import write_warm_up_requests
+
+_LARGEST_VERSION = 2**63 - 1
 
 
 def export_version(
@@ -30,12 +34,13 @@ def export_version(
         The version's directory.
 
     Raises:
-        UserError: if `export_dir` is a file.
+        UserError: if `export_dir` is a file, or has the largest version that there can be.
     """
-    directory = Path(export_dir)
+    directory = for_tensorflow(export_dir)
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory} is a file: give another --export_dir.")
     directory.mkdir(parents=True, exist_ok=True)
+    _next_version(directory)
     _remove_unfinished(directory)
     # A server ignores names that are no number.
     temporary = directory / f"{_unfinished_prefix()}{os.getpid()}"
@@ -66,8 +71,9 @@ def _remove_unfinished(directory):
     """Removes what exports on this machine left that were killed."""
     for path in directory.glob(f"{_unfinished_prefix()}*"):
         process = path.name.removeprefix(_unfinished_prefix())
-        if process.isdigit() and not _runs_elsewhere(int(process)):
-            shutil.rmtree(path)
+        is_ours = re.fullmatch("[1-9][0-9]{0,9}", process) and path.is_dir() and not path.is_symlink()
+        if is_ours and not _runs_elsewhere(int(process)):
+            shutil.rmtree(path, ignore_errors=True)  # another export may be about it too
 
 
 def _runs_elsewhere(process):
@@ -78,6 +84,8 @@ def _runs_elsewhere(process):
         return False
     except PermissionError:
         return True
+    except OverflowError:  # no number that a process can have
+        return False
     return process != os.getpid()
 
 
@@ -89,10 +97,18 @@ def _bring_to_disk(path):
         os.close(handle)
 
 
+def _next_version(directory):
+    """One more than the largest among the names that TensorFlow Serving takes for versions."""
+    names = [path.name for path in directory.iterdir() if re.fullmatch("[0-9]+", path.name)]
+    newest = max((int(name) for name in names if int(name) <= _LARGEST_VERSION), default=0)
+    if newest == _LARGEST_VERSION:
+        raise UserError(f"{directory / str(newest)} is the largest version there can be: give another --export_dir.")
+    return newest + 1
+
+
 def _rename_to_next_version(temporary, directory):
     while True:
-        versions = (int(path.name) for path in directory.iterdir() if path.name.isdigit())
-        version = directory / str(max(versions, default=0) + 1)
+        version = directory / str(_next_version(directory))
         try:
             os.rename(temporary, version)
         except OSError as error:
