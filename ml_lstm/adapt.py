@@ -95,7 +95,7 @@ def _files(directory):
 
 def _but_folders(directory):
     """For a message: what is there in place of pictures."""
-    inside = _folders(directory)
+    inside = _folders(expanded(directory))
     return f", but folders ({listed(inside)})" if inside else ""
 
 

@@ -11,7 +11,7 @@ from ml_lstm.data.augmentation import AUGMENTATIONS
 from ml_lstm.data.batches import BatchSampler
 from ml_lstm.data.episodes import EpisodeSampler
 from ml_lstm.data.errors import DataError
-from ml_lstm.data.pools import ClassPool
+from ml_lstm.data.pools import ClassPool, joined
 from ml_lstm.data.sources import SOURCES
 from ml_lstm.episode import Problem
 from ml_lstm.options import Count, Whole
@@ -26,7 +26,7 @@ class FewShotData(options.Configured):
     """The three disjoint sets of classes of a source, and the episodes drawn from them.
 
     Args:
-        pools: a `ClassPool` for each of `SPLITS`.
+        pools: a `ClassPool` for each of `SPLITS`; or one, `"all"`, to test on.
         test_episodes: length of `test`.
         n_way: classes in an episode.
         k_shot: support images of each class.
@@ -60,9 +60,9 @@ class FewShotData(options.Configured):
         seed: Annotated[int, options.between(0, 2**32 - 1)] = 0,
     ):
         self.pools = pools
-        self._ways = {"train": train_n_way or n_way, "val": n_way, "test": n_way}
-        self._shots = {"train": train_k_shot or k_shot, "val": k_shot, "test": k_shot}
-        self._queries = {"train": train_n_query or n_query, "val": n_query, "test": n_query}
+        self._ways = dict.fromkeys(pools, n_way) | {"train": train_n_way or n_way}
+        self._shots = dict.fromkeys(pools, k_shot) | {"train": train_k_shot or k_shot}
+        self._queries = dict.fromkeys(pools, n_query) | {"train": train_n_query or n_query}
         self._augment = augment
         self._seed = seed
         self._samplers: dict[str, EpisodeSampler] = {}
@@ -71,16 +71,16 @@ class FewShotData(options.Configured):
 
     def __repr__(self):
         counts = ", ".join(f"{pool.num_classes} {split}" for split, pool in self.pools.items())
-        way, shot, query = self.setting("test")
+        way, shot, query = self.setting(list(self.pools)[-1])
         shape = "x".join(map(str, self.image_shape))
         return f"FewShotData({counts} classes of {shape}; {way}-way {shot}-shot, {query} queries a class)"
 
     def setting(self, split: str) -> tuple[int, int, int]:
-        """Classes, support images and query images a class, of an episode of one of `SPLITS`."""
+        """Classes, support images and query images a class, of an episode of one of the pools."""
         return self._ways[split], self._shots[split], self._queries[split]
 
     def sampler(self, split: str) -> EpisodeSampler:
-        """Episodes of one of `SPLITS` by their index.
+        """Episodes of one of the pools by their index.
 
         Raises:
             DataError: if the split is too small for the setting.
@@ -127,7 +127,7 @@ class FewShotData(options.Configured):
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """`(height, width, channels)`."""
-        return self.pools["train"].image_shape
+        return next(iter(self.pools.values())).image_shape
 
     @property
     def problem(self) -> Problem:
@@ -166,6 +166,7 @@ class FewShotData(options.Configured):
 def load(
     dataset: str,
     test_episodes: int = 600,
+    all_classes: bool = False,
     *,
     image_size: Annotated[int, options.at_least(16)] = 28,
     **chosen,
@@ -175,6 +176,7 @@ def load(
     Args:
         dataset: one of `SOURCES`.
         test_episodes: length of `FewShotData.test`.
+        all_classes: whether all of the source's classes are one pool, `"all"`, in place of three.
         image_size: height and width of images, pixels.
         **chosen: options of the source's loader (`data_dir`, say), and of `FewShotData` (`n_way`, `k_shot`, ...).
 
@@ -185,7 +187,8 @@ def load(
     if dataset not in SOURCES:
         raise DataError(f"dataset {dataset!r} is unknown: use one of {', '.join(sorted(SOURCES))}.")
     options.check(load, {"image_size": image_size})
-    source = SOURCES[dataset].load
+    of_all = SOURCES[dataset].load_all if all_classes else None
+    source = of_all or SOURCES[dataset].load
     unknown = [name for name in chosen if name not in options.names_of([source, FewShotData])]
     if unknown:
         known = ", ".join(sorted(options.names_of([source, FewShotData])))
@@ -193,4 +196,6 @@ def load(
     setting = options.pick(FewShotData, chosen)
     options.check(FewShotData, setting)
     pools = source(image_size, **options.pick(source, chosen))
+    if all_classes and not of_all:
+        pools = {"all": joined(list(pools.values()))}
     return FewShotData(pools, test_episodes, **setting)

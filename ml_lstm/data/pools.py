@@ -1,9 +1,12 @@
 """The in-memory form of a set of classes: every image in one array, class after class."""
 
+from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
+from ml_lstm.data.errors import DataError
 from ml_lstm.data.stored import StoredImages, concatenate
 
 
@@ -82,6 +85,22 @@ class ClassPool(NamedTuple):
         if isinstance(self.images, StoredImages):
             return self._replace(images=self.images.converted(function, channels))
         return self._replace(images=function(self.images))
+
+
+def joined(pools: Sequence[ClassPool]) -> ClassPool:
+    """The classes of several pools in one, as they are: without views.
+
+    Raises:
+        DataError: if a class is in two of them.
+    """
+    shared = sorted({name for one, other in combinations(pools, 2) for name in {*one.names} & {*other.names}})
+    if shared:
+        raise DataError(f"The splits share the class {shared[0]!r}, so they cannot be taken as one: name one of them.")
+    counts = np.concatenate([pool.counts for pool in pools])
+    starts = np.cumsum([0, *(len(pool.images) for pool in pools[:-1])])
+    offsets = np.concatenate([pool.offsets + start for pool, start in zip(pools, starts, strict=True)])
+    names = tuple(name for pool in pools for name in pool.names)
+    return ClassPool(concatenate([pool.images for pool in pools]), offsets.astype(np.int32), counts, names)
 
 
 def _with_channels(images, channels):

@@ -110,10 +110,11 @@ class StoredImages:
 
 
 def concatenate(images: Sequence[np.ndarray | StoredImages]) -> np.ndarray | StoredImages:
-    """`np.concatenate`, also of images of one store, as they were stored."""
+    """`np.concatenate`, also of images of one store, all converted alike."""
     first = images[0]
     if isinstance(first, StoredImages):
-        return StoredImages(first._store, np.concatenate([each._numbers for each in images]))
+        numbers = np.concatenate([each._numbers for each in images])
+        return StoredImages(first._store, numbers, first._convert, first.shape[-1])
     return np.concatenate(images)
 
 

@@ -467,3 +467,19 @@ def test_classes_may_move_between_splits_without_reading_anew(classes, read, tmp
             for name, start in zip(pool.names, pool.offsets, strict=True):
                 number = int(name.split()[1])
                 assert pool.images[start : start + 2, 0, 0, 0].tolist() == [number, 100 + number]
+
+
+@pytest.mark.parametrize("max_pool_memory", [2048, 0])
+def test_all_classes_are_one_pool_whether_split_by_hand_or_not(max_pool_memory, pictures, tmp_path):
+    chosen = {"data_dir": str(pictures), "cache_dir": str(tmp_path / "cache"), "max_pool_memory": max_pool_memory}
+    of_all = load("folder", 7, True, image_size=SIDE, n_way=2, k_shot=1, n_query=1, **chosen)
+    assert of_all.pools.keys() == {"all"}
+    assert of_all.pools["all"].names == ("a ü", "b ü", "c ü", "d ü")
+    assert len(list(of_all.sampler("all").dataset(count=3))) == 3
+    of_all.require_channels(1)
+    assert of_all.image_shape == (SIDE, SIDE, 1)
+
+
+def test_all_classes_need_not_be_as_many_as_splits(pictures):
+    of_all = load("folder", 7, True, image_size=SIDE, n_way=2, k_shot=1, n_query=1, data_dir=str(pictures / "train"))
+    assert of_all.pools["all"].names == ("a ü", "b ü")

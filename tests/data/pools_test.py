@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml_lstm.data import ClassPool
-from ml_lstm.data.pools import quarter_turns
+from ml_lstm.data import ClassPool, DataError
+from ml_lstm.data.pools import joined, quarter_turns
 
 RANDOM = np.random.default_rng(0)
 
@@ -50,3 +50,19 @@ def test_quarter_turns_are_those_of_numpy():
     picture = np.arange(9).reshape(3, 3)
     for turns, view in enumerate(quarter_turns(3)):
         np.testing.assert_array_equal(picture.ravel()[view].reshape(3, 3), np.rot90(picture, turns))
+
+
+def test_pools_are_joined_class_by_class_without_their_views():
+    first, second = pool(1, 5)._replace(views=quarter_turns(3)), pool(1, 4)._replace(names=("c", "d"))
+    both = joined([first, second])
+    assert (both.names, both.views) == (("a", "b", "c", "d"), None)
+    assert both.counts.tolist() == [1, 4, 1, 3]
+    for one, start in ((first, 0), (second, 2)):
+        for number, (offset, count) in enumerate(zip(one.offsets, one.counts, strict=True)):
+            begin = both.offsets[start + number]
+            np.testing.assert_array_equal(both.images[begin : begin + count], one.images[offset : offset + count])
+
+
+def test_pools_of_the_same_classes_are_not_joined():
+    with pytest.raises(DataError, match="share the class 'a'"):
+        joined([pool(1, 5), pool(1, 4)])

@@ -21,8 +21,10 @@ class Source(NamedTuple):
             `"val"` and `"test"`.
         channels: of its images.
         description: what it is, in a line.
+        load_all: as `load`, to one pool `"all"`, where that asks less of the data; None: the three are joined.
     """
 
     load: Callable[..., dict[str, ClassPool]]
     channels: int
     description: str
+    load_all: Callable[..., dict[str, ClassPool]] | None = None

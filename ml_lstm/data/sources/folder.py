@@ -22,8 +22,10 @@ from ml_lstm.data.sources.base import Memory, Place, Source
 from ml_lstm.errors import sentence
 from ml_lstm.folders import listed, visible
 from ml_lstm.options import FREE, Rule, Whole, checked
+from ml_lstm.paths import expanded
 
 _AT_ONCE = 256
+_WHOLE = "whole"  # TFDS keeps "all" for itself
 _STORE_FORMAT = 4  # counts up whenever the same files would give other images
 
 SPLITS = ("train", "val", "test")
@@ -51,6 +53,7 @@ Shares = Annotated[
 @checked
 def load(
     image_size: int,
+    all_classes: bool = False,
     *,
     data_dir: Place = None,
     cache_dir: Place = None,
@@ -68,6 +71,7 @@ def load(
 
     Args:
         image_size: S, height and width that pictures are resized to, pixels, whatever their proportions.
+        all_classes: whether all classes make one pool, `"all"`, in place of three; then one class will do.
         data_dir: DIR, with class folders, or with train, val and test.
         cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
         max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
@@ -85,13 +89,17 @@ def load(
     """
     if data_dir is None:
         raise DataError("--dataset=folder reads pictures from --data_dir=DIR: give it.")
-    root = Path(data_dir)
+    root = expanded(data_dir)
     if not root.is_dir():
         raise DataError(f"{root} is no directory; check --data_dir.")
     if _is_split(root):
         folders = {split: _class_folders(root / split, root) for split in SPLITS}
+    elif all_classes:
+        folders = {_WHOLE: _class_folders(root, root)}
     else:
         folders = _split(root, _class_folders(root, root), split_fractions, split_seed)
+    if all_classes:
+        folders = {_WHOLE: [folder for classes in folders.values() for folder in classes]}
     _require_names_of_their_own(root, [folder for classes in folders.values() for folder in classes])
     files = {folder: _files(folder) for classes in folders.values() for folder in classes}
     inner = [inside for folder, found in files.items() if found for inside in _folders(folder)]
@@ -100,8 +108,10 @@ def load(
         logging.warning("%s: %d folder(s) inside of class folders are not looked at: %s", root, len(inner), shown)
     shape = (image_size, image_size, 3)
     if sum(map(len, files.values())) * math.prod(shape) > max_pool_memory * 2**20:
-        return _on_disk(root, folders, files, shape, strict, cache_dir)
-    return _in_memory(root, folders, files, image_size, strict, cache_dir)
+        pools = _on_disk(root, folders, files, shape, strict, cache_dir)
+    else:
+        pools = _in_memory(root, folders, files, image_size, strict, cache_dir)
+    return {"all": pools[_WHOLE]} if all_classes else pools
 
 
 def _in_memory(root, folders, files, image_size, strict, cache_dir) -> dict[str, ClassPool]:
@@ -365,4 +375,9 @@ def _require_some(folder: Path, images: Sequence) -> None:
         raise DataError(f"{folder} has no picture that can be read{inside}; remove the folder, or fill it.")
 
 
-SOURCE = Source(load, 3, "your pictures: DIR/<class>/*, or DIR/train|val|test/<class>/*")
+SOURCE = Source(
+    load,
+    3,
+    "your pictures: DIR/<class>/*, or DIR/train|val|test/<class>/*",
+    functools.partial(load, all_classes=True),
+)
