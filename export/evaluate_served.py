@@ -4,6 +4,7 @@ Draws the meta-test episodes that `ml_lstm.evaluate` draws, sends each to the se
 compares the accuracy with what `ml_lstm.evaluate` found for the run.
 """
 
+import shlex
 import time
 from pathlib import Path
 
@@ -38,11 +39,14 @@ def main() -> None:
     evaluated = [
         result
         for result in run.evaluations()
-        if result["split"] == "test" and all(result[name] == value for name, value in problem.items())
+        if result["split"] == "test"
+        and not result["transductive_batch_norm"]
+        and all(result[name] == value for name, value in problem.items())
     ]
     if not evaluated:
         raise UserError(
-            f"{run.path} was not evaluated on its own problem: python -m ml_lstm.evaluate --run_dir={run.path}"
+            f"{run.path} was not evaluated on its own problem: "
+            f"python -m ml_lstm.evaluate --run_dir={shlex.quote(str(run.path))}"
         )
     data = settings.load_data(setting, test_episodes=FLAGS.episodes)
     started = time.monotonic()

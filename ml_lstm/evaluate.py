@@ -9,6 +9,7 @@ from ml_lstm import evaluation, runs
 from ml_lstm.command_line import command, devices, records
 from ml_lstm.data import SOURCES, SPLITS
 from ml_lstm.errors import UserError
+from ml_lstm.paths import expanded
 from ml_lstm.runs import settings
 
 FLAGS = flags.FLAGS
@@ -19,7 +20,12 @@ def define_flags() -> None:
     flags.DEFINE_string("run_dir", None, "Directory of a trained run.")
     flags.register_validator("run_dir", bool, "give the directory of the run")
     flags.DEFINE_integer("episodes", 600, "Episodes to evaluate on.", lower_bound=2)
-    flags.DEFINE_enum("split", "test", SPLITS, "Whose classes to use.")
+    flags.DEFINE_enum(
+        "split",
+        "test",
+        (*SPLITS, "all"),
+        "Whose classes to use; all: those of another --dataset, which need not be split then.",
+    )
     flags.DEFINE_enum("dataset", None, sorted(SOURCES), "Another source than the run's.")
     for name, least in (("n_way", 2), ("k_shot", 1), ("n_query", 1)):
         flags.DEFINE_integer(name, None, "Another value than the run's.", lower_bound=least)
@@ -52,8 +58,11 @@ def main() -> None:
             "was trained for: lower it, or train with more (--train_n_way), or in a way that sets no limit "
             "(--shared_head for methods by gradients, --label_characters for mann)."
         )
-    data = settings.load_data(setting, test_episodes=FLAGS.episodes)
-    if FLAGS["dataset"].value is None:
+    of_all = FLAGS.split == "all"
+    if of_all and FLAGS.dataset is None:
+        raise UserError("--split=all has classes that the run was trained on: name other data by --dataset.")
+    data = settings.load_data(setting, test_episodes=FLAGS.episodes, all_classes=of_all)
+    if FLAGS.dataset is None:
         run.require_classes(data.class_digest())
     channels = run.problem().image_shape[-1]
     if data.image_shape[-1] != channels:
@@ -68,11 +77,9 @@ def main() -> None:
         )
     start = time.monotonic()
     accuracy = evaluation.Accuracy.of(evaluation.episode_accuracies(method, episodes, query_statistics))
-    name = f"evaluate-{setting['dataset']}-{FLAGS.split}-{setting['n_way']}way-{setting['k_shot']}shot"
-    path = run.path / f"{name}{'-transductive' if FLAGS.transductive_batch_norm else ''}.json"
     by_instance = _by_instance(run, method, episodes) if FLAGS.by_instance else {}
-    records.write_json(
-        path,
+    data_dir = setting.get("data_dir")
+    path = run.add_evaluation(
         {
             "accuracy": accuracy.mean,
             "confidence_interval_95": accuracy.confidence_interval_95,
@@ -81,6 +88,8 @@ def main() -> None:
             "episodes": FLAGS.episodes,
             "evaluate_seconds": round(time.monotonic() - start, 1),
             "split": FLAGS.split,
+            "data_dir": str(expanded(data_dir).resolve()) if data_dir else None,
+            "classes": data.class_digest(),
             "transductive_batch_norm": FLAGS.transductive_batch_norm,
             **{name: setting[name] for name in ("dataset", "n_way", "k_shot", "n_query")},
             **{name: trained_flags[name] for name in ("method", "seed")},

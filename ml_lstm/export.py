@@ -1,6 +1,7 @@
 """Exports a trained run as a SavedModel: python -m ml_lstm.export --run_dir=RUN --export_dir=MODELS/NAME"""
 
 import json
+import shlex
 
 from absl import flags, logging
 
@@ -31,6 +32,8 @@ def main() -> None:
             raise UserError(f"{run.bound()['method']} has no inner steps: leave out --inner_steps.")
         method.served_inner_steps = FLAGS.inner_steps
     height, width, channels = run.problem().image_shape
+    # Of these weights; a run may have been evaluated, and gone on.
+    evaluations = [found for found in run.evaluations() if found["train_episodes"] == episodes]
     card = {
         "method": run.bound()["method"],
         "train_episodes": episodes,
@@ -39,8 +42,8 @@ def main() -> None:
         "inner_steps": FLAGS.inner_steps or inner_steps,
         "flags": run.bound(),
         "commit": records.commit(),
-        "evaluations": run.evaluations(),
-        "limits": _limits(run, method, inner_steps),
+        "evaluations": evaluations,
+        "limits": _limits(run, method, inner_steps, evaluations),
     }
     version = serving.export_version(
         method, (height, width, channels), FLAGS.export_dir, json.dumps(card, indent=2, sort_keys=True)
@@ -49,8 +52,9 @@ def main() -> None:
         f"Exported to {version}: {_classes(method)}, images of any size with {channels} channel(s), "
         f"resized to {height}x{width}.\n"
         f"Next:\n"
-        f"  python -m ml_lstm.adapt --saved_model={version} --support=DIR --query=DIR\n"
-        f"  python -m ml_lstm.serve --model_base_path={version.parent}    # a server that runs takes it up by itself"
+        f"  python -m ml_lstm.adapt --saved_model={shlex.quote(str(version))} --support=DIR --query=DIR\n"
+        f"  python -m ml_lstm.serve --model_base_path={shlex.quote(str(version.parent))}"
+        "    # one that runs there takes up a new version by itself"
     )
 
 
@@ -58,7 +62,7 @@ def _classes(method):
     return "any number of classes" if method.most_classes is None else f"at most {method.most_classes} classes"
 
 
-def _limits(run, method, inner_steps):
+def _limits(run, method, inner_steps, evaluations):
     """What the one who uses the model should know beforehand, in sentences."""
     trained = run.bound()
     height, width, channels = run.problem().image_shape
@@ -69,8 +73,8 @@ def _limits(run, method, inner_steps):
         f"Meta-trained on {trained['dataset']}: on other kinds of images expect less than was measured there.",
         "Every query gets one of the support set's classes: none stands for something else.",
     ]
-    if not run.evaluations():
-        limits.append("Its accuracy was not measured before it was exported.")
+    if not evaluations:
+        limits.append("The accuracy of these weights was not measured before they were exported.")
     if FLAGS.inner_steps not in (None, inner_steps):
         limits.append(f"It adapts in {FLAGS.inner_steps} steps; it was evaluated with {inner_steps}.")
     return limits

@@ -146,7 +146,7 @@ class Option(NamedTuple):
             else:
                 items = [item for item in text.split(",") if item] if isinstance(text, str) else text
                 value = tuple(_parsed(item, self.item) for item in items)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, KeyError, OverflowError):
             self._refuse(text)
         self.check(value)
         return value
@@ -156,7 +156,10 @@ def _is(value, item):
     if item is bool or item is str:
         return isinstance(value, item)
     number = isinstance(value, int | float) or hasattr(value, "__float__")
-    return number and not isinstance(value, bool) and (item is float or float(value) == int(value))
+    try:
+        return number and not isinstance(value, bool) and (item is float or float(value) == int(value))
+    except (ValueError, OverflowError):  # of no number, and beyond what float holds
+        return False
 
 
 def _parsed(text, item):

@@ -1,5 +1,6 @@
 """Meta-trains a few-shot classifier: python -m ml_lstm.train --flagfile=configs/quickstart.flags --run_dir=RUN"""
 
+import shlex
 import signal
 import sys
 
@@ -45,6 +46,7 @@ def _work(values) -> devices.Work:
 def _train(shared, run, values) -> None:
     bound = settings.bound(values)
     known = shared.is_chief and run.exists(bound)
+    lock = run.lock() if known else None  # until the process ends, or is killed
     data = settings.load_data(values)
     # Before anything is written, refuses what the data cannot fill, and options that do not go together.
     data.sampler("val")
@@ -56,7 +58,9 @@ def _train(shared, run, values) -> None:
     if method.trains:
         method.training_sampler(data)
     if shared.is_chief and not known:
-        run.create(bound, data.problem, data.class_digest())
+        lock = run.lock()
+        if not run.exists(bound):  # made by another process meanwhile
+            run.create(bound, data.problem, data.class_digest())
     more = {name: values.get(name) for name in ("episodes", "early_stopping")}
     shared.require_same("their flags or their data", [bound, more, data.class_digest()])
     if not all(shared.workers(run.exists(bound))):
@@ -74,6 +78,8 @@ def _train(shared, run, values) -> None:
         backup.restore(resumed)
     if not _done(method, values, progress):
         _fit(shared, run, values, method, data, progress, backup)
+    if lock:
+        lock.release()
     if shared.is_chief:
         _say_what_next(run, values, progress)
 
@@ -88,7 +94,10 @@ def _done(method, values, progress) -> bool:
 def _fit(shared, run, values, method, data, progress, backup) -> None:
     meta_batch_size = values.get("meta_batch_size", 1)
     stop_signals = []
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as `nohup` has it
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         signal.signal(number, lambda received, _: stop_signals.append(received))
     shared.prepare(method, stop_requested=lambda: bool(stop_signals))
     callbacks = [
@@ -131,7 +140,9 @@ def _boards(run, data) -> list[keras.callbacks.Callback]:
 
 
 def _say_what_next(run, values, progress) -> None:
-    data_dir = f" --data_dir={values['data_dir']}" if values.get("data_dir") else ""
+    run_dir, data_dir = shlex.quote(str(run.path)), values.get("data_dir")
+    of_data = f" --data_dir={shlex.quote(data_dir)}" if data_dir else ""
+    export_dir = shlex.quote(f"models/{run.path.resolve().name or 'model'}")
     if not progress.validations:  # stopped before the first one, and not asked to go beyond
         print("Nothing left to do: raise --episodes to go on.")
         return
@@ -140,13 +151,13 @@ def _say_what_next(run, values, progress) -> None:
         f"Meta-trained for {progress.validations[-1][0]} episodes in {progress.seconds:.0f} s; best meta-validation "
         f"accuracy {100 * best[1]:.1f} % at episode {best[0]}.\n"
         f"Next:\n"
-        f"  python -m ml_lstm.evaluate --run_dir={run.path}{data_dir}\n"
-        f"  tensorboard --logdir {run.path}\n"
-        f"  python -m ml_lstm.export --run_dir={run.path} --export_dir=models/{run.path.name}"
+        f"  python -m ml_lstm.evaluate --run_dir={run_dir}{of_data}\n"
+        f"  tensorboard --logdir={run_dir}\n"
+        f"  python -m ml_lstm.export --run_dir={run_dir} --export_dir={export_dir}"
     )
 
 
 if __name__ == "__main__":
     define_flags()
     logging.set_verbosity(logging.WARNING)
-    command.run(main, settings.from_flags)
+    command.run(main, settings.from_flags, goes_on=True)

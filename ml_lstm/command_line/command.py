@@ -1,6 +1,7 @@
 """How every command starts, and how it fails: one line, exit 1, 2 for a wrong flag, or 75 for "try again"."""
 
 import errno
+import io
 import os
 import re
 import sys
@@ -13,7 +14,7 @@ from absl import app, flags
 from ml_lstm.errors import UserError
 
 _GIVE_PERMISSION = "Change its permissions, or choose another place."
-_FREE_SPACE = "Free some space, or choose another place; the same command then goes on from what was saved."
+_FREE_SPACE = "Free some space, or choose another place."
 _REMEDIES = {
     errno.EACCES: _GIVE_PERMISSION,
     errno.EPERM: _GIVE_PERMISSION,
@@ -28,14 +29,53 @@ _REMEDIES = {
 }
 
 
-def run(main: Callable[..., None], prepare: Callable[[Sequence[str]], Any] | None = None) -> None:
+class _LastingFile(io.FileIO):
+    """A stream's file, to which writing goes on in vain when its reader is gone: a closed terminal or pipe."""
+
+    def write(self, data):
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in (errno.EIO, errno.EPIPE):
+                raise
+            return len(memoryview(data).cast("B"))
+
+
+def make_output_last() -> None:
+    """Makes output that no work is lost for: for want of an encoding, or because the terminal or pipe is closed.
+
+    A character that the stream's encoding lacks is written as its number.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, io.TextIOWrapper):  # None, where it was closed; or a test's
+            continue
+        stream.flush()
+        unnamed = stream.errors in ("strict", "surrogateescape")
+        file = io.BufferedWriter(_LastingFile(stream.fileno(), "w", closefd=False))
+        lasting = io.TextIOWrapper(
+            file,
+            encoding=stream.encoding,
+            errors="backslashreplace" if unnamed else stream.errors,
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+        lasting.mode = "w"
+        setattr(sys, name, lasting)
+
+
+def run(
+    main: Callable[..., None], prepare: Callable[[Sequence[str]], Any] | None = None, goes_on: bool = False
+) -> None:
     """Parses the flags, calls `main` and turns what a user can mend into one line on stderr.
 
     Args:
         main: the command, flags parsed; its flags are defined already.
         prepare: makes of the words that were typed what `main` is called with; a `flags.Error` is a wrong flag. None
             for a `main` without arguments.
+        goes_on: whether the same command goes on from what it saved.
     """
+    make_output_last()
     prepared = []
 
     def parse(argv):
@@ -49,17 +89,17 @@ def run(main: Callable[..., None], prepare: Callable[[Sequence[str]], Any] | Non
         except flags.Error as error:
             _fail(error, 2)
 
-    app.run(lambda _: _call(lambda: main(*prepared)), flags_parser=parse)
+    app.run(lambda _: _call(lambda: main(*prepared), goes_on), flags_parser=parse)
 
 
-def _call(main):
+def _call(main, goes_on):
     try:
         main()
     except UserError as error:
         _fail(error, error.status)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _fail(_with_remedy(f"{where}{error.strerror or error}"), 1)
+        _fail(_with_remedy(f"{where}{error.strerror or error}", goes_on), 1)
     except tf.errors.OpError as error:
         # TensorFlow's file system tells what went wrong in the words of the operating system, and its class of
         # error is no help: a limit on file sizes is an OutOfRangeError, as is the end of a data set.
@@ -67,7 +107,7 @@ def _call(main):
             raise
         # The first line tells it, without the notes on graph nodes, {{node …}} and [Op:…].
         problem = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message.splitlines()[0])
-        _fail(_with_remedy(problem.strip()), 1)
+        _fail(_with_remedy(problem.strip(), goes_on), 1)
     except KeyboardInterrupt:
         _fail("Interrupted.", 130)
 
@@ -76,8 +116,11 @@ def _remedies(problem):
     return [remedy for number, remedy in _REMEDIES.items() if os.strerror(number) in problem]
 
 
-def _with_remedy(problem):
-    return " ".join([f"{problem}.", *_remedies(problem)[:1]])
+def _with_remedy(problem, goes_on):
+    remedies = _remedies(problem)[:1]
+    if goes_on and remedies == [_FREE_SPACE]:
+        remedies.append("The same command then goes on from what was saved.")
+    return " ".join([f"{problem}.", *remedies])
 
 
 def _fail(problem, status):

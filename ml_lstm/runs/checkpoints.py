@@ -25,17 +25,22 @@ class CheckpointStore:
         directory: made at the first save.
         keep: how many of the newest to keep.
         objects: what is saved and restored, by name.
+
+    Raises:
+        UserError: if there is something else than a directory.
     """
 
     def __init__(self, directory: Path, keep: int = 2, **objects):
         self.directory = Path(directory)
+        if os.path.lexists(self.directory) and not self.directory.is_dir():
+            raise UserError(f"{self.directory} is no directory, as a run has it: remove it, or restore the run.")
         self._keep = keep
         self._checkpoint = tf.train.Checkpoint(**objects)
         self._models = [value for value in objects.values() if isinstance(value, keras.Model)]
 
     def numbers(self) -> list[int]:
         """Episode numbers of the complete checkpoints, oldest first."""
-        found = (re.fullmatch(r"episode-(\d+)\.index", path.name) for path in self.directory.glob("*.index"))
+        found = (re.fullmatch(r"episode-([0-9]{1,15})\.index", path.name) for path in self.directory.glob("*.index"))
         return sorted(int(match[1]) for match in found if match)
 
     def save(self, number: int) -> None:
@@ -94,7 +99,9 @@ class CheckpointStore:
             else:
                 return number
         if numbers:
-            raise UserError(f"{self.directory}: every checkpoint is damaged; remove the directory to start anew.")
+            raise UserError(
+                f"{self.directory}: every checkpoint is damaged: restore one, or remove the directory to do without."
+            )
         return None
 
     def restore(self, number: int) -> None:
@@ -115,10 +122,11 @@ class CheckpointStore:
 
     def _read(self, number):
         path = self.directory / f"episode-{number}"
-        status = self._checkpoint.read(str(path)).expect_partial()
         try:
-            status.assert_existing_objects_matched()
-        except AssertionError as error:
+            self._checkpoint.read(str(path)).expect_partial().assert_existing_objects_matched()
+        except (AssertionError, ValueError) as error:
+            if isinstance(error, ValueError) and "incompatible tensor" not in str(error):
+                raise
             raise UserError(
                 f"{path} is of another model than the one that its run's flags describe now: read it with the version "
                 "of ml_lstm that wrote it, or train again in another --run_dir."

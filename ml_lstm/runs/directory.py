@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,14 @@ from ml_lstm.command_line.records import write_json
 from ml_lstm.episode import Problem
 from ml_lstm.errors import UserError
 from ml_lstm.methods import FewShotClassifier
-from ml_lstm.runs import settings
+from ml_lstm.paths import for_tensorflow
+from ml_lstm.runs import evaluations, settings
 from ml_lstm.runs.checkpoints import CheckpointStore
+from ml_lstm.runs.lock import TrainingLock
 from ml_lstm.training import Progress
+
+_LOCK = "train.lock"
+_LARGEST_SIDE = 2**14  # pixels
 
 
 class RunDirectory:
@@ -22,7 +28,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str):
-        self.path = Path(path)
+        self.path = for_tensorflow(path)
         self._flags_path = self.path / "flags.json"
 
     def exists(self, bound: settings.Values) -> bool:
@@ -35,7 +41,7 @@ class RunDirectory:
             UserError: if it belongs to another configuration, or the directory holds something else.
         """
         if not self._flags_path.exists():
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if self.path.exists() and (not self.path.is_dir() or any(map(self._is_foreign, self.path.iterdir()))):
                 raise UserError(f"{self.path} is in use and is no run (no flags.json): give another --run_dir.")
             return False
         mine = self.bound()
@@ -50,6 +56,18 @@ class RunDirectory:
                 "give those flags, or another --run_dir."
             )
         return True
+
+    def _is_foreign(self, path):
+        """Whether a file is of something else than a run that was killed before it had its flags."""
+        return path.name != _LOCK and not path.name.startswith(f".{self._flags_path.name}.")
+
+    def lock(self) -> TrainingLock:
+        """Keeps other processes from training here until this one ends, or releases it.
+
+        Raises:
+            UserError: if another one trains here.
+        """
+        return TrainingLock(self.path / _LOCK)
 
     def create(self, bound: settings.Values, problem: Problem, classes: str) -> None:
         """Binds a new directory to options and to its data.
@@ -123,21 +141,33 @@ class RunDirectory:
             UserError: as `values`.
         """
         values, images = self.values(), self._read()["images"]
+        unknown = sorted(images.keys() - {*Problem._fields})
+        if unknown:
+            raise UserError(
+                f"{self.path} was made by another version of ml_lstm (its images have {', '.join(unknown)}): use that "
+                "one, or train again in another --run_dir."
+            )
+        n_way = max(values["n_way"], values["train_n_way"])
         try:
-            n_way = max(values["n_way"], values["train_n_way"])
-            return Problem(**images | {"n_way": n_way, "image_shape": tuple(images["image_shape"])})
-        except (KeyError, TypeError):
-            raise UserError(f"{self._flags_path} is damaged: restore it, or start a new run.") from None
+            return _checked(Problem(**images | {"n_way": n_way, "image_shape": tuple(images["image_shape"])}))
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise self._damaged() from None
 
     def evaluations(self) -> list[dict[str, Any]]:
-        """What `evaluate` wrote here: accuracy, interval and setting of each evaluation."""
-        names = ("accuracy", "confidence_interval_95", "episodes", "dataset", "split", "n_way", "k_shot", "n_query")
-        results = [json.loads(path.read_text()) for path in sorted(self.path.glob("evaluate-*.json"))]
-        return [{name: result[name] for name in names} for result in results]
+        """What `evaluate` wrote here: accuracy, interval and setting of each evaluation, see `evaluations.read`.
+
+        Raises:
+            UserError: if one is damaged.
+        """
+        return evaluations.read(self.path)
+
+    def add_evaluation(self, record: dict[str, Any]) -> Path:
+        """Writes down a result, see `evaluations.write`."""
+        return evaluations.write(self.path, record)
 
     def _read(self):
         try:
-            contents = json.loads(self._flags_path.read_text())
+            contents = json.loads(self._flags_path.read_text(encoding="utf-8"))
             return {
                 "flags": dict(contents["flags"]),
                 "images": dict(contents["images"]),
@@ -145,8 +175,11 @@ class RunDirectory:
             }
         except FileNotFoundError:
             raise UserError(f"{self.path} is no run directory (no flags.json): check --run_dir.") from None
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{self._flags_path} is damaged: restore it, or start a new run.") from None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise self._damaged() from None
+
+    def _damaged(self):
+        return UserError(f"{self._flags_path} is damaged: restore it, or start a new run.")
 
     def backup(self, **objects) -> CheckpointStore:
         """The checkpoints that training goes on from."""
@@ -155,6 +188,25 @@ class RunDirectory:
     def best(self, **objects) -> CheckpointStore:
         """The checkpoints with the best meta-validation accuracy so far."""
         return CheckpointStore(self.path / "checkpoints", **objects)
+
+
+def _checked(problem):
+    """The problem, if it can be one.
+
+    Raises:
+        TypeError, ValueError, OverflowError: for one that a damaged file describes.
+    """
+    height, width, channels = problem.image_shape
+    whole = [height, width, channels, *([] if problem.train_classes is None else [problem.train_classes])]
+    if any(type(number) is not int or number < 1 for number in whole) or max(height, width) > _LARGEST_SIDE:
+        raise ValueError
+    for values, least in ((problem.image_mean, -math.inf), (problem.image_std, 0)):
+        listed = values if isinstance(values, list) else [values] * channels
+        if len(listed) != channels or any(type(value) not in (int, float) for value in listed):
+            raise TypeError
+        if not all(least < float(value) < math.inf for value in listed):
+            raise ValueError
+    return problem
 
 
 def trained_method(run: RunDirectory) -> tuple[FewShotClassifier, int, Progress]:

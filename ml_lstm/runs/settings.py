@@ -167,7 +167,7 @@ def complete(found: Mapping[str, Any]) -> Values:
 
 
 def _require_known(choice, name):
-    if name not in CHOICES[choice].registry:
+    if not isinstance(name, str) or name not in CHOICES[choice].registry:
         raise ValueError(f"{choice} must be one of {', '.join(sorted(CHOICES[choice].registry))}, got {name!r}.")
 
 
@@ -187,15 +187,15 @@ def bound(values: Values) -> Values:
     }
 
 
-def load_data(values: Values, test_episodes: int = 600) -> FewShotData:
-    """The data that a run's choices and options describe.
+def load_data(values: Values, test_episodes: int = 600, all_classes: bool = False) -> FewShotData:
+    """The data that a run's choices and options describe; see `ml_lstm.data.load`.
 
     Raises:
         DataError: see `ml_lstm.data.load`.
     """
     names = options.names_of([component("dataset", values["dataset"]), FewShotData, data.load])
     chosen = {name: values[name] for name in names if name in values}
-    return data.load(values["dataset"], test_episodes, **chosen)
+    return data.load(values["dataset"], test_episodes, all_classes, **chosen)
 
 
 def build_method(values: Values, problem: Problem) -> FewShotClassifier:

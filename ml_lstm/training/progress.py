@@ -32,6 +32,9 @@ class Progress(tf.train.experimental.PythonState):
         return json.dumps({"seconds": self.seconds, "validations": self.validations})
 
     def deserialize(self, string_value: str) -> None:
-        state = json.loads(string_value)
-        self.seconds = state["seconds"]
-        self.validations = [tuple(validation) for validation in state["validations"]]
+        try:
+            state = json.loads(string_value)
+            self.seconds = float(state["seconds"])
+            self.validations = [(int(episodes), float(accuracy)) for episodes, accuracy in state["validations"]]
+        except (LookupError, TypeError, OverflowError) as error:
+            raise ValueError(f"no progress of a run: {string_value[:100]!r}") from error

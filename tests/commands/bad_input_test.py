@@ -102,7 +102,7 @@ _WRONG_COMMANDS = {
     "train without a run": (["ml_lstm.train"], r"--run_dir"),
     "evaluate without a run": (["ml_lstm.evaluate"], r"--run_dir"),
     "evaluate one episode": (["ml_lstm.evaluate", "--run_dir=run", "--episodes=1"], r"--episodes=1.*2"),
-    "evaluate another split": (["ml_lstm.evaluate", "--run_dir=run", "--split=all"], r"--split=all.*test"),
+    "evaluate another split": (["ml_lstm.evaluate", "--run_dir=run", "--split=half"], r"--split=half.*test"),
     **{
         f"{cell} behind an LSTM": (
             ["ml_lstm.train", "--run_dir=run", f"--cell={cell}", "--hidden_units=4"],

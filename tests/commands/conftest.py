@@ -1,5 +1,6 @@
 """Drives the commands as a user does: processes of their own, a terminal where it matters, real signals."""
 
+import fcntl
 import json
 import os
 import pty
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -114,10 +116,10 @@ class Commands:
             process.communicate()
         assert process.returncode == -signal.SIGKILL
 
-    def train_until_signal(self, run: Path, number: int, *more: str) -> Finished:
+    def train_until_signal(self, run: Path, number: int, *more: str, **popen) -> Finished:
         """Trains in a terminal and sends a signal as soon as the bar shows the first steps of a whole epoch."""
         master, terminal = pty.openpty()
-        process = self.start("train", *self.train_flags(run, *more), stdout=terminal)
+        process = self.start("train", *self.train_flags(run, *more), stdout=terminal, **popen)
         os.close(terminal)
         shown, sent = b"", False
         while True:
@@ -129,6 +131,19 @@ class Commands:
             if not sent and re.search(rb"\D[1-9]\d?/%d\D" % (self.interval // 2), shown):
                 process.send_signal(number)
                 sent = True
+        os.close(master)
+        _, err = process.communicate()
+        return Finished(process.returncode, shown.decode(), err.decode())
+
+    def train_until_terminal_closes(self, run: Path) -> Finished:
+        """Trains in a terminal of its own, which is closed as soon as the bar shows the first steps of an epoch."""
+        master, terminal = pty.openpty()
+        own = {"start_new_session": True, "preexec_fn": lambda: fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)}
+        process = self.start("train", *self.train_flags(run), stdout=terminal, **own)
+        os.close(terminal)
+        shown = b""
+        while not re.search(rb"\D[1-9]\d?/%d\D" % (self.interval // 2), shown):
+            shown += os.read(master, 65536)
         os.close(master)
         _, err = process.communicate()
         return Finished(process.returncode, shown.decode(), err.decode())

@@ -10,7 +10,8 @@ _KEYS = {
     *("accuracy", "confidence_interval_95", "episodes", "n_way", "k_shot", "n_query", "dataset", "split"),
     *("method", "seed", "flags", "commit", "train_episodes", "train_seconds", "device"),
 }
-_PLAIN, _TRANSDUCTIVE = "evaluate-glyphs-test-5way-1shot.json", "evaluate-glyphs-test-5way-1shot-transductive.json"
+_PLAIN = "evaluate-glyphs-test-5way-1shot-2query-40episodes.json"
+_TRANSDUCTIVE = "evaluate-glyphs-test-5way-1shot-2query-40episodes-transductive.json"
 
 
 def _evaluate(commands, run, *more):
@@ -41,6 +42,19 @@ def _coloured(commands, run, trained, pictures):
     return _evaluate(commands, run, "--dataset=folder", f"--data_dir={pictures}", "--n_way=3")
 
 
+def _all_classes(commands, run, trained, pictures):
+    """A run evaluated on all classes of two folders that nobody split, two in each."""
+    shutil.copytree(trained, run)
+    ended = []
+    for place in (pictures / "one", pictures / "other"):
+        for name in "ab":
+            (place / name).mkdir(parents=True)
+            for shade in range(3):
+                Image.new("L", (20, 20), 70 * shade).save(place / name / f"{shade}.png")
+        ended.append(_evaluate(commands, run, "--dataset=folder", f"--data_dir={place}", "--split=all", "--n_way=2"))
+    return *ended, _evaluate(commands, run, "--split=all")
+
+
 @pytest.fixture(scope="module")
 def evaluations(commands, trained, tmp_path_factory):
     """`(run, how each evaluation ended)`: twice the same, fewer classes, transductive, damaged, other data."""
@@ -53,6 +67,9 @@ def evaluations(commands, trained, tmp_path_factory):
         "transductive": commands.background(_evaluate, commands, run, "--transductive_batch_norm"),
         "coloured": commands.background(
             _coloured, commands, directory / "coloured", trained, tmp_path_factory.mktemp("pictures")
+        ),
+        "all classes": commands.background(
+            _all_classes, commands, directory / "all", trained, tmp_path_factory.mktemp("unsplit")
         ),
         "fallen back": commands.background(_fallen_back, commands, directory / "damaged", trained),
     }
@@ -93,7 +110,7 @@ def test_same_command_gives_the_same_numbers(evaluations):
 
 def test_fewer_classes_than_trained_are_evaluated(evaluations):
     assert evaluations[1]["three"].status == 0, evaluations[1]["three"].stderr
-    result = _result(evaluations, "run", "evaluate-glyphs-val-3way-1shot.json")
+    result = _result(evaluations, "run", "evaluate-glyphs-val-3way-1shot-2query-40episodes.json")
     assert (result["n_way"], result["split"]) == (3, "val")
     # Trained or not, a guess among three is right in a third of cases: with one class masked wrongly it is not.
     assert result["accuracy"] > 0.2
@@ -118,5 +135,18 @@ def test_a_run_trained_on_grey_images_is_tested_on_coloured_ones_and_it_is_said(
     finished = evaluations[1]["coloured"]
     assert finished.status == 0, finished.stderr
     assert "trained on images of 1 channel(s): folder is shown in grey" in finished.stdout
-    result = _result(evaluations, "coloured", "evaluate-folder-test-3way-1shot.json")
+    (path,) = (evaluations[0] / "coloured").glob("evaluate-folder-*-test-3way-1shot-2query-40episodes.json")
+    result = json.loads(path.read_text())
     assert (result["dataset"], result["flags"]["dataset"]) == ("folder", "glyphs")
+
+
+def test_all_classes_of_a_folder_are_tested_without_splits_each_folder_with_its_own_file(evaluations):
+    *both, refused = evaluations[1]["all classes"]
+    for finished in both:
+        assert finished.status == 0, finished.stderr
+    results = [
+        json.loads(path.read_text()) for path in sorted((evaluations[0] / "all").glob("evaluate-folder-*-all-2way-*"))
+    ]
+    assert sorted(result["data_dir"].rpartition("/")[2] for result in results) == ["one", "other"]
+    assert {result["split"] for result in results} == {"all"}
+    assert "classes that the run was trained on: name other data by --dataset" in refused.refusal()

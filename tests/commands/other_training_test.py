@@ -87,7 +87,7 @@ def test_a_method_without_training_is_validated_once_and_saved(ended):
 def test_a_method_without_training_is_evaluated_and_exported(ended):
     runs, (*_, evaluated, exported) = ended(_pixels)
     assert evaluated.status == exported.status == 0, evaluated.stderr + exported.stderr
-    result = json.loads((runs / "pixels" / "evaluate-glyphs-test-5way-1shot.json").read_text())
+    result = json.loads((runs / "pixels" / "evaluate-glyphs-test-5way-1shot-2query-40episodes.json").read_text())
     assert (result["method"], result["train_episodes"]) == ("pixel_nearest_neighbour", 0)
     assert result["accuracy"] > 0.25  # chance is 0.2
     assert (runs / "models" / "1" / "saved_model.pb").exists()
@@ -96,7 +96,9 @@ def test_a_method_without_training_is_evaluated_and_exported(ended):
 def test_a_memory_is_evaluated_at_each_instance_of_a_class(ended):
     runs, (trained, evaluated) = ended(_sequences)
     assert trained.status == evaluated.status == 0, trained.stderr + evaluated.stderr
-    result = json.loads((runs / "sequences" / "evaluate-glyphs-test-5way-1shot.json").read_text())
+    result = json.loads(
+        (runs / "sequences" / "evaluate-glyphs-test-5way-1shot-3query-4episodes-by_instance.json").read_text()
+    )
     assert len(result["instance_accuracies"]) == len(result["instance_confidence_intervals_95"]) == 4
     assert "Accuracy at each instance of a class, %: " in evaluated.stdout
     assert list((runs / "sequences" / "instances").glob("events.out.tfevents.*"))

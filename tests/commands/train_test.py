@@ -2,10 +2,12 @@
 
 import math
 import random
+import re
 import resource
 import shutil
 import signal
 import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -19,11 +21,12 @@ def _prolonged_and_killed(commands, run, _):
     return shorter, commands.train(run)
 
 
-def _stopped_by_both_signals(commands, run, _):
+def _stopped_by_signals(commands, run, _):
     terminated = commands.train_until_signal(run, signal.SIGTERM)
     shorter = commands.train(run, "--episodes=2")
     interrupted = commands.train_until_signal(run, signal.SIGINT)
-    return terminated, shorter, interrupted, commands.train(run)
+    hung_up = commands.train_until_signal(run, signal.SIGHUP)
+    return terminated, shorter, interrupted, hung_up, commands.train(run)
 
 
 def _truncate_data(backup, number):
@@ -98,9 +101,31 @@ def _disk_full(commands, run, trained):
         subprocess.run(["umount", run], check=True)
 
 
+def _without_hanging_up(commands, run, _):
+    """As `nohup` starts it."""
+    ignored = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
+    return commands.train_until_signal(run, signal.SIGHUP, **ignored)
+
+
+def _terminal_closed(commands, run, _):
+    return commands.train_until_terminal_closes(run), commands.train(run)
+
+
+def _twice(commands, run, _):
+    first = commands.start("train", *commands.train_flags(run))
+    while first.poll() is None and not (run / "flags.json").exists():
+        time.sleep(0.002)
+    second = commands.train(run)
+    _, err = first.communicate()
+    return first.returncode, err.decode(), second
+
+
 _SCENARIOS = {
+    "without hanging up": _without_hanging_up,
+    "terminal closed": _terminal_closed,
+    "twice": _twice,
     "prolonged and killed": _prolonged_and_killed,
-    "stopped": _stopped_by_both_signals,
+    "stopped": _stopped_by_signals,
     "data truncated": _after(_truncate_data),
     "data flipped": _after(_flip_data),
     "save killed": _after(_remove_index),
@@ -139,8 +164,8 @@ def test_run_prolonged_by_episodes_then_killed_goes_on_to_the_same_bits(scenario
 
 
 def test_run_stopped_by_signals_amid_an_epoch_says_so_and_goes_on_to_the_same_bits(scenario, trained, saved, commands):
-    run, (terminated, shorter, interrupted, finished) = scenario("stopped")
-    for stopped in (terminated, interrupted):
+    run, (terminated, shorter, interrupted, hung_up, finished) = scenario("stopped")
+    for stopped in (terminated, interrupted, hung_up):
         assert stopped.status == 0, stopped.stderr
         assert not stopped.own_lines
         (line,) = (line for line in stopped.stdout.splitlines() if line.startswith("Stopped"))
@@ -150,6 +175,29 @@ def test_run_stopped_by_signals_amid_an_epoch_says_so_and_goes_on_to_the_same_bi
     assert shorter.status == 0, shorter.stderr
     assert "raise --episodes" in shorter.stdout
     assert finished.status == 0, finished.stderr
+    _assert_same_bits(saved, run, trained)
+
+
+def test_a_run_that_ignores_hanging_up_goes_on(scenario, trained, saved):
+    run, finished = scenario("without hanging up")
+    assert finished.status == 0, finished.stderr
+    assert "Stopped" not in finished.stdout
+    _assert_same_bits(saved, run, trained)
+
+
+def test_a_run_whose_terminal_is_closed_is_saved_and_goes_on_to_the_same_bits(scenario, trained, saved, commands):
+    run, (closed, finished) = scenario("terminal closed")
+    assert closed.status == 0, closed.stderr
+    assert finished.status == 0, finished.stderr
+    going_on = re.search(r"Going on from episode (\d+) ", finished.stdout)
+    assert int(going_on[1]) % commands.interval != 0, "saved at an epoch's end: tests nothing"
+    _assert_same_bits(saved, run, trained)
+
+
+def test_a_second_trainer_on_a_run_is_refused_and_the_first_goes_on(scenario, trained, saved):
+    run, (status, errors, second) = scenario("twice")
+    assert "run is being trained by another process: wait for it, stop it" in second.refusal()
+    assert status == 0, errors
     _assert_same_bits(saved, run, trained)
 
 

@@ -94,3 +94,81 @@ def test_a_run_goes_on_whether_inner_steps_are_recomputed_or_not(run):
 def test_a_schedule_binds_a_run_to_its_length():
     assert "episodes" not in bound(episodes=30)
     assert bound(learning_rate_schedule="cosine", episodes=30)["episodes"] == 30
+
+
+def test_what_a_start_left_that_was_killed_does_not_keep_a_run_from_there(tmp_path):
+    (tmp_path / ".flags.json.123").write_text('{"fla')
+    run = RunDirectory(tmp_path)
+    run.lock().release()
+    assert not run.exists(bound())
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match="in use and is no run"):
+        run.exists(bound())
+
+
+# What a stranger, another version or a broken disk may write in place of any value.
+_ODD = (None, True, -1, 0, 1.5, 1e300, float("nan"), float("inf"), 10**30, 10**400, "", "maybe", "\ud800")
+_ODD += ([], ["a"], [None], [[1]], {}, {"a": 1}, [0, 0, 0], [16, 16], [10**9, 10**9, 1], [16, 16, 1])
+
+
+def _places(value, here=()):
+    """Ways to every value inside of one."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, found in inside:
+        yield (*here, name)
+        yield from _places(found, (*here, name))
+
+
+def _assert_read_or_refused(path):
+    try:
+        run = RunDirectory(path)
+        run.require_classes("its classes")
+        problem = run.problem()
+        run.bound()
+    except UserError as error:
+        assert len(str(error).splitlines()) == 1
+    else:
+        height, width, channels = problem.image_shape
+        assert 0 < height * width * channels < 2**30
+
+
+@pytest.mark.parametrize("odd", _ODD, ids=lambda odd: repr(odd)[:20])
+def test_any_damaged_value_is_refused_in_one_line_or_does_no_harm(odd, run, capsys):
+    path = run.path / "flags.json"
+    whole = path.read_text()
+    places = [*_places(json.loads(whole)), ("flags", "teleport"), ("images", "teleport"), ("teleport",)]
+    for *way, name in places:
+        contents = inside = json.loads(whole)
+        for step in way:
+            inside = inside[step]
+        inside[name] = odd
+        path.write_text(json.dumps(contents))
+        _assert_read_or_refused(run.path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", "[" * 100_000, '{"flags": [1], "images": {}}', "1e999"])
+def test_a_file_that_is_no_record_is_refused_in_one_line(text, run):
+    (run.path / "flags.json").write_text(text)
+    with pytest.raises(UserError, match=r"flags\.json is damaged: restore it"):
+        RunDirectory(run.path).problem()
+
+
+def test_what_another_version_knows_of_images_is_named(run):
+    path = run.path / "flags.json"
+    contents = json.loads(path.read_text())
+    contents["images"]["depth"] = 3
+    path.write_text(json.dumps(contents))
+    with pytest.raises(UserError, match=r"made by another version of ml_lstm \(its images have depth\)"):
+        RunDirectory(run.path).problem()
+
+
+@pytest.mark.parametrize("place", ["backup", "best"])
+def test_something_in_place_of_checkpoints_is_refused_before_training(place, run):
+    directory = getattr(run, place)().directory
+    directory.write_text("mine")
+    with pytest.raises(UserError, match=r"is no directory, as a run has it: remove it"):
+        getattr(run, place)()
+    directory.unlink()
+    directory.symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"is no directory"):
+        getattr(run, place)()

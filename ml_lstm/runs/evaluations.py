@@ -1,0 +1,84 @@
+"""What `evaluate` measured of a run: a file each, none of which takes the place of another result."""
+
+import hashlib
+import itertools
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from ml_lstm.command_line.records import write_json
+from ml_lstm.errors import UserError
+
+_QUOTED = ("accuracy", "confidence_interval_95", "episodes", "dataset", "data_dir", "split", "n_way", "k_shot")
+_QUOTED += ("n_query", "transductive_batch_norm", "train_episodes")
+_REQUIRED = ("accuracy", "confidence_interval_95", "episodes", "dataset", "split", "n_way", "k_shot", "n_query")
+
+# What differs between two measurements of the same.
+_OF_THE_DAY = ("evaluate_seconds", "train_seconds", "device", "commit")
+
+
+def write(directory: Path, record: dict[str, Any]) -> Path:
+    """Writes a result under a name that says what of; one that is there already, and is another, is kept.
+
+    Args:
+        directory: of the run.
+        record: the result; what it must hold is what `read` gives.
+
+    Returns:
+        The file: `evaluate-<data>-<split>-<problem>-<episodes>episodes.json`, with a number if that is taken.
+    """
+    name = _name(record)
+    for number in itertools.count(1):
+        path = directory / (f"{name}.json" if number == 1 else f"{name}-{number}.json")
+        if not path.exists() or _is_same(path, record):
+            write_json(path, record)
+            return path
+
+
+def _name(record):
+    place = record["data_dir"]
+    if place:  # by its last name, which may be another directory's too, and a few characters of all
+        last = re.sub(r"[^\w.-]+", "_", Path(place).name, flags=re.ASCII)[:40]
+        place = f"-{last}-{hashlib.sha256(place.encode(errors='surrogateescape')).hexdigest()[:6]}"
+    setting = f"{record['n_way']}way-{record['k_shot']}shot-{record['n_query']}query-{record['episodes']}episodes"
+    more = "-transductive" if record["transductive_batch_norm"] else ""
+    more += "-by_instance" if "instance_accuracies" in record else ""
+    return f"evaluate-{record['dataset']}{place or ''}-{record['split']}-{setting}{more}"
+
+
+def _is_same(path, record):
+    """Whether a file holds the same result as a record."""
+    try:
+        there, mine = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(record))
+        return _of_any_day(there) == _of_any_day(mine)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
+
+
+def _of_any_day(record):
+    return {name: value for name, value in record.items() if name not in _OF_THE_DAY}
+
+
+def read(directory: Path) -> list[dict[str, Any]]:
+    """What was measured, whatever version of ml_lstm did; what an older one did not write is None.
+
+    Raises:
+        UserError: for a file that is no result.
+    """
+    return [_read(path) for path in sorted(directory.glob("evaluate-*.json"))]
+
+
+def _read(path):
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if not all(_is_number(result[name]) == (name not in ("dataset", "split")) for name in _REQUIRED):
+            raise ValueError
+        return {name: result.get(name) for name in _QUOTED}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise UserError(f"{path} is no result of evaluate, or damaged: remove it, or evaluate again.") from None
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
