@@ -650,6 +650,9 @@ FACTS = [
     ("export/README.md", "gets 35 s", "preStop in export/kubernetes.yaml"),
     ("export/README.md", "2.19 and 2.20", "versions"),
     ("export/client/README.md", "5 times in all", "_attempts in ml_lstm_client/client.py"),
+    ("export/client/README.md", "is four times the model's or more", "ml_lstm_client/photographs.py"),
+    ("docs/serving.md", "for 30 s at most", "_LAST_REQUESTS_SECONDS in ml_lstm/serving/server/run.py"),
+    ("docs/serving.md", "no header for 20 s", "_HEADER_SECONDS in ml_lstm/serving/server/http.py"),
     ("export/client/README.md", "8 MiB", "_BYTES_AT_ONCE in ml_lstm_client/command.py"),
 ]  # fmt: skip
 # Page, and the first headings of tables that say how things are set.
