@@ -93,7 +93,8 @@ def _config():
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise UserError(f"{FLAGS.model_config_file} is no ModelServerConfig: {error}") from None
     for model in config.model_config_list.config:
-        model.base_path = str(for_tensorflow(model.base_path))
+        if model.base_path:  # without one it is refused
+            model.base_path = str(for_tensorflow(model.base_path))
     return config
 
 

@@ -24,7 +24,7 @@ def method():
 
 
 def pictures(*shape):
-    return RANDOM.normal(size=(*shape, 1, FEATURES, 1)).astype("float32")
+    return RANDOM.uniform(size=(*shape, 1, FEATURES, 1)).astype("float32")
 
 
 def test_the_label_of_a_picture_is_told_with_the_next_one(method):

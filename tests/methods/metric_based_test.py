@@ -12,7 +12,7 @@ from ml_lstm.methods import MatchingNetworks, PrototypicalNetworks, RelationNetw
 FEATURES, WAY = 6, 3
 PROBLEM = Problem((1, FEATURES, 1), WAY)
 RANDOM = np.random.default_rng(0)
-SUPPORT, QUERIES = RANDOM.normal(size=(5, 1, FEATURES, 1)), RANDOM.normal(size=(4, 1, FEATURES, 1))
+SUPPORT, QUERIES = RANDOM.uniform(size=(5, 1, FEATURES, 1)), RANDOM.uniform(size=(4, 1, FEATURES, 1))
 LABELS, QUERY_LABELS = np.array([2, 0, 2, 1, 0]), np.array([0, 1, 2, 1])
 S, Q = SUPPORT.reshape(5, FEATURES), QUERIES.reshape(4, FEATURES)
 
@@ -141,7 +141,7 @@ def relation_network():
     return RelationNetwork(maps, Problem((4, 4, 1), WAY))
 
 
-MAPS, QUERY_MAPS = (RANDOM.normal(size=(n, 4, 4, 1)).astype("float32") for n in (5, 4))
+MAPS, QUERY_MAPS = (RANDOM.uniform(size=(n, 4, 4, 1)).astype("float32") for n in (5, 4))
 
 
 def test_relation_scores_are_those_of_a_network_on_joined_maps():
@@ -171,7 +171,7 @@ def test_meta_training_moves_the_running_averages_by_the_mean_over_the_meta_batc
     )
     method = PrototypicalNetworks(learner, PROBLEM)
     method.compile(optimizer=keras.optimizers.SGD(0.0))
-    batches = [RANDOM.normal(2.0, size=(2, 9, 1, FEATURES, 1)).astype("float32") for _ in range(2)]
+    batches = [RANDOM.uniform(size=(2, 9, 1, FEATURES, 1)).astype("float32") for _ in range(2)]
     for images in batches:
         labels, query_labels = np.stack([LABELS] * 2), np.stack([QUERY_LABELS] * 2)
         values = Episode(images[:, :5], labels.astype("int32"), images[:, 5:], query_labels.astype("int32"))

@@ -97,7 +97,7 @@ def test_missing_and_unknown_inputs_are_named(predict, request_):
     del request_.inputs["query_images"]
     code, words = refused(predict, request_)
     assert code == grpc.StatusCode.INVALID_ARGUMENT
-    assert words == "The request for serving_default lacks query_images and does not take images."
+    assert words.startswith("The request lacks query_images and does not take images; it takes query_images, ")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_proto_that_is_no_tensor_is_refused_before_memory_is_taken(predict, re
     proto.tensor_content = content
     code, words = refused(predict, request_)
     assert code == grpc.StatusCode.INVALID_ARGUMENT
-    assert "query_images is no tensor" in words
+    assert "query_images is no tensor" in words or "query_images is too large" in words
     assert "\n" not in words
 
 

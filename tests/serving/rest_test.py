@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import socket
 import time
 from urllib.parse import urlsplit
@@ -112,7 +113,7 @@ def test_what_is_not_there_is_told(post, path, status, words):
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/v1/models/m:predict", 405), ("/v1/models/m/versions/2", 404), ("/v1/models/other/metadata", 404), ("/", 404)],
+    [("/v1/models/m:predict", 405), ("/v1/models/m/versions/2", 404), ("/v1/models/other/metadata", 404), ("/v2", 404)],
 )
 def test_what_cannot_be_got_is_told(get, path, status):
     answer = get(path)
@@ -132,8 +133,8 @@ def test_what_cannot_be_got_is_told(get, path, status):
         ({"inputs": [1]}, "must be an object"),
         ({"inputs": GOOD, "signature_name": 3}, "must be a string"),
         ({"inputs": GOOD, "signature_name": "train"}, "Unknown signature 'train'; the model has adapt, "),
-        ({"inputs": {"support_images": IMAGES}}, "lacks query_images, support_labels."),
-        ({"inputs": GOOD | {"labels": []}}, "Unknown input 'labels'"),
+        ({"inputs": {"support_images": IMAGES}}, "lacks query_images, support_labels; it takes"),
+        ({"inputs": GOOD | {"labels": []}}, "does not take labels; it takes"),
         ({"inputs": GOOD | {"query_images": [[1, 2], [3]]}}, "query_images must be an array of uint8"),
         ({"inputs": GOOD | {"query_images": None}}, "query_images must be an array of uint8"),
         ({"inputs": GOOD | {"query_images": [[[[256]]]]}}, "values must be from 0 to 255"),
@@ -176,7 +177,7 @@ def test_numbers_that_are_no_numbers_are_refused(post):
 def test_ten_megabytes_of_garbage_are_refused(post, garbage):
     answer = post(garbage)
     assert answer.status_code == 400
-    assert "no JSON" in answer.json()["error"]
+    assert re.search("no JSON|more than 1000000 lists", answer.json()["error"])
 
 
 def test_a_body_over_the_limit_is_refused_whether_its_size_is_told_or_not(post, server):

@@ -90,7 +90,14 @@ async def _serve(config, limits, host, rest_api_port, port, poll_seconds, caller
         await asyncio.wait([closing], timeout=_CANCELLED_SECONDS)
         logging.info("Stopped")
         if not closing.done():
-            os._exit(0)  # no thread can be ended from outside
+            _end_by(signal.SIGKILL)  # no thread can be ended from outside
+
+
+def _end_by(number):
+    """Ends the process at once, as the signal does where nobody handles it."""
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _second_ends_at_once():
@@ -100,7 +107,7 @@ def _second_ends_at_once():
     def handle(number, _):
         seen.append(number)
         if len(seen) > 1:
-            os._exit(128 + number)
+            _end_by(number)
 
     return handle
 
@@ -110,7 +117,7 @@ class _RestListener(uvicorn.Server):
 
     def handle_exit(self, sig, frame):
         if self.should_exit:
-            os._exit(128 + sig)
+            _end_by(sig)
         super().handle_exit(sig, frame)
 
 
