@@ -33,6 +33,11 @@ _SMALL = {
 _TENSORFLOW_LINE = re.compile(r"[IWE]0000 00:00:|WARNING: All log messages before|To enable the following|\t|\s*$")
 
 
+def _hear_hanging_up():
+    """In a child: tests that `nohup` started have it ignored, and hand that on."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Finished(NamedTuple):
     """How a command ended."""
 
@@ -119,7 +124,8 @@ class Commands:
     def train_until_signal(self, run: Path, number: int, *more: str, **popen) -> Finished:
         """Trains in a terminal and sends a signal as soon as the bar shows the first steps of a whole epoch."""
         master, terminal = pty.openpty()
-        process = self.start("train", *self.train_flags(run, *more), stdout=terminal, **popen)
+        heard = {"preexec_fn": _hear_hanging_up}
+        process = self.start("train", *self.train_flags(run, *more), stdout=terminal, **heard | popen)
         os.close(terminal)
         shown, sent = b"", False
         while True:
@@ -138,7 +144,12 @@ class Commands:
     def train_until_terminal_closes(self, run: Path) -> Finished:
         """Trains in a terminal of its own, which is closed as soon as the bar shows the first steps of an epoch."""
         master, terminal = pty.openpty()
-        own = {"start_new_session": True, "preexec_fn": lambda: fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)}
+
+        def own_terminal():
+            _hear_hanging_up()
+            fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+        own = {"start_new_session": True, "preexec_fn": own_terminal}
         process = self.start("train", *self.train_flags(run), stdout=terminal, **own)
         os.close(terminal)
         shown = b""
