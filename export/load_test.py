@@ -172,7 +172,7 @@ class Server:
     def __init__(self, model_base_path: str):
         self._log = tempfile.NamedTemporaryFile("r", suffix=".log")  # noqa: SIM115
         flags = [f"--model_base_path={model_base_path}", f"--model_name={NAME}", "--rest_api_port=0", "--port=0"]
-        flags += [f"--{name}={getattr(FLAGS, name)}" for name in _THREADS]
+        flags += [f"--{name}={FLAGS[name].value}" for name in _THREADS if FLAGS[name].present]
         with open(self._log.name, "w") as log:
             self._process = subprocess.Popen([sys.executable, "-m", "ml_lstm.serve", *flags], stderr=log)
         while not (ready := re.search(r"REST at (\S+), gRPC at (\S+)", Path(self._log.name).read_text())):
