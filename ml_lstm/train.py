@@ -38,7 +38,7 @@ def main(values: settings.Values) -> None:
 
 def _work(values) -> devices.Work:
     """What threads have to do: inner steps work on a support set each, other methods on all of an episode at once."""
-    n_way, k_shot, n_query = (values[f"train_{name}"] or values[name] for name in ("n_way", "k_shot", "n_query"))
+    n_way, k_shot, n_query = (values.get(f"train_{name}") or values[name] for name in ("n_way", "k_shot", "n_query"))
     images = n_way * (k_shot if "inner_steps" in values else k_shot + n_query)
     return devices.Work(values["image_size"], images, values.get("meta_batch_size", 1))
 
