@@ -45,7 +45,7 @@ class Blocks(NamedTuple):
     """A learned optimizer between two steps.
 
     Attributes:
-        states: of some coordinates each, in order.
+        states: of some coordinates each, in order, as many in each block: the last one is filled up with zeros.
         weights: of the rule and the LSTM, read once for all steps, where the steps are compiled; else None.
     """
 
@@ -94,7 +94,9 @@ class LearnedOptimizer:
             return Blocks([state], None)
         count += count % 2  # so that two cores have as much to do
         size = -(-coordinates // count)
-        return Blocks(_split(state, coordinates, size), self._compiled_step.weights())
+        parts = [_split(tensor, count, size) for tensor in tf.nest.flatten(state)]
+        states = [tf.nest.pack_sequence_as(state, block) for block in zip(*parts, strict=True)]
+        return Blocks(states, self._compiled_step.weights())
 
     def __call__(self, blocks: Blocks, loss: tf.Tensor, gradient: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Blocks]:
         """One step.
@@ -111,7 +113,7 @@ class LearnedOptimizer:
         if weights is None:
             state = self._step(*states, loss, gradient)
             return state.cell, Blocks([state], None)
-        gradients = tf.split(gradient, [state.cell[0].shape[0] for state in states])
+        gradients = _split(gradient, len(states), states[0].cell[0].shape[0])
         states = [
             self._compiled_step(weights, state, loss, part)
             if self._second_order
@@ -119,7 +121,7 @@ class LearnedOptimizer:
             for state, part in zip(states, gradients, strict=True)
         ]
         cells = [state.cell for state in states]
-        return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *cells), Blocks(states, weights)
+        return tf.nest.map_structure(lambda *parts: _join(parts, gradient.shape[0]), *cells), Blocks(states, weights)
 
     def _step(self, state, loss, gradient, tanh=tf.tanh):
         features = update_features(loss, gradient) if self._cell.reads_features else None
@@ -130,9 +132,14 @@ class LearnedOptimizer:
         return OptimizerState(cell_state, lstm_state)
 
 
-def _split(state, coordinates, size):
-    """A state in blocks of `size`, the last one smaller if need be, so that no more than two kinds are compiled."""
-    rest = coordinates % size
-    sizes = [size] * (coordinates // size) + [rest] * (rest > 0)
-    parts = [tf.split(tensor, sizes, axis=-1) for tensor in tf.nest.flatten(state)]
-    return [tf.nest.pack_sequence_as(state, block) for block in zip(*parts, strict=True)]
+def _split(tensor, count, size):
+    """[..., P] in `count` blocks of `size`: XLA compiles one kind of block, where a smaller last one were a second."""
+    rest = count * size - tensor.shape[-1]
+    *blocks, last = tf.split(tensor, [size] * (count - 1) + [size - rest], axis=-1)
+    return [*blocks, tf.pad(last, [[0, 0]] * (tensor.shape.rank - 1) + [[0, rest]])]
+
+
+def _join(blocks, coordinates):
+    """The other way round, [P]."""
+    *blocks, last = blocks
+    return tf.concat([*blocks, last[: coordinates - sum(block.shape[0] for block in blocks)]], axis=0)
