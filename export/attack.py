@@ -156,6 +156,7 @@ def _messages(address):
         "0xff": b"\xff" * 8,
         "a cut field": b"\x0a\x7f",
         "17 MB": bytes(17 * _MEGABYTE),
+        "7 million items": b"\x12\0" * (7 * _MEGABYTE),
     }
     for method in ("PredictionService/Predict", "PredictionService/GetModelMetadata", "ModelService/GetModelStatus",
                    "ModelService/HandleReloadConfigRequest", "PredictionService/MultiInference"):  # fmt: skip

@@ -24,9 +24,10 @@ from ml_lstm.serving.server.json_tensors import Body, Input
 
 Signatures = Mapping[str, Mapping[str, Input]]
 
-# Reading less is a matter of some milliseconds, as long as it takes to have it read elsewhere.
+# Reading less is a matter of some milliseconds, as long as it takes to have it read elsewhere: an adaptation of 33,000
+# parameters, say.
 _SMALL_BYTES = 2**20
-_SMALL_PARTS = 20_000
+_SMALL_PARTS = 50_000
 _SIZES = struct.Struct("<QQ")
 
 
@@ -171,11 +172,12 @@ def main() -> None:
             answer = {"signature_name": read.signature_name, "rows": read.rows}
             if read.inputs is not None:
                 answer["arrays"], pieces = _packed(read.inputs)
-        del body
+        is_large, body = len(body) > _SMALL_BYTES, None
         _send(sys.stdout.buffer, orjson.dumps(answer), *pieces)
         read = pieces = None
-        gc.collect()
-        memory.trim()
+        if is_large:
+            gc.collect()
+            memory.trim()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 
 _SECONDS = 1
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -31,4 +32,5 @@ class Trimmer:
 
     def _trim(self):
         self._is_due = False
+        gc.collect()  # errors hold what a request was, in circles; most of what there is, the store has frozen
         asyncio.get_running_loop().run_in_executor(None, trim)
