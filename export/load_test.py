@@ -182,7 +182,8 @@ class Server:
         self.url, self.address = ready.groups()
 
     def resident_mb(self) -> float:
-        return psutil.Process(self._process.pid).memory_info().rss / 1e6
+        process = psutil.Process(self._process.pid)
+        return sum(each.memory_info().rss for each in (process, *process.children(recursive=True))) / 1e6
 
     def __enter__(self):
         return self

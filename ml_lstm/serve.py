@@ -15,6 +15,10 @@ from ml_lstm.paths import expanded, for_tensorflow
 
 FLAGS = flags.FLAGS
 
+# Threads for a request: it decodes four images at the same time, and an operation that waits for a thread waits until
+# one of the others' has ended, seconds perhaps. With enough of them the operating system shares the cores out fairly.
+_OPERATIONS = 6
+
 
 def define_flags() -> None:
     """What `serve` takes; names shared with tensorflow_model_server mean the same."""
@@ -64,7 +68,7 @@ def main() -> None:
         ) from None
 
     config = _config()
-    devices.use_as_flagged(work=_work(config))
+    devices.use_as_flagged(work=_work(config), inter_op_threads=_OPERATIONS * FLAGS.max_concurrent)
     if not _is_loopback(FLAGS.host):
         logging.warning(
             "Anyone who reaches %s is answered: there is neither authentication nor encryption.", FLAGS.host

@@ -69,7 +69,8 @@ def use(
         intra_op_threads: threads that share one operation; 0: TensorFlow's choice, all cores. Unset: one for images up
             to 84x84 where there are as many episodes (or requests) at a time as cores, and for operations on few
             pixels, five 28x28 images say; else all cores.
-        inter_op_threads: operations at the same time; 0: TensorFlow's choice.
+        inter_op_threads: operations at the same time; 0: TensorFlow's choice. Unset: that, but for serve, which takes
+            six for each request that is computed.
         devices: what to compute on: cpu, gpu, or a name such as gpu:1; train --strategy=mirrored takes several,
             gpu:0,gpu:1, or cpu:0,cpu:1 to try it out. None: all GPUs or, failing those, the CPU. cpu:0, cpu:1 and so on
             are as many logical devices, which share the cores.
@@ -109,9 +110,9 @@ def define_flags() -> None:
     options.define([("devices", use)])
 
 
-def use_as_flagged(most: int | None = 1, work: Work | None = None) -> list[str]:
-    """Calls `use` with what the flags say."""
-    given = {name: flags.FLAGS[name].value for name in options.of(use) if flags.FLAGS[name].present}
+def use_as_flagged(most: int | None = 1, work: Work | None = None, **unflagged: Any) -> list[str]:
+    """Calls `use` with what the flags say, and `unflagged` where they say nothing."""
+    given = unflagged | {name: flags.FLAGS[name].value for name in options.of(use) if flags.FLAGS[name].present}
     return use(most, work, **given)
 
 

@@ -1,9 +1,13 @@
 """What a model or a server answers in place of an answer: a code of gRPC and a sentence."""
 
+from typing import TYPE_CHECKING
+
 import grpc
-import tensorflow as tf
 
 from ml_lstm.errors import sentence
+
+if TYPE_CHECKING:  # who reads JSON for the server starts without TensorFlow
+    import tensorflow as tf
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -27,7 +31,7 @@ def invalid(message: str) -> Refusal:
     return Refusal(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
-def refusal_by(error: tf.errors.OpError) -> Refusal:
+def refusal_by(error: "tf.errors.OpError") -> Refusal:
     """What TensorFlow's error says to the caller of the model."""
     return Refusal(_CODES[error.error_code], sentence(error))
 

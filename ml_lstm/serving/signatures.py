@@ -10,10 +10,12 @@ from ml_lstm.data import pictures
 from ml_lstm.data.pictures import require
 from ml_lstm.data.resizing import MAX_SIDE, resize
 from ml_lstm.methods import FewShotClassifier, without_xla
+from ml_lstm.serving.fingerprints import Fingerprint, settled
 
 # The largest picture takes 250 MB while it is resized as float32.
 _PICTURES_AT_ONCE = 4
 _MOST_FIELDS = 64
+_FINGERPRINT = "fingerprint"
 
 # Of all picture files of an input: a file of 650 bytes can announce 16 million, which take seconds to decode.
 _MOST_PIXELS = 32 * pictures.MAX_PIXELS
@@ -30,8 +32,9 @@ class ServingModule:
     * `adapt_and_predict` (also `serving_default`): `support_images` uint8 [S, H, W, C], `support_labels`
       string [S], `query_images` uint8 [Q, H, W, C] to `classes` string [K], `probabilities` float32 [Q, K],
       `predictions` string [Q];
-    * `adapt`: the support set to `classes` and the method's adaptation, by name;
-    * `predict`: those and `query_images` to `probabilities` and `predictions`;
+    * `adapt`: the support set to `classes`, the method's adaptation, by name, and their `fingerprint` string [1];
+    * `predict`: those and `query_images` to `probabilities` and `predictions`; an adaptation of another export, or
+      that was changed, is refused by its fingerprint;
     * each also with `_encoded` behind its name: images as JPEG, PNG, BMP or GIF bytes, string [S] or [Q];
     * `check_encoded`: `query_images` string [Q] to `readable` bool [Q] and `unreadable`, the indices of those that are
       not. TensorFlow's decoders do not say which image of a request was damaged; this is asked after they refused one.
@@ -48,6 +51,7 @@ class ServingModule:
         self, method: FewShotClassifier, image_shape: tuple[int, int, int], card: Mapping[str, Any] | None = None
     ):
         self._method = method
+        self._fingerprint = Fingerprint()
         self.image_shape = tuple(image_shape)
         # Traced once and called by all signatures: an unrolled inner loop takes seconds to trace.
         images, labels = tf.TensorSpec([None, *self.image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
@@ -79,26 +83,36 @@ class ServingModule:
     def _traced(self, suffix, images, ready):
         """The three functions for one form of images; `ready` makes that form what the method takes."""
 
-        def adapt(support_images, support_labels):
+        def adaptation_to(support_images, support_labels):
             with _not_empty(support_images, "The support set is empty: send support_images."):
                 images = ready(support_images, "support_images")
             return self._adapt(images, support_labels)
 
-        def predict(classes, query_images, **adaptation):
+        def prediction(adaptation, query_images):
             with _not_empty(query_images, "There is no query: send query_images."):
                 images = ready(query_images, "query_images")
-            return self._predict(classes, adaptation, images)
+            return self._predict(adaptation, images)
+
+        def adapt(support_images, support_labels):
+            adaptation = adaptation_to(support_images, support_labels)
+            return adaptation | {_FINGERPRINT: self._fingerprint.of(adaptation)}
+
+        def predict(query_images, fingerprint, **adaptation):
+            return prediction(self._checked(adaptation, fingerprint), query_images)
 
         def adapt_and_predict(support_images, support_labels, query_images):
-            adaptation = adapt(support_images, support_labels)
-            return {"classes": adaptation["classes"], **predict(query_images=query_images, **adaptation)}
+            adaptation = adaptation_to(support_images, support_labels)
+            return {"classes": adaptation["classes"], **prediction(adaptation, query_images)}
 
         support = {
             "support_images": tf.TensorSpec(images.shape, images.dtype, name="support_images"),
             "support_labels": tf.TensorSpec([None], tf.string, name="support_labels"),
         }
         queries = {"query_images": tf.TensorSpec(images.shape, images.dtype, name="query_images")}
-        kept = {"classes": tf.TensorSpec([None], tf.string, name="classes")} | self._adaptation_specs
+        kept = {
+            "classes": tf.TensorSpec([None], tf.string, name="classes"),
+            _FINGERPRINT: tf.TensorSpec([1], tf.string, name=_FINGERPRINT),
+        } | self._adaptation_specs
         inputs = {adapt: support, predict: kept | queries, adapt_and_predict: support | queries}
         return {
             function.__name__ + suffix: tf.function(function, autograph=False).get_concrete_function(**specs)
@@ -119,10 +133,22 @@ class ServingModule:
             tf.size(classes),
         )
         with tf.control_dependencies([few_enough]):
-            return {"classes": tf.identity(classes), **self._adapt_once(images, labels)}
+            adaptation = self._adapt_once(images, labels)
+            return {"classes": tf.identity(classes)} | {name: settled(values) for name, values in adaptation.items()}
 
-    def _predict(self, classes, adaptation, images):
-        logits = self._classify_once(adaptation, images)
+    def _checked(self, adaptation, fingerprint):
+        """An adaptation as `adapt` returned it, if it has this fingerprint."""
+        adaptation = {name: settled(values) for name, values in adaptation.items()}
+        same = require(
+            tf.equal(fingerprint, self._fingerprint.of(adaptation))[0],
+            "The adaptation is of another model or version, or was changed: adapt again.",
+        )
+        with tf.control_dependencies([same]):
+            return {name: tf.identity(values) for name, values in adaptation.items()}
+
+    def _predict(self, adaptation, images):
+        classes = adaptation["classes"]
+        logits = self._classify_once({name: adaptation[name] for name in self._adaptation_specs}, images)
         probabilities = tf.nn.softmax(tf.cast(logits[:, : tf.size(classes)], tf.float32))
         return {"probabilities": probabilities, "predictions": tf.gather(classes, tf.argmax(probabilities, axis=-1))}
 

@@ -182,18 +182,61 @@ def test_saved_and_loaded_gives_the_same_answers(method, tmp_path):
     np.testing.assert_array_equal(probabilities(again), probabilities(method))
 
 
-def test_the_export_gives_the_same_answers(method, variant, tmp_path):
-    directory = export_version(method, SHAPE, str(tmp_path / "m"), "{}")
-    signatures = tf.saved_model.load(str(directory)).signatures
-    names = [f"class {label}" for label in LABELS.numpy()]
-    support = {"support_images": SUPPORT, "support_labels": tf.constant(names)}
+@pytest.fixture(scope="module")
+def signatures(method, tmp_path_factory):
+    """Of its export."""
+    directory = export_version(method, SHAPE, str(tmp_path_factory.mktemp("models") / "m"), "{}")
+    return tf.saved_model.load(str(directory)).signatures
+
+
+NAMED = {"support_images": SUPPORT, "support_labels": tf.constant([f"class {label}" for label in LABELS.numpy()])}
+
+
+def test_the_export_gives_the_same_answers(method, variant, signatures):
     expected = probabilities(method)
     # Meta Networks read gradients through a slope of up to e^10, which enlarges rounding as well.
     rounding = 1e-3 if variant.startswith("meta_networks") else 1e-5
-    at_once = signatures["adapt_and_predict"](**support, query_images=QUERIES)
-    in_steps = signatures["predict"](**signatures["adapt"](**support), query_images=QUERIES)
+    at_once = signatures["adapt_and_predict"](**NAMED, query_images=QUERIES)
+    in_steps = signatures["predict"](**signatures["adapt"](**NAMED), query_images=QUERIES)
     for answer in (at_once, in_steps):
         np.testing.assert_allclose(answer["probabilities"], expected, atol=rounding)
+
+
+def changed(value):
+    """A tensor that differs in one value."""
+    array = np.array(value.numpy())
+    if array.dtype == object:
+        array[-1] = b"another"
+    elif array.dtype == bool:
+        array.flat[-1] = not array.flat[-1]
+    else:
+        array.flat[-1] += 1 if array.dtype.kind in "iu" else 0.001 + abs(array.flat[-1]) / 100
+    return tf.constant(array)
+
+
+def test_the_export_takes_its_own_adaptation_back_and_no_other(signatures):
+    adaptation = signatures["adapt"](**NAMED)
+    other = signatures["adapt"](**NAMED | {"support_images": pictures(len(LABELS), seed=8)})
+    for name, value in adaptation.items():
+        assert tf.size(value) > 0, name
+        with pytest.raises(tf.errors.InvalidArgumentError, match="was changed: adapt again"):
+            signatures["predict"](**adaptation | {name: changed(value)}, query_images=QUERIES)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="of another model or version"):
+        signatures["predict"](**adaptation | {"fingerprint": other["fingerprint"]}, query_images=QUERIES)
+    kept = {name: as_kept_in_json(value) for name, value in adaptation.items()}
+    np.testing.assert_array_equal(
+        signatures["predict"](**kept, query_images=QUERIES)["probabilities"],
+        signatures["predict"](**adaptation, query_images=QUERIES)["probabilities"],
+    )
+
+
+def as_kept_in_json(value):
+    """After a way through JSON on which zeros lose their sign, as in JavaScript."""
+    array = value.numpy()
+    if array.dtype.kind != "f":
+        return value
+    numbers = [float(str(number)) + 0.0 for number in array.ravel()]
+    return tf.constant(np.reshape(numbers, array.shape), value.dtype)
 
 
 def test_a_checkpoint_of_the_method_alone_holds_every_weight(variant, tmp_path):

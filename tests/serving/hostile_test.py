@@ -244,6 +244,20 @@ def test_a_header_is_bounded(header, server):
     assert answer == b"" or b" 400 " in answer.splitlines()[0]
 
 
+def test_chunks_are_bounded(server):
+    header = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = QUICK_BODY.encode()
+    chunks = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (body[:7], body[7:])]
+    made = connection(server, header + b"".join(chunks) + b"0\r\n\r\n")
+    assert b" 200 " in made.recv(1000).splitlines()[0]
+    try:
+        made = connection(server, header + b"1\r\n \r\n" * 100_000 + b"0\r\n\r\n")
+        answer = made.recv(1000)
+    except (BrokenPipeError, ConnectionResetError):
+        answer = b""
+    assert answer == b"" or b" 400 " in answer.splitlines()[0]
+
+
 def test_one_models_fault_stays_its_own(start_server, exported, tmp_path):
     paths = {name: shutil.copytree(exported.parent, tmp_path / name) for name in ("good", "strange")}
     strange = paths["strange"]

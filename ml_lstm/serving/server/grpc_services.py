@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import grpc
 import tensorflow as tf
@@ -18,13 +18,17 @@ from tensorflow_serving.apis.get_model_metadata_pb2 import (
 )
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest, ReloadConfigResponse
+from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
 from ml_lstm.serving.refusals import Refusal, invalid, shortened
 from ml_lstm.serving.server import tensors
+from ml_lstm.serving.server.messages import problem_of
 from ml_lstm.serving.server.predictor import Predictor
 from ml_lstm.serving.server.recorder import Recorder
 from ml_lstm.serving.server.store import ModelStore
+
+_FIELDS = 20_000  # of a message, beside its images and labels
 
 
 async def grpc_server(store: ModelStore, predictor: Predictor, recorder: Recorder) -> grpc.aio.Server:
@@ -49,7 +53,9 @@ async def grpc_server(store: ModelStore, predictor: Predictor, recorder: Recorde
     for name, service in services.items():
         handlers = {
             method: grpc.unary_unary_rpc_method_handler(
-                getattr(service, method), _parser(request), lambda response: response.SerializeToString()
+                getattr(service, method),
+                _parser(request, _FIELDS + 2 * predictor.limits.images),
+                lambda response: response.SerializeToString(),
             )
             for method, request in service.requests.items()
         }
@@ -62,18 +68,22 @@ async def grpc_server(store: ModelStore, predictor: Predictor, recorder: Recorde
     return server
 
 
-class _Malformed:
+class _Malformed(NamedTuple):
     """In place of a request that is none."""
 
+    problem: str
 
-def _parser(message):
+
+def _parser(message, most_fields):
     """Reads requests, and what is none as `_Malformed`, where gRPC would log a traceback."""
 
     def parse(data):
+        if problem := problem_of(data, message.DESCRIPTOR, most_fields):
+            return _Malformed(f"The message {problem}.")
         try:
             return message.FromString(data)
         except DecodeError:
-            return _Malformed()
+            return _Malformed(f"The message is no {message.__name__}.")
 
     return parse
 
@@ -94,7 +104,7 @@ class _Service:
         with self._recorder.request("gRPC", call, context.peer()) as record:
             try:
                 if isinstance(request, _Malformed):
-                    raise invalid(f"The message is no {self.requests[call].__name__}.")
+                    raise invalid(request.problem)
                 yield record
                 record.status = grpc.StatusCode.OK.name
             except Refusal as refusal:
@@ -115,7 +125,7 @@ class _PredictionService(_Service):
     async def Predict(self, request, context):
         async with self._answering("Predict", request, context) as record:
             with self._predictor.place():
-                return await self._predictor.run(self._predict, request, record)
+                return await self._predictor.run(self._predict, request, record, size=request.ByteSize())
 
     async def GetModelMetadata(self, request, context):
         async with self._answering("GetModelMetadata", request, context):
@@ -129,19 +139,18 @@ class _PredictionService(_Service):
             return response
 
     def _predict(self, request, record):
-        limit = self._predictor.limits.request_bytes
-
-        def read_inputs(signature):
-            return tensors.inputs_from_protos(request.inputs, signature, limit)
-
-        answered_by, outputs = self._predictor.predict(request.model_spec, read_inputs, record)
+        version = self._predictor.resolve(request.model_spec, record)
+        signature, definition = version.signature(request.model_spec.signature_name)
+        inputs = tensors.inputs_from_protos(request.inputs, definition, self._predictor.limits.request_bytes)
+        outputs = self._predictor.predict(version, signature, inputs, record)
         unknown = sorted(set(request.output_filter) - outputs.keys())
         if unknown:
             raise invalid(
                 f"Unknown output {shortened(unknown[0])!r} in output_filter; the model has "
                 f"{', '.join(sorted(outputs))}."
             )
-        response = PredictResponse(model_spec=answered_by)
+        response = PredictResponse(model_spec=ModelSpec(name=request.model_spec.name, signature_name=signature))
+        response.model_spec.version.value = version.number
         for name in request.output_filter or outputs:
             response.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
         return response

@@ -6,21 +6,25 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _HEADER_SECONDS = 20
 _HEADER_BYTES = 64 * 1024
+_CHUNKS = 20_000
 
 
 def protocol(most_connections: int) -> type[HttpToolsProtocol]:
     """uvicorn's protocol, with bounds that it lacks.
 
     A connection is closed that sends no whole header within 20 s of its start, or of a request's first byte; a header
-    of more than 64 KiB is refused. An idle connection after a request is uvicorn's to close.
+    of more than 64 KiB is refused, and a body in more than 20,000 chunks. An idle connection after a request is
+    uvicorn's to close.
 
     Args:
         most_connections: at the same time; more are closed at once.
     """
 
     class BoundedProtocol(HttpToolsProtocol):
+        # An exception in a callback ends the parser: uvicorn answers 400 and closes.
         _due: asyncio.TimerHandle | None = None
         _header_bytes = 0
+        _chunks = 0
 
         def connection_made(self, transport):
             super().connection_made(transport)
@@ -35,8 +39,13 @@ def protocol(most_connections: int) -> type[HttpToolsProtocol]:
 
         def on_message_begin(self):
             super().on_message_begin()
-            self._header_bytes = 0
+            self._header_bytes = self._chunks = 0
             self._expect_header()
+
+        def on_chunk_header(self):
+            self._chunks += 1
+            if self._chunks > _CHUNKS:
+                raise ValueError("too many chunks")
 
         def on_url(self, url):
             super().on_url(url)
@@ -53,7 +62,7 @@ def protocol(most_connections: int) -> type[HttpToolsProtocol]:
         def _count(self, more):
             self._header_bytes += more
             if self._header_bytes > _HEADER_BYTES:
-                raise ValueError("too large")  # ends the parser; uvicorn answers 400 and closes
+                raise ValueError("too large")
 
         def _expect_header(self):
             self._expect_no_header()

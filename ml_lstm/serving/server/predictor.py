@@ -8,13 +8,18 @@ from typing import Any, NamedTuple
 
 import grpc
 import numpy as np
-from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
 from ml_lstm.serving.refusals import Refusal, invalid
 from ml_lstm.serving.server.cancellation import Cancellation
+from ml_lstm.serving.server.json_reader import JsonReader
+from ml_lstm.serving.server.json_tensors import Body
+from ml_lstm.serving.server.memory import Trimmer
 from ml_lstm.serving.server.recorder import Record
 from ml_lstm.serving.server.store import ModelStore
+from ml_lstm.serving.server.version import Version
+
+_LARGE_BYTES = 2**20  # of a request: photographs, of which one may take as long as a thousand small images
 
 
 class Limits(NamedTuple):
@@ -47,6 +52,9 @@ class Predictor:
         self.limits = limits
         self._store = store
         self._threads = ThreadPoolExecutor(limits.concurrent, thread_name_prefix="predict")
+        self._large = asyncio.Semaphore(max(limits.concurrent // 2, 1))
+        self._trimmer = Trimmer()
+        self._reader = JsonReader()
         self._places_taken = 0
         self._running: set[Cancellation] = set()
 
@@ -69,14 +77,28 @@ class Predictor:
         finally:
             self._places_taken -= 1
 
-    async def run(self, job: Callable[..., Any], *args: Any) -> Any:
-        """Calls `job(*args)` in one of the threads, as soon as one is free.
+    async def run(self, job: Callable[..., Any], *args: Any, size: int = 0) -> Any:
+        """Calls `job(*args)` in one of the threads, as soon as one is free; large requests take half of them at most.
 
         What TensorFlow computes in it ends where the caller waits no longer, and after `Limits.seconds` of computing.
+
+        Args:
+            job: what is to be done.
+            *args: its arguments.
+            size: bytes of the request.
 
         Raises:
             Refusal: if it takes longer.
         """
+        if size <= _LARGE_BYTES:
+            return await self._run(job, *args)
+        try:
+            async with self._large:
+                return await self._run(job, *args)
+        finally:
+            self._trimmer.trim_soon()
+
+    async def _run(self, job, *args):
         loop, cancellation = asyncio.get_running_loop(), Cancellation()
         begun = loop.create_future()
 
@@ -92,51 +114,73 @@ class Predictor:
             async with asyncio.timeout(self.limits.seconds):
                 return await answer
         except TimeoutError:
-            raise Refusal(
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-                f"The request took longer than the {self.limits.seconds:g} seconds that this server computes for one: "
-                "send fewer or smaller images.",
-            ) from None
+            raise self._too_long() from None
         finally:
             if not answer.done() or answer.cancelled():
                 answer.cancel()
                 cancellation.cancel()
             self._running.discard(cancellation)
 
-    def predict(
-        self, spec: ModelSpec, read_inputs: Callable[[SignatureDef], dict[str, np.ndarray]], record: Record
-    ) -> tuple[ModelSpec, dict[str, np.ndarray]]:
-        """Answers a request in the calling thread.
-
-        Args:
-            spec: the model, version or label, and signature that it asks for.
-            read_inputs: maps the signature to the inputs by name.
-            record: gets what is found out.
-
-        Returns:
-            What answered, and its outputs by name.
+    async def read(self, body: bytes, version: Version) -> Body:
+        """Reads a body of JSON that is large, beside all else; see `JsonReader`.
 
         Raises:
-            Refusal: if there is something wrong with the request.
+            Refusal: if it is no request of the version, or takes too long.
+        """
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                return await self._reader.read(body, version.inputs)
+        except TimeoutError:
+            raise self._too_long() from None
+
+    def resolve(self, spec: ModelSpec, record: Record) -> Version:
+        """The version that a request asks for.
+
+        Raises:
+            Refusal: if it is not served.
         """
         if spec.name in self._store.names():  # callers' own words would make metrics without end
             record.model = spec.name
         version = self._store.resolve(spec)
-        signature, definition = version.signature(spec.signature_name)
-        record.version, record.signature = str(version.number), signature
-        inputs = read_inputs(definition)
+        record.version = str(version.number)
+        return version
+
+    def predict(
+        self, version: Version, signature: str, inputs: dict[str, np.ndarray], record: Record
+    ) -> dict[str, np.ndarray]:
+        """Answers a request in the calling thread.
+
+        Args:
+            version: that it asks for.
+            signature: its name in full.
+            inputs: by name.
+            record: gets what is found out.
+
+        Returns:
+            The outputs by name.
+
+        Raises:
+            Refusal: if there is something wrong with the request.
+        """
+        record.signature = signature
         record.images = sum(len(array) for name, array in inputs.items() if name.endswith("_images") and array.ndim)
         if record.images > self.limits.images:
             raise invalid(
                 f"The request has {record.images} images; this server takes at most {self.limits.images} in one. "
                 "Adapt once, then send the queries in parts."
             )
-        answered_by = ModelSpec(name=spec.name, signature_name=signature)
-        answered_by.version.value = version.number
-        return answered_by, version.run(signature, inputs)
+        return version.run(signature, inputs)
+
+    def _too_long(self):
+        return Refusal(
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            f"The request took longer than the {self.limits.seconds:g} seconds that this server computes for one: "
+            "send fewer or smaller images.",
+        )
 
     def close(self) -> None:
         """Ends what is computed and waits for the threads."""
         for cancellation in list(self._running):
             cancellation.cancel()
+        self._reader.close()
         self._threads.shutdown(cancel_futures=True)

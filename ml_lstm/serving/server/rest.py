@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import functools
 import re
 from collections.abc import Collection
 from typing import NamedTuple
@@ -23,7 +22,8 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 
 import ml_lstm
 from ml_lstm.serving.refusals import Refusal, shortened
-from ml_lstm.serving.server import tensors
+from ml_lstm.serving.server import json_tensors
+from ml_lstm.serving.server.json_reader import JsonReader
 from ml_lstm.serving.server.predictor import Predictor
 from ml_lstm.serving.server.recorder import Recorder
 from ml_lstm.serving.server.store import ModelStore
@@ -154,7 +154,7 @@ class _Api:
 
     async def _answer(self, request, spec, body):
         """The answer, or none where the caller has left."""
-        computing = asyncio.create_task(self._predictor.run(self._predict, spec, body, request.scope["record"]))
+        computing = asyncio.create_task(self._computed(spec, body, request.scope["record"]))
         leaving = asyncio.create_task(_left(request))
         try:
             await asyncio.wait([computing, leaving], return_when=asyncio.FIRST_COMPLETED)
@@ -185,12 +185,20 @@ class _Api:
         finally:
             self._bytes_held -= mine
 
-    def _predict(self, spec, body, record):
-        request = tensors.request_from_json(body)
-        spec.signature_name = request["signature_name"]
-        inputs = functools.partial(tensors.inputs_from_json, request)
-        _, outputs = self._predictor.predict(spec, inputs, record)
-        return tensors.response_to_json(outputs, rows="instances" in request)
+    async def _computed(self, spec, body, record):
+        version = self._predictor.resolve(spec, record)
+        if JsonReader.is_small(body):
+            return await self._predictor.run(self._read_and_predict, body, version, record, size=len(body))
+        read = await self._predictor.read(body, version)
+        return await self._predictor.run(self._predict, read, version, record, size=len(body))
+
+    def _read_and_predict(self, body, version, record):
+        return self._predict(json_tensors.read(body, version.inputs), version, record)
+
+    def _predict(self, read, version, record):
+        signature, _ = version.signature(read.signature_name)
+        outputs = self._predictor.predict(version, signature, read.inputs, record)
+        return json_tensors.response_to_json(outputs, read.rows)
 
     def _metadata(self, spec):
         version = self._store.resolve(spec)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import uvicorn
@@ -21,6 +22,7 @@ from ml_lstm.serving.server.store import ModelStore
 _LAST_REQUESTS_SECONDS = 30
 _CANCELLED_SECONDS = 5  # until an operation that had begun has ended, and with it a computation that was cancelled
 _MOST_CONNECTIONS = 512
+_SWITCH_SECONDS = 0.001
 
 
 def serve(
@@ -48,6 +50,8 @@ def serve(
     Raises:
         UserError: if a port is taken, or no model can be loaded.
     """
+    # How long a thread of Python's that computes keeps another one from its turn: by default 5 ms each time.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     asyncio.run(_serve(config, limits, host, rest_api_port, port, poll_seconds, callers))
 
 

@@ -1,5 +1,6 @@
 """One version of a model in memory: what it takes, and running it."""
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from ml_lstm.serving.refusals import invalid, refusal_by, shortened
+from ml_lstm.serving.server.json_tensors import Input
 
 _DEFAULT_SIGNATURE = "serving_default"
 
@@ -54,6 +56,18 @@ class Version:
                 f"Unknown signature {shortened(name)!r}; the model has {', '.join(sorted(self._model.signatures))}."
             )
         return name, self.signature_defs[name]
+
+    @functools.cached_property
+    def inputs(self) -> dict[str, dict[str, Input]]:
+        """Those of each signature by name, for a reader of JSON; the default's also by the empty name."""
+        inputs = {
+            name: {
+                key: Input(tf.as_dtype(info.dtype).name, len(info.tensor_shape.dim))
+                for key, info in self.signature_defs[name].inputs.items()
+            }
+            for name in self._model.signatures
+        }
+        return inputs | ({"": inputs[_DEFAULT_SIGNATURE]} if _DEFAULT_SIGNATURE in inputs else {})
 
     def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Answers a request.
