@@ -9,6 +9,7 @@ from sklearn.linear_model import Ridge
 from ml_lstm.episode import Episode, Problem
 from ml_lstm.methods import RidgeRegression
 from ml_lstm.methods.ridge_regression import ridge_weights
+from ml_lstm.serving import export_version
 
 FEATURES, WAY = 6, 3
 PROBLEM = Problem((1, FEATURES, 1), WAY)
@@ -101,6 +102,25 @@ def test_an_adaptation_is_of_one_size_whatever_the_shots():
         for labels in SHOTS.values()
     ]
     assert shapes == [{"kernel": (FEATURES, WAY), "bias": (WAY,), "class_mask": (WAY,)}] * 3
+
+
+def test_an_export_answers_for_any_number_of_classes_and_shots(tmp_path):
+    """More classes than in the problem, and more examples than features, which is the other system of equations."""
+    method = new_method("float32")
+    signatures = tf.saved_model.load(str(export_version(method, (1, FEATURES, 1), str(tmp_path), "{}"))).signatures
+    for labels in ([0, 1], [0, 0, 1, 2], [*range(2 * WAY)] * 5):
+        support, queries = (
+            np.random.default_rng(seed).integers(0, 256, (count, 1, FEATURES, 1)).astype("uint8")
+            for seed, count in ((1, len(labels)), (2, 9))
+        )
+        expected = tf.nn.softmax(method.classify(method.adapt(support, labels), queries))
+        answer = signatures["serving_default"](
+            support_images=tf.constant(support),
+            support_labels=tf.constant([f"class {label}" for label in labels]),
+            query_images=tf.constant(queries),
+        )
+        assert answer["probabilities"].shape == (9, max(labels) + 1)
+        np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
 
 
 def test_ridge_and_scale_are_learned():

@@ -28,14 +28,14 @@ def test_a_picture_keeps_its_proportions_in_the_middle_of_a_white_square():
     seen = square(written(halves(), "PNG"), 40)
     assert (seen.shape, seen.dtype) == ((40, 40, 3), np.uint8)
     assert (seen[:10] == WHITE).all() and (seen[30:] == WHITE).all()
-    assert (seen[11:29, :19] == RED).all() and (seen[11:29, 21:] == BLUE).all()
+    assert (seen[12:28, :14] == RED).all() and (seen[12:28, 26:] == BLUE).all()
 
 
 def test_a_photograph_is_turned_as_its_camera_was():
     exif = Image.Exif()
     exif[0x0112] = 6
     seen = square(written(halves(), "PNG", exif=exif), 40)
-    assert (seen[:19, 11:29] == RED).all() and (seen[21:, 11:29] == BLUE).all()
+    assert (seen[:14, 12:28] == RED).all() and (seen[26:, 12:28] == BLUE).all()
 
 
 @pytest.mark.parametrize(
