@@ -55,9 +55,7 @@ def _train(shared, run, values) -> None:
         steps = training.steps_of(values.get("episodes", 0), values.get("meta_batch_size", 1))
         method.compile(optimizer=settings.make_optimizer(method, values, steps))
         method.optimizer.build(method.trainable_variables)
-        progress = training.Progress()
-        backup = run.backup(model=method, optimizer=method.optimizer, progress=progress)
-        from_other = shared.is_chief and values.get("initial_weights") is not None and not backup.numbers()
+        from_other = shared.is_chief and values.get("initial_weights") is not None and not (known and run.has_backup())
         if from_other:
             print(take_initial_weights(method, values))
     if method.trains:
@@ -73,6 +71,8 @@ def _train(shared, run, values) -> None:
             f"{run.path} is not there for every worker: --run_dir must be on storage that all workers share."
         )
     run.require_classes(data.class_digest())
+    progress = training.Progress()
+    backup = run.backup(model=method, optimizer=method.optimizer, progress=progress)
     if from_other:
         backup.save(0)  # the other run is not asked again, whatever becomes of it
     saved = backup.restore_newest() if shared.is_chief else None

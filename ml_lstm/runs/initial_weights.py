@@ -24,35 +24,34 @@ def take_initial_weights(method: FewShotClassifier, values: settings.Values) -> 
     run = RunDirectory(values["initial_weights"])
     if not (run.path / "flags.json").is_file():
         raise UserError(f"--initial_weights={run.path} is no run directory (no flags.json): give one that train made.")
-    theirs = run.values()
+    mine, theirs = settings.bound(values), run.bound()
     if "learner" not in theirs:
         raise UserError(f"--initial_weights={run.path}: {theirs['method']} has no --learner: give a run that has.")
-    if theirs["learner"] != values["learner"]:
-        raise _other_network(run, values)
+    differing = _differences(theirs, mine, values["learner"])
+    if theirs["learner"] != mine["learner"]:
+        raise _other_network(run, differing)
     source, episodes, _ = trained_method(run)
     try:
         left = take_network(method, lambda _: source, **options.pick(take_network, values))
     except ValueError as error:
-        raise _other_network(run, values, str(error)) from None
-    differing = _differences(theirs, values)
+        raise _other_network(run, [*differing, str(error)]) from None
     though = f" ({'; '.join(differing)})" if differing else ""
     but = f"; at their initial values: {', '.join(left)}" if left else ""
     return f"Initial weights: the network of {run.path}, by {theirs['method']}, at episode {episodes}{though}{but}."
 
 
-def _other_network(run, values, *more):
-    differing = _differences(run.values(), values, "dataset", "image_size")
+def _other_network(run, differing):
     return UserError(
-        f"--initial_weights={run.path} has another network ({'; '.join([*differing, *more])}): give the flags that its "
-        "network had, or another run."
+        f"--initial_weights={run.path} has another network ({'; '.join(differing)}): give the flags that its network "
+        "had, or another run."
     )
 
 
-def _differences(theirs, mine, *more):
-    """In words: the options of the network, and others, that one run has otherwise than another."""
-    of_network = options.names_of(settings.component("learner", values["learner"]) for values in (theirs, mine))
+def _differences(theirs, mine, learner):
+    """In words: what of the network, or of what it sees, one run has otherwise than another."""
+    names = ["learner", *options.of(settings.component("learner", learner)), "dataset", "image_size"]
     return [
         f"--{name} was {theirs.get(name)!r}, is {mine.get(name)!r}"
-        for name in ("learner", *sorted(of_network), *more)
+        for name in names
         if theirs.get(name) != mine.get(name)
     ]
