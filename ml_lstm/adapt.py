@@ -1,17 +1,25 @@
 """Learns classes from pictures: python -m ml_lstm.adapt --saved_model=MODELS/NAME/1 --support=DIR --query=DIR"""
 
 import csv
+import io
 import sys
 
+import numpy as np
 from absl import flags, logging
+from PIL import Image
 
 from ml_lstm.command_line import command, records
 from ml_lstm.errors import UserError
 from ml_lstm.folders import listed, visible
 from ml_lstm.paths import expanded
+from ml_lstm.plots.drawing import square
+from ml_lstm.plots.episode_sheet import episode_sheet
 from ml_lstm.serving.exported import ExportedClassifier, NoPictureError
 
 FLAGS = flags.FLAGS
+
+_DRAWN_OF_A_CLASS = 20
+_DRAWN_SIDE = 64  # pixels
 
 
 def define_flags() -> None:
@@ -21,6 +29,18 @@ def define_flags() -> None:
     flags.DEFINE_string("query", None, "Directory of the pictures to classify: DIR/*.")
     flags.DEFINE_string("csv", None, "File to write the table to, as CSV.")
     flags.DEFINE_string("json", None, "File to write the table to, as JSON with the probabilities of all classes.")
+    flags.DEFINE_integer(
+        "top", None, "How many classes to print of each picture, the most probable first.", lower_bound=1
+    )
+    flags.DEFINE_string(
+        "pictures",
+        None,
+        "FILE.png to draw the support set, the queries and the answers in: a row a class, at most "
+        f"{_DRAWN_OF_A_CLASS} queries in it.",
+    )
+    flags.register_validator(
+        "pictures", lambda path: path is None or path.lower().endswith(".png"), "give the name of a file, FILE.png"
+    )
     flags.DEFINE_boolean("strict", False, "Stop at a file that is no picture, rather than go on with the others.")
     flags.mark_flags_as_required(["saved_model", "support", "query"])
 
@@ -46,6 +66,30 @@ def main() -> None:
         skipped[str(path)] = str(problem)
         print(f"Left out {path}: {problem}", file=sys.stderr)
 
+    contents, labels = _support_set(model, support, leave_out)
+    adaptation = model.adapt(contents, labels)
+    answers, thumbnails = {}, []
+    for path in queries:
+        picture = model.fitted(path.read_bytes())
+        try:
+            answers[path] = model.classify(adaptation, picture)
+        except NoPictureError as problem:
+            leave_out(path, problem)
+        else:
+            thumbnails += [square(picture, _DRAWN_SIDE)] if FLAGS.pictures else []
+    if not answers:
+        raise UserError(f"{FLAGS.query} has no picture that the model can read.")
+    _print_table(answers)
+    if FLAGS.csv:
+        _write_csv(answers)
+    if FLAGS.json:
+        _write_json(answers, skipped, model.card.get("limits", []))
+    if FLAGS.pictures:
+        _draw([square(picture, _DRAWN_SIDE) for picture in contents], labels, thumbnails, answers)
+
+
+def _support_set(model, support, leave_out):
+    """Files that the model can read, ready for it, and the class of each."""
     contents, labels = [], []
     for directory, paths in support.items():
         for path in paths:
@@ -62,20 +106,7 @@ def main() -> None:
                 f"{directory} has no picture that the model can read{_but_folders(directory)}: add one, or remove the "
                 "folder."
             )
-    adaptation = model.adapt(contents, labels)
-    answers = {}
-    for path in queries:
-        try:
-            answers[path] = model.classify(adaptation, model.fitted(path.read_bytes()))
-        except NoPictureError as problem:
-            leave_out(path, problem)
-    if not answers:
-        raise UserError(f"{FLAGS.query} has no picture that the model can read.")
-    _print_table(answers)
-    if FLAGS.csv:
-        _write_csv(answers)
-    if FLAGS.json:
-        _write_json(answers, skipped, model.card.get("limits", []))
+    return contents, labels
 
 
 def _directory(path, flag):
@@ -101,10 +132,14 @@ def _but_folders(directory):
 
 def _print_table(answers):
     rows = [("file", "class", "probability")]
-    rows += [
-        (path.name, answer.prediction, f"{answer.probabilities[answer.prediction]:.3f}")
-        for path, answer in answers.items()
-    ]
+    for path, answer in answers.items():
+        best = sorted(answer.probabilities, key=answer.probabilities.get, reverse=True)  # of equals, the first
+        shown = best[: FLAGS.top] if FLAGS.top else [answer.prediction]
+        form = ".1%" if FLAGS.top else ".3f"
+        names = [path.name, *[""] * (len(shown) - 1)]
+        rows += [
+            (name, label, f"{answer.probabilities[label]:{form}}") for name, label in zip(names, shown, strict=True)
+        ]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     for name, prediction, probability in rows:
         print(f"{name:<{widths[0]}}  {prediction:<{widths[1]}}  {probability}")
@@ -130,6 +165,24 @@ def _write_json(answers, skipped, limits):
     ]
     told = {"saved_model": FLAGS.saved_model, "limits": limits, "answers": listed, "left_out": skipped}
     records.write_json(expanded(FLAGS.json), told)
+
+
+def _draw(support, labels, queries, answers):
+    classes = list(dict.fromkeys(labels))  # in the order of every answer's probabilities
+    sheet = episode_sheet(
+        np.stack(support),
+        np.array([classes.index(label) for label in labels]),
+        np.stack(queries),
+        None,
+        np.array([[answer.probabilities[label] for label in classes] for answer in answers.values()]),
+        classes,
+        [path.name for path in answers],
+        max_queries_per_class=_DRAWN_OF_A_CLASS,
+        cell=_DRAWN_SIDE,
+    )
+    file = io.BytesIO()
+    Image.fromarray(sheet).save(file, "PNG")
+    expanded(FLAGS.pictures).write_bytes(file.getvalue())
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from ml_lstm import methods, options, training
 from ml_lstm.command_line import command, devices
 from ml_lstm.distribution import distribution, require_shareable
 from ml_lstm.errors import UserError
-from ml_lstm.runs import RunDirectory, settings
+from ml_lstm.runs import RunDirectory, settings, take_initial_weights
 
 FLAGS = flags.FLAGS
 
@@ -55,6 +55,9 @@ def _train(shared, run, values) -> None:
         steps = training.steps_of(values.get("episodes", 0), values.get("meta_batch_size", 1))
         method.compile(optimizer=settings.make_optimizer(method, values, steps))
         method.optimizer.build(method.trainable_variables)
+        from_other = shared.is_chief and values.get("initial_weights") is not None and not (known and run.has_backup())
+        if from_other:
+            print(take_initial_weights(method, values))
     if method.trains:
         method.training_sampler(data)
     if shared.is_chief and not known:
@@ -70,12 +73,14 @@ def _train(shared, run, values) -> None:
     run.require_classes(data.class_digest())
     progress = training.Progress()
     backup = run.backup(model=method, optimizer=method.optimizer, progress=progress)
-    resumed = backup.restore_newest() if shared.is_chief else 0
-    resumed = int(shared.workers(resumed or 0)[0])
-    if resumed and shared.is_chief:
-        print(f"Going on from episode {resumed} of {values['episodes']}.")
-    elif resumed:
-        backup.restore(resumed)
+    if from_other:
+        backup.save(0)  # the other run is not asked again, whatever becomes of it
+    saved = backup.restore_newest() if shared.is_chief else None
+    saved = int(shared.workers(-1 if saved is None else saved)[0])
+    if saved > 0 and shared.is_chief:
+        print(f"Going on from episode {saved} of {values['episodes']}.")
+    elif saved >= 0 and not shared.is_chief:
+        backup.restore(saved)
     if not _done(method, values, progress):
         _fit(shared, run, values, method, data, progress, backup)
     if lock:

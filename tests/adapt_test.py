@@ -93,6 +93,65 @@ def test_table_csv_and_json_agree_and_name_what_is_no_picture(models, folders):
         assert line.endswith(f"{answer['probability']:.3f}")
 
 
+def test_the_best_classes_of_each_query_are_printed_with_percentages(models, folders):
+    result = adapt(models / "1", folders, "--top=5", f"--json={folders / 'out.json'}")
+    assert result.returncode == 0, result.stderr
+    heading, *rows = result.stdout.splitlines()
+    assert heading.split() == ["file", "class", "probability"]
+    answers = json.loads((folders / "out.json").read_text())["answers"]
+    assert len(rows) == 4  # of five that were asked for there are two
+    for answer, first, second in zip(answers, rows[::2], rows[1::2], strict=True):
+        (best, most), (other, least) = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
+        assert first.split("  ")[0] == answer["file"].rpartition("/")[2]
+        assert first.rstrip().endswith(f"  {most:.1%}") and f"  {best}  " in first
+        assert second.startswith("     ") and second.rstrip().endswith(f"  {least:.1%}") and f"  {other}  " in second
+
+
+def test_only_the_best_class_is_printed_if_one_is_asked_for(models, folders):
+    one, plain = adapt(models / "1", folders, "--top=1"), adapt(models / "1", folders)
+    for row, other in zip(one.stdout.splitlines()[1:], plain.stdout.splitlines()[1:], strict=True):
+        assert row.endswith("%")
+        assert row.rsplit("  ", 1)[0].split() == other.rsplit("  ", 1)[0].split()
+
+
+def test_support_queries_and_answers_are_drawn(models, folders):
+    (folders / "query" / "c.png").write_bytes(b"no picture")
+    result = adapt(models / "1", folders, f"--pictures={folders / 'out.png'}", f"--json={folders / 'out.json'}")
+    assert result.returncode == 0, result.stderr
+    sheet = np.asarray(Image.open(folders / "out.png").convert("RGB"))
+    # A support picture is 30x20: black (0, 9) or white (250; 255 is the sheet's own), queries are of shades 3 and 252.
+    rows = {}
+    for shade in (9, 3, 250, 252):
+        there = (sheet == shade).all(-1)
+        assert there.sum() > 64 * 30, shade
+        found = np.flatnonzero(there.sum(1) > 50)
+        rows[shade] = found.mean()
+    assert rows[9] != rows[250]
+    answers = json.loads((folders / "out.json").read_text())["answers"]
+    of_class = {"night": rows[9], "day ü": rows[250]}
+    for answer, shade in zip(answers, (3, 252), strict=True):
+        assert rows[shade] == pytest.approx(of_class[answer["class"]], abs=2)
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"), [("--pictures=out.jpg", "give the name of a file, FILE.png"), ("--top=0", "--top=0")]
+)
+def test_a_picture_of_another_kind_and_no_class_at_all_are_refused_before_anything_is_read(
+    flag, words, models, folders
+):
+    result = adapt(models / "1", folders, flag)
+    assert (result.returncode, result.stdout) == (2, "")
+    (line,) = own_lines(result)
+    assert words in line
+
+
+def test_a_picture_that_cannot_be_written_is_one_line_and_the_table_is_printed(models, folders):
+    result = adapt(models / "1", folders, f"--pictures={folders / 'nowhere' / 'out.png'}")
+    assert result.returncode == 1
+    assert len(result.stdout.splitlines()) == 3
+    assert own_lines(result)[-1].endswith("nowhere/out.png: No such file or directory. Check the path.")
+
+
 def test_a_photograph_of_a_phone_is_turned_and_shrunk(models, folders):
     """To be turned it is of one shade on the left and of another on the right; more pixels than a model takes."""
     exif = Image.Exif()

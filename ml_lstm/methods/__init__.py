@@ -8,6 +8,7 @@ from ml_lstm.methods.fine_tuning import FineTuning
 from ml_lstm.methods.maml import MAML
 from ml_lstm.methods.mann import MemoryAugmentedNetwork
 from ml_lstm.methods.matching import MatchingNetworks
+from ml_lstm.methods.meta_baseline import MetaBaseline
 from ml_lstm.methods.meta_lstm import MetaLSTM
 from ml_lstm.methods.meta_networks import MetaNetworks
 from ml_lstm.methods.nearest_neighbour import NearestNeighbour
@@ -15,7 +16,9 @@ from ml_lstm.methods.pixel_nearest_neighbour import PixelNearestNeighbour
 from ml_lstm.methods.prototypical import PrototypicalNetworks
 from ml_lstm.methods.relation import RelationNetwork
 from ml_lstm.methods.reptile import Reptile
+from ml_lstm.methods.ridge_regression import RidgeRegression
 from ml_lstm.methods.siamese import SiameseNetwork
+from ml_lstm.methods.simple_shot import SimpleShot
 
 METHODS = {
     "fine_tuning": FineTuning,
@@ -24,6 +27,7 @@ METHODS = {
     "mann": MemoryAugmentedNetwork,
     "matching": functools.partial(MatchingNetworks, full_context=False, read_steps=5),
     "matching_fce": functools.partial(MatchingNetworks, full_context=True),
+    "meta_baseline": MetaBaseline,
     "meta_lstm": MetaLSTM,
     "meta_networks": functools.partial(MetaNetworks, task_level_embedding=True, task_level_base=False),
     "meta_networks_minus": functools.partial(
@@ -35,7 +39,9 @@ METHODS = {
     "prototypical": PrototypicalNetworks,
     "relation": RelationNetwork,
     "reptile": Reptile,
+    "ridge_regression": RidgeRegression,
     "siamese": SiameseNetwork,
+    "simple_shot": SimpleShot,
 }
 """What `--method` names: a class, or a partial of one, which fixes what its name says and what that has no use for."""
 
@@ -47,6 +53,7 @@ __all__ = [
     "FineTuning",
     "MatchingNetworks",
     "MemoryAugmentedNetwork",
+    "MetaBaseline",
     "MetaLSTM",
     "MetaNetworks",
     "NearestNeighbour",
@@ -54,6 +61,8 @@ __all__ = [
     "PrototypicalNetworks",
     "RelationNetwork",
     "Reptile",
+    "RidgeRegression",
     "SiameseNetwork",
+    "SimpleShot",
     "without_xla",
 ]

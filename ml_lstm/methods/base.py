@@ -45,6 +45,7 @@ class FewShotClassifier(Configured, MetaLearner):
         splits_meta_batch: whether the episodes of a meta-batch are taken one by one, so that devices may share them.
         reads_sequences: whether it has `sequence_logits`, answers to images of a sequence as they come
             (`MemoryAugmentedNetwork`).
+        keeps_averages: whether batch norm has running averages over all of training, rather than of each episode.
         body_of: what of a network of `LEARNERS` is the learner.
 
     Raises:
@@ -54,6 +55,7 @@ class FewShotClassifier(Configured, MetaLearner):
     trains = True
     splits_meta_batch = True
     reads_sequences = False
+    keeps_averages = False
     body_of = staticmethod(lambda learner: learner)
 
     def __init__(self, problem: Problem, **kwargs):

@@ -16,7 +16,7 @@ from ml_lstm.episode import Problem
 from ml_lstm.learners import LearnerState
 from ml_lstm.methods.base import Adaptation, Statistics
 from ml_lstm.methods.families.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
-from ml_lstm.methods.families.joint_training import JointlyTrained
+from ml_lstm.methods.families.joint_training import NormalizedByEpisode
 from ml_lstm.options import Count, Rule, Whole
 
 _Grid = Annotated[Sequence[float], Rule(lambda values: min(values, default=-1) >= 0, "some numbers of at least 0")]
@@ -31,7 +31,7 @@ class _Weights(NamedTuple):
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
-class FineTuning(JointlyTrained):
+class FineTuning(NormalizedByEpisode):
     r"""Takes steps of gradient descent from the jointly trained network and a head of zeros.
 
     .. math:: \theta_t = \theta_{t-1} - \frac{\alpha}{1 + (t - 1)\,d} \nabla_t, \quad t = 1 \ldots T
@@ -44,15 +44,15 @@ class FineTuning(JointlyTrained):
     under the final weights.
 
     Args:
-        learner, problem: see `JointlyTrained`.
+        learner, problem: see `NormalizedByEpisode`.
         inner_steps: T, updates of the network for a support set.
         inner_batch_size: support images that an inner step sees; 0: the whole support set.
         fine_tuning_rates: learning rates that `tune` tries; the middle one is taken until then.
         fine_tuning_decays: that it tries with each of them; the first is taken until then.
-        **shared: see `JointlyTrained`.
+        **shared: see `NormalizedByEpisode`.
 
     Raises:
-        ValueError: as `JointlyTrained`.
+        ValueError: as `NormalizedByEpisode`.
     """
 
     def __init__(

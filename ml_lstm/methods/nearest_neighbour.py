@@ -10,18 +10,18 @@ import tensorflow as tf
 
 from ml_lstm.learners import LearnerState
 from ml_lstm.methods.base import Adaptation, Statistics
-from ml_lstm.methods.families.joint_training import JointlyTrained
+from ml_lstm.methods.families.joint_training import NormalizedByEpisode
 from ml_lstm.methods.families.nearest_example import nearest_example_logits
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
-class NearestNeighbour(JointlyTrained):
+class NearestNeighbour(NormalizedByEpisode):
     """Gives a query the class of the support example whose features make the smallest angle with its own.
 
     Batch norm normalises the support set by its own statistics, and queries by those too.
 
     Args:
-        learner, problem, **options: see `JointlyTrained`.
+        learner, problem, **options: see `NormalizedByEpisode`.
     """
 
     @property

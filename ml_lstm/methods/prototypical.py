@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ml_lstm.episode import Problem
 from ml_lstm.methods.families.embedding_based import EmbeddingBasedClassifier
-from ml_lstm.methods.families.inner_loop import class_mask, mask_logits
+from ml_lstm.methods.families.inner_loop import class_mask, mask_logits, squared_distances
 from ml_lstm.methods.families.nearest_example import cosines
 
 
@@ -55,5 +55,5 @@ class PrototypicalNetworks(EmbeddingBasedClassifier):
         if self.distance == "cosine":
             logits = cosines(features, prototypes) - 1.0
         else:
-            logits = -tf.reduce_sum(tf.math.squared_difference(features[:, None], prototypes[None]), axis=2)
+            logits = -squared_distances(features, prototypes)
         return mask_logits(logits, adaptation["class_mask"])

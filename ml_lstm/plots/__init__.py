@@ -1,5 +1,16 @@
 """Pictures of what there is to see: of an episode and its answers, and of a data set."""
 
-from ml_lstm.plots import contact_sheet, episode_sheet
+import importlib
 
 __all__ = ["contact_sheet", "episode_sheet"]
+
+
+def __getattr__(name):
+    # Imported at first use: a sheet of a data set needs data, and a sheet of answers is drawn where there are none.
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

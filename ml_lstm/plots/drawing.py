@@ -1,7 +1,9 @@
 """What sheets of pictures share."""
 
+import io
+
 import numpy as np
-from PIL import Image, ImageFont
+from PIL import Image, ImageFont, ImageOps
 
 BACKGROUND, INK, FAINT = (255, 255, 255), (40, 40, 40), (200, 200, 200)
 MARGIN, GUTTER = 12, 10
@@ -39,3 +41,23 @@ def thumbnail(image: np.ndarray, cell: int) -> Image.Image:
     size = tuple(max(1, round(side * scale)) for side in picture.size)
     # Nearest shows the pixels the learner saw, but would drop strokes where a picture has to shrink.
     return picture.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS)
+
+
+def square(contents: bytes, side: int) -> np.ndarray:
+    """A picture file as uint8 [side, side, 3], in its own proportions on white, turned as its EXIF data say.
+
+    What Pillow cannot read is a grey square: what it is drawn for need not fail with it.
+    """
+    try:
+        picture = ImageOps.exif_transpose(Image.open(io.BytesIO(contents)))
+        if picture.mode.startswith("I"):  # 16 bits
+            picture = Image.fromarray((np.asarray(picture) // 256).astype(np.uint8))
+        if picture.has_transparency_data:
+            white = Image.new("RGBA", picture.size, BACKGROUND)
+            picture = Image.alpha_composite(white, picture.convert("RGBA"))
+        fitting = thumbnail(np.asarray(picture.convert("RGB")), side)
+    except Exception:  # Pillow reports damage by nearly any type
+        fitting = Image.new("RGB", (side, side), FAINT)
+    whole = Image.new("RGB", (side, side), BACKGROUND)
+    whole.paste(fitting, ((side - fitting.width) // 2, (side - fitting.height) // 2))
+    return np.array(whole)

@@ -32,28 +32,35 @@ def _check(kind: str, images: np.ndarray, labels: np.ndarray, n_way: int) -> Non
         raise ValueError(f"{kind}_labels must be {len(images)} in [0, {n_way}), received {labels}.")
 
 
+def _counted(queries: int) -> str:
+    return f"{queries or 'no'} {'query' if queries < 2 else 'queries'}"
+
+
 def episode_sheet(
     support_images: np.ndarray,
     support_labels: np.ndarray,
     query_images: np.ndarray,
-    query_labels: np.ndarray,
+    query_labels: np.ndarray | None,
     probabilities: np.ndarray,
     class_names: Sequence[str] | None = None,
+    query_names: Sequence[str] | None = None,
     max_queries_per_class: int = 8,
     cell: int = 64,
 ) -> np.ndarray:
-    """Draws an episode for TensorBoard's image tab: a row a class, its support pictures, then its queries.
+    """Draws an episode: a row a class, its support pictures, then its queries.
 
     Below a query stand the predicted class and its probability: green where right, red and framed where not.
     The title's accuracy and the counts at the left are of all queries, also of those not drawn (`+n`).
+    Where labels of queries are not known, a query is in the row of its predicted class, above its name.
 
     Args:
         support_images: uint8 [n_support, h, w, 1 or 3].
         support_labels: int [n_support], in [0, n_way); classes may have different numbers of shots.
         query_images: uint8 [n_query, h, w, 1 or 3].
-        query_labels: int [n_query], in [0, n_way).
+        query_labels: int [n_query], in [0, n_way); None where they are not known.
         probabilities: float [n_query, n_way].
         class_names: n_way names; without them a class is called by its number.
+        query_names: n_query names, of files say, where labels are not known.
         max_queries_per_class: queries drawn in a row, the first ones.
         cell: side of a drawn picture in pixels.
     Returns:
@@ -62,31 +69,36 @@ def episode_sheet(
         ValueError: where shapes, dtypes, labels or the number of names do not fit together.
     """
     support_images, support_labels = np.asarray(support_images), np.asarray(support_labels)
-    query_images, query_labels = np.asarray(query_images), np.asarray(query_labels)
-    probabilities = np.asarray(probabilities)
+    query_images, probabilities = np.asarray(query_images), np.asarray(probabilities)
     if probabilities.ndim != 2 or len(probabilities) != len(query_images):
         raise ValueError(f"probabilities must be [{len(query_images)}, n_way], received {probabilities.shape}.")
     n_way = probabilities.shape[1]
+    known, predictions = query_labels is not None, probabilities.argmax(axis=1)
+    query_labels = np.asarray(query_labels) if known else predictions
     _check("support", support_images, support_labels, n_way)
     _check("query", query_images, query_labels, n_way)
-    if class_names is not None and len(class_names) != n_way:
-        raise ValueError(f"class_names must be {n_way} names, received {len(class_names)}: {class_names}.")
-    # The number stays in front of a name: it tells classes apart even where their names are cut to the same.
-    names = [f"class {k}" if class_names is None else f"{k} {class_names[k]}" for k in range(n_way)]
-    names = [" ".join(name.split()) for name in names]
+    for kind, given, count in (("class", class_names, n_way), ("query", query_names, len(query_images))):
+        if given is not None and len(given) != count:
+            raise ValueError(f"{kind}_names must be {count} names, received {len(given)}: {given}.")
+    # The number in front of a name tells classes apart in captions, even where their names are cut to the same.
+    names = [f"{k} {class_names[k]}" if known else class_names[k] for k in range(n_way)] if class_names else []
+    names = [" ".join(name.split()) for name in names or [f"class {k}" for k in range(n_way)]]
 
-    predictions = probabilities.argmax(axis=1)
     right = predictions == query_labels
     shots, queries = (np.bincount(labels, minlength=n_way) for labels in (support_labels, query_labels))
     k_shot = f"{shots.max()}-shot" if shots.min() == shots.max() else f"{shots.min()}- to {shots.max()}-shot"
-    title = f"{n_way}-way {k_shot}: accuracy {right.mean():.1%} ({right.sum()} of {len(right)} queries)"
+    accuracy = f"accuracy {right.mean():.1%} ({right.sum()} of {len(right)} queries)"
+    title = f"{n_way}-way {k_shot}: {accuracy if known else _counted(len(right))}"
     rights = np.bincount(query_labels[right], minlength=n_way)
-    tallies = [f"{rights[k]} of {queries[k]} right" if queries[k] else "no query" for k in range(n_way)]
+    tallies = [
+        f"{rights[k]} of {queries[k]} right" if known and queries[k] else _counted(queries[k]) for k in range(n_way)
+    ]
 
     # A caption needs some width even below a tiny picture.
     column = max(cell, 48)
     pitch = column + GUTTER
-    captions = [elide(name, SMALL_FONT, pitch - 4) for name in names]
+    below = [names[predicted] for predicted in predictions] if known else query_names or [""] * len(predictions)
+    captions = [elide(" ".join(words.split()), SMALL_FONT, pitch - 4) for words in below]
 
     def section_width(count: int, limit: int) -> int:
         return pitch * min(count, limit) - GUTTER + (GUTTER + MORE_WIDTH) * (count > limit)
@@ -94,7 +106,7 @@ def episode_sheet(
     name_width = max(*map(FONT.getlength, names), *map(SMALL_FONT.getlength, tallies))
     support_x = MARGIN + int(min(name_width, MAX_NAME_WIDTH)) + SECTION_GAP
     query_x = support_x + section_width(shots.max(), MAX_SUPPORTS) + SECTION_GAP
-    heading = "queries, with the prediction below"
+    heading = "queries, with the prediction below" if known else "queries, by predicted class"
     query_width = max(section_width(queries.max(), max_queries_per_class), SMALL_FONT.getlength(heading))
     right_end = max(query_x + query_width, MARGIN + TITLE_FONT.getlength(title))
     first_row, row_height = MARGIN + 52, cell + CAPTION_HEIGHT + 2 * GUTTER
@@ -127,8 +139,8 @@ def episode_sheet(
         for i, index in enumerate(np.flatnonzero(query_labels == k)[:max_queries_per_class]):
             x, predicted = query_x + i * pitch, predictions[index]
             paste(query_images[index], x, y, *((FAINT, 1) if right[index] else (WRONG, WRONG_FRAME)))
-            caption = f"{captions[predicted]}\n{probabilities[index, predicted]:.0%}"
-            color = RIGHT if right[index] else WRONG
-            below = (x + column // 2, y + cell + 5)
-            draw.text(below, caption, color, SMALL_FONT, anchor="ma", align="center", spacing=2)
+            caption = f"{captions[index]}\n{probabilities[index, predicted]:.0%}"
+            color = (RIGHT if right[index] else WRONG) if known else INK
+            place = (x + column // 2, y + cell + 5)
+            draw.text(place, caption, color, SMALL_FONT, anchor="ma", align="center", spacing=2)
     return np.array(sheet)

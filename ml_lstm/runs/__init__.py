@@ -2,5 +2,6 @@
 
 from ml_lstm.runs.checkpoints import CheckpointStore
 from ml_lstm.runs.directory import RunDirectory, trained_method
+from ml_lstm.runs.initial_weights import take_initial_weights
 
-__all__ = ["CheckpointStore", "RunDirectory", "trained_method"]
+__all__ = ["CheckpointStore", "RunDirectory", "take_initial_weights", "trained_method"]

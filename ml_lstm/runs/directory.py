@@ -185,6 +185,10 @@ class RunDirectory:
         """The checkpoints that training goes on from."""
         return CheckpointStore(self.path / "backup", **objects)
 
+    def has_backup(self) -> bool:
+        """Whether there is something that training goes on from."""
+        return bool(CheckpointStore(self.path / "backup").numbers())
+
     def best(self, **objects) -> CheckpointStore:
         """The checkpoints with the best meta-validation accuracy so far."""
         return CheckpointStore(self.path / "checkpoints", **objects)

@@ -16,7 +16,7 @@ from ml_lstm.episode import Problem
 from ml_lstm.errors import UserError
 from ml_lstm.learners import LEARNERS
 from ml_lstm.methods import METHODS, FewShotClassifier
-from ml_lstm.training import SaveProgress, meta_train
+from ml_lstm.training import SaveProgress, meta_train, take_network
 
 Values = dict[str, Any]
 """What was chosen, and the value of each option of that, by name."""
@@ -64,6 +64,8 @@ def takers_of(chosen: Mapping[str, str]) -> list[tuple[str, Callable]]:
     if options.target(method).trains:
         optimizer = options.target(method).make_optimizer
         takers += [(f"--method={chosen['method']}", optimizer), ("training", meta_train), ("training", SaveProgress)]
+        if "learner" in concerned(chosen["method"]):
+            takers += [("training", take_network)]
     return takers
 
 

@@ -1,6 +1,7 @@
 """What Keras lacks for meta-training: exact resume, clean stops, and pictures of episodes."""
 
 from ml_lstm.training.callbacks import EpisodesPerSecond, Interrupted, SaveProgress, StopOnNonFiniteLoss, Tune
+from ml_lstm.training.initial_weights import take_network
 from ml_lstm.training.loop import meta_train, steps_of
 from ml_lstm.training.meta_step import MetaLearner
 from ml_lstm.training.progress import Progress
@@ -17,4 +18,5 @@ __all__ = [
     "Tune",
     "meta_train",
     "steps_of",
+    "take_network",
 ]

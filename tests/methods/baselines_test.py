@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ml_lstm.episode import Problem
 from ml_lstm.learners import conv4, embedding
-from ml_lstm.methods import FineTuning, NearestNeighbour, PixelNearestNeighbour
+from ml_lstm.methods import FineTuning, NearestNeighbour, PixelNearestNeighbour, SimpleShot
 from ml_lstm.serving import export_version
 
 WAY, SHAPE = 5, (16, 16, 1)
@@ -21,7 +21,7 @@ def new_method(kind):
     return kind(embedding(conv4(SHAPE, WAY, filters=8)), PROBLEM)
 
 
-@pytest.fixture(scope="module", params=[FineTuning, NearestNeighbour, PixelNearestNeighbour])
+@pytest.fixture(scope="module", params=[FineTuning, NearestNeighbour, PixelNearestNeighbour, SimpleShot])
 def method(request):
     return new_method(request.param)
 
@@ -43,7 +43,7 @@ def test_renaming_classes_renames_the_answers(method):
     np.testing.assert_allclose(renamed[:, new_name], probabilities(method), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [FineTuning, NearestNeighbour])
+@pytest.mark.parametrize("kind", [FineTuning, NearestNeighbour, SimpleShot])
 def test_transductive_batch_norm_makes_an_answer_depend_on_other_queries(kind):
     method = new_method(kind)
     together = probabilities(method, query_statistics="queries")
@@ -68,8 +68,9 @@ def test_an_export_gives_the_methods_answers_whatever_the_number_of_shots(method
             ]
 
 
-def test_an_export_holds_no_head_of_the_training_classes(tmp_path):
-    method = new_method(NearestNeighbour)
+@pytest.mark.parametrize("kind", [NearestNeighbour, SimpleShot])
+def test_an_export_holds_no_head_of_the_training_classes(kind, tmp_path):
+    method = new_method(kind)
     version = export_version(method, SHAPE, str(tmp_path), "{}")
     reader = tf.train.load_checkpoint(str(version / "variables" / "variables"))
     shapes = [tuple(shape) for shape in reader.get_variable_to_shape_map().values()]

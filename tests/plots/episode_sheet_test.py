@@ -138,3 +138,37 @@ def test_what_does_not_fit_together_is_refused_with_what_was_received():
         episode_sheet(pictures, [0, 1], pictures, [0, 1], np.eye(3))
     with pytest.raises(ValueError, match="received 1"):
         episode_sheet(pictures, [0, 1], pictures, [0, 1], np.eye(2), class_names=["lynx"])
+
+
+def unlabelled(predictions, n_way, query_names=None, **options):
+    """A sheet of queries whose labels are not known, and their pictures."""
+    pictures = marked(len(predictions))
+    supports = np.zeros((n_way, SIDE, SIDE, 3), np.uint8)
+    arguments = supports, np.arange(n_way), pictures, None, one_hot(np.array(predictions), n_way)
+    return episode_sheet(*arguments, query_names=query_names, **options), pictures
+
+
+def test_queries_without_labels_are_in_the_rows_of_their_predictions_and_neither_right_nor_wrong():
+    predictions = [2, 0, 1, 0, 2]
+    sheet, pictures = unlabelled(predictions, 3)
+    tops = [box_of(sheet, picture)[0] for picture in pictures]
+    assert (np.unique(tops, return_inverse=True)[1] == predictions).all()
+    assert not is_red(sheet).any()
+    assert not is_green(sheet).any()
+
+
+def test_a_query_without_a_label_stands_above_its_name():
+    names = ["", "a.png", "b" * 200 + ".png"]
+    (plain, _), (sheet, pictures) = unlabelled([0, 0, 0], 2), unlabelled([0, 0, 0], 2, names)
+    assert plain.shape == sheet.shape
+    changed = (plain != sheet).any(-1)
+    for picture, name in zip(pictures, names, strict=True):
+        _, bottom, left, right = box_of(sheet, picture)
+        assert changed[bottom + 5 : bottom + 33, left - 4 : right + 5].any() == bool(name)
+        changed[bottom + 5 : bottom + 33, left - 4 : right + 5] = False
+    assert not changed.any()
+
+
+def test_as_many_query_names_as_queries_are_needed():
+    with pytest.raises(ValueError, match=r"query_names must be 2 names, received 1: \['a'\]"):
+        unlabelled([0, 1], 2, ["a"])

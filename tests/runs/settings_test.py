@@ -53,6 +53,7 @@ def parse(monkeypatch):
         (["--data_dir=DIR"], "--data_dir is not for --dataset=glyphs; it is for --dataset=cifar_fs"),
         (["--method=pixel_nearest_neighbour", "--learning_rate=1"], "--learning_rate is not for"),
         (["--method=nearest_neighbour", "--train_k_shot=2"], "--train_k_shot is not for"),
+        (["--method=meta_networks", "--initial_weights=RUN"], "--initial_weights is not for --method=meta_networks; "),
         (["--method=mann", "--read_heads=9", "--memory_rows=8"], "read_heads must not be more than memory_rows"),
     ],
 )

@@ -1,24 +1,17 @@
-"""What the methods share that compare queries with the support set in a learned space.
-
-The network does not change with the support set, so it is one function of one picture: its batch norm has running
-averages that are kept over all of meta-training, as in these methods' papers, and no episode moves them.
-"""
-
-from collections.abc import Callable
-from typing import Any
+"""What the methods share that are meta-trained to compare queries with the support set in a learned space."""
 
 import keras
 import tensorflow as tf
 
-from ml_lstm.distribution import replicas
-from ml_lstm.episode import Episode, Problem, correct
-from ml_lstm.learners import averages, embedding, in_dtype_of, require_features, take_momentum
-from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
+from ml_lstm.episode import Episode, Problem
+from ml_lstm.learners import embedding, in_dtype_of, require_features, take_momentum
+from ml_lstm.methods.base import Adaptation, Statistics
 from ml_lstm.methods.families.inner_loop import mean_cross_entropy
+from ml_lstm.methods.families.running_averages import KeepsAverages
 from ml_lstm.options import Share
 
 
-class EmbeddingBasedClassifier(FewShotClassifier):
+class EmbeddingBasedClassifier(KeepsAverages):
     """Embeds pictures and compares the embeddings; a subclass has `summarize` and `compare`.
 
     In meta-training an episode's pictures are embedded together, normalised by one another, and the running
@@ -86,10 +79,6 @@ class EmbeddingBasedClassifier(FewShotClassifier):
         """
         return mean_cross_entropy(query_labels, logits)
 
-    def embed(self, images, training: bool = False) -> tf.Tensor:
-        """Features of images [n, H, W, C], normalised by one another only if `training`."""
-        return self.learner(self.normalize(images), training=training)
-
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Embeds the support set; see `FewShotClassifier.adapt`."""
         labels = self.support_classes(support_labels)
@@ -98,11 +87,6 @@ class EmbeddingBasedClassifier(FewShotClassifier):
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Compares queries with the support set; see `FewShotClassifier.classify`."""
         return self.compare(adaptation, self.query_features(query_images, query_statistics), training=False)
-
-    def query_features(self, images, query_statistics: Statistics) -> tf.Tensor:
-        """Features of queries [Q, H, W, C], by the averages of meta-training or by their own batch."""
-        with keras.StatelessScope():  # the averages stay, whatever normalises
-            return self.embed(images, training=query_statistics == "queries")
 
     def episode_loss(
         self, episode: Episode, training: bool, query_statistics: Statistics = "support"
@@ -120,45 +104,3 @@ class EmbeddingBasedClassifier(FewShotClassifier):
         logits = self.compare(adaptation, features[n_support:], training=True)
         labels = tf.concat([support_labels, query_labels], axis=0)
         return self.objective(logits, query_labels, features, labels), logits
-
-    def training_results(self, episodes: Episode) -> tuple[tf.Tensor, ...]:
-        """What a meta-step lowers, and what it is judged by.
-
-        Args:
-            episodes: a meta-batch of B.
-
-        Returns:
-            `(losses [B], accuracies [B], *averages)`: of each episode, and what the running averages of batch norm
-            are to be after it, [B, ...] each.
-        """
-
-        def results(episode):
-            (loss, logits), moved = self.collecting(lambda: self.episode_loss(episode, training=True))
-            return tf.cast(loss, tf.float32), tf.reduce_mean(correct(episode.query_labels, logits)), *moved
-
-        return self.map_episodes(results, episodes)
-
-    def collecting(self, function: Callable[[], Any]) -> tuple[Any, list[tf.Tensor]]:
-        """Calls a function that would move the running averages.
-
-        Args:
-            function: of no argument.
-
-        Returns:
-            What it returned, and the averages as it would have them; they have not moved yet.
-        """
-        with keras.StatelessScope() as scope:
-            result = function()
-        moved = [(average, scope.get_current_value(average)) for average in averages(self)]
-        return result, [tf.convert_to_tensor(old if new is None else new) for old, new in moved]
-
-    def meta_gradient(self, episodes):
-        """The gradient, and on the way the running averages; see `FewShotClassifier.meta_gradient`."""
-        with tf.GradientTape() as tape:
-            losses, accuracies, *moved = self.training_results(Episode(*episodes))
-            scaled_loss = self.optimizer.scale_loss(tf.reduce_mean(losses))
-        gradients = tape.gradient(scaled_loss, self.trainable_variables)
-        moved = replicas.mean([tf.reduce_mean(values, axis=0) for values in moved])
-        for average, value in zip(averages(self), moved, strict=True):
-            average.assign(value)
-        return losses, accuracies, gradients

@@ -21,6 +21,11 @@ def mean_cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
+def squared_distances(rows: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Of [m, F] and [n, F]: the squared Euclidean distances [m, n] between them."""
+    return tf.reduce_sum(tf.math.squared_difference(rows[:, None], others[None]), axis=2)
+
+
 def canonical_order(features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """An order of a support set that does not depend on how a caller lists it: by class, then by the features' sum.
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from ml_lstm.data import BatchSampler, ClassPool
 from ml_lstm.episode import Episode, Problem
 from ml_lstm.learners import conv4, embedding
-from ml_lstm.methods import FineTuning, NearestNeighbour
+from ml_lstm.methods import FineTuning, NearestNeighbour, SimpleShot
 
 CLASSES = 6
 RANDOM = np.random.default_rng(0)
@@ -42,7 +42,7 @@ def test_the_loss_is_the_cross_entropy_between_all_classes():
     np.testing.assert_allclose(loss, np.mean(np.log(np.exp(expected).sum(1)) - of_label), rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [FineTuning, NearestNeighbour])
+@pytest.mark.parametrize("kind", [FineTuning, NearestNeighbour, SimpleShot])
 def test_network_and_head_learn_the_classes(kind):
     method = new_method(kind)
     method.compile(optimizer=keras.optimizers.Adam(0.01))
