@@ -7,6 +7,7 @@ from ml_lstm.learners.conv4 import conv4
 from ml_lstm.learners.embedding import embedding, feature_maps, without_class_head
 from ml_lstm.learners.functional import FunctionalLearner, LearnerState
 from ml_lstm.learners.requirements import refuse_wrong_second_derivatives, require_features, require_logits
+from ml_lstm.learners.resnet12 import resnet12
 from ml_lstm.learners.structure import output_shape
 from ml_lstm.learners.variables import averages, in_dtype_of, take_momentum
 
@@ -14,6 +15,7 @@ LEARNERS = {
     "conv4": conv4,
     "conv4_2pool": functools.partial(conv4, pools=2, centred=False),
     "conv4_centred": functools.partial(conv4, pools=4, centred=True),
+    "resnet12": resnet12,
 }
 """What `--learner` names: functions from `(image_shape, n_way)` and options to a built model that ends in logits."""
 
@@ -31,6 +33,7 @@ __all__ = [
     "refuse_wrong_second_derivatives",
     "require_features",
     "require_logits",
+    "resnet12",
     "take_momentum",
     "without_class_head",
 ]
