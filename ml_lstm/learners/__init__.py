@@ -6,6 +6,7 @@ from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
 from ml_lstm.learners.conv4 import conv4
 from ml_lstm.learners.embedding import embedding, feature_maps, without_class_head
 from ml_lstm.learners.functional import FunctionalLearner, LearnerState
+from ml_lstm.learners.randomness import in_meta_training, meta_training, seed_states
 from ml_lstm.learners.requirements import refuse_wrong_second_derivatives, require_features, require_logits
 from ml_lstm.learners.resnet12 import resnet12
 from ml_lstm.learners.structure import output_shape
@@ -29,11 +30,14 @@ __all__ = [
     "embedding",
     "feature_maps",
     "in_dtype_of",
+    "in_meta_training",
+    "meta_training",
     "output_shape",
     "refuse_wrong_second_derivatives",
     "require_features",
     "require_logits",
     "resnet12",
+    "seed_states",
     "take_momentum",
     "without_class_head",
 ]

@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from ml_lstm.keras_private import nested_layers
 from ml_lstm.learners.embedding import embedding
+from ml_lstm.learners.randomness import seed_states
 from ml_lstm.learners.requirements import refuse_unadaptable
 from ml_lstm.learners.structure import is_graph, last_layer
-from ml_lstm.learners.variables import averages, seed_states
+from ml_lstm.learners.variables import averages
 
 
 class LearnerState(NamedTuple):
@@ -33,9 +34,9 @@ class FunctionalLearner:
     The model's variables are read and written by nothing: two episodes can run at the same time, and gradients flow to
     whatever made the state.
 
-    Random layers (Dropout) draw the same numbers in every episode: they start from constants, which follow from their
-    place in the model, and go on from step to step. So an adaptation is a function of its support set, before and after
-    saving.
+    Random layers (Dropout) start from constants, which follow from their place in the model, and go on from step to
+    step: they draw the same numbers in every episode, and an adaptation is a function of its support set, before and
+    after saving. Only in meta-training each meta-step has numbers of its own (`randomness.meta_training`).
 
     A layer with `trainable=False` is constant, as everywhere in Keras: its weights are neither parameters nor
     statistics, and its batch norm, `EpisodicBatchNormalization` too, normalises by the averages that it has.

@@ -5,6 +5,7 @@ from typing import Annotated
 import keras
 
 from ml_lstm.learners.convolution import NormalizedConvolution
+from ml_lstm.learners.drop_block import DropBlock
 from ml_lstm.learners.precision import block_policy
 from ml_lstm.options import Count, Rule, checked
 
@@ -20,6 +21,8 @@ def resnet12(
     *,
     filters: Count = 64,
     widening: Widths = (2.5, 5.0, 10.0),
+    drop_rate: Annotated[float, Rule(lambda value: 0 <= value < 1, "in [0, 1)")] = 0.0,
+    drop_block_size: Count = 5,
     mixed_precision: bool = False,
 ) -> keras.Model:
     """Four residual blocks of three 3x3 convolutions, the mean over what is left of the image, then a dense head.
@@ -37,6 +40,9 @@ def resnet12(
         n_way: classes, the width of the output.
         filters: of each convolution in the first block; the others follow from it.
         widening: filters in the second, third and fourth block, as multiples of `filters`.
+        drop_rate: share of a block's outputs that meta-training sets to zero, 0.1 in Lee et al.: single numbers behind
+            the first two blocks, squares behind the last two (`DropBlock`).
+        drop_block_size: a side of those squares; 2 in Lee et al. for images of 32x32.
         mixed_precision: whether the blocks compute in bfloat16; weights, batch norm's averages and what follows the
             blocks stay float32.
 
@@ -51,8 +57,10 @@ def resnet12(
         raise ValueError(f"resnet12 halves its images four times and needs at least 16x16, got {height}x{width}.")
     dtype = block_policy(mixed_precision)
     x = inputs = keras.Input(image_shape)
-    for multiple in (1.0, *widening):
+    for multiple, side in zip((1.0, *widening), (1, 1, drop_block_size, drop_block_size), strict=True):
         x = _residual_block(x, max(1, round(multiple * filters)), dtype)
+        if drop_rate:
+            x = DropBlock(drop_rate, side, dtype=dtype)(x)
     features = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)
     return keras.Model(inputs, keras.layers.Dense(n_way, name="head", dtype="float32")(features), name="resnet12")
 

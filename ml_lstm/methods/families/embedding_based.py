@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ml_lstm.distribution import replicas
 from ml_lstm.episode import Episode, Problem, correct
-from ml_lstm.learners import averages, embedding, in_dtype_of, require_features, take_momentum
+from ml_lstm.learners import averages, embedding, in_dtype_of, require_features, seed_states, take_momentum
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
 from ml_lstm.methods.families.inner_loop import mean_cross_entropy
 from ml_lstm.options import Share
@@ -147,7 +147,7 @@ class EmbeddingBasedClassifier(FewShotClassifier):
         Returns:
             What it returned, and the averages as it would have them; they have not moved yet.
         """
-        with keras.StatelessScope() as scope:
+        with keras.StatelessScope(seed_states(self)) as scope:
             result = function()
         moved = [(average, scope.get_current_value(average)) for average in averages(self)]
         return result, [tf.convert_to_tensor(old if new is None else new) for old, new in moved]

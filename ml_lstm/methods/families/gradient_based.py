@@ -11,6 +11,7 @@ from ml_lstm.learners import (
     FunctionalLearner,
     LearnerState,
     in_dtype_of,
+    in_meta_training,
     refuse_wrong_second_derivatives,
     require_logits,
     take_momentum,
@@ -186,10 +187,11 @@ class GradientBasedClassifier(FewShotClassifier):
     ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
         """Loss, gradient [P] and new statistics of the learner on a mini-batch, constant unless `second_order`."""
         if self.recompute_inner_steps:
-            return self._recomputed_inner_gradient([], state, constants=(batch,))
+            # Told of meta-training, in which random layers are others, so that each is traced.
+            return self._recomputed_inner_gradient([], state, constants=(batch, in_meta_training()))
         return self._inner_gradient(state, batch)
 
-    def _inner_gradient(self, state, batch):
+    def _inner_gradient(self, state, batch, _in_meta_training=None):
         with tf.GradientTape() as tape:
             tape.watch(state.parameters)
             logits, statistics = self.network(state, batch.images, training=True)
