@@ -126,9 +126,8 @@ def episodes():
     "chosen",
     [
         {"method": "prototypical"},
-        {"method": "relation"},
-        {"method": "maml", "inner_steps": 1},
-        {"method": "meta_lstm", "inner_steps": 1, "hidden_units": 2},
+        pytest.param({"method": "maml", "inner_steps": 1}, marks=pytest.mark.slow),
+        pytest.param({"method": "meta_lstm", "inner_steps": 1, "hidden_units": 2}, marks=pytest.mark.slow),
     ],
     ids=lambda chosen: chosen["method"],
 )

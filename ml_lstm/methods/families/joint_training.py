@@ -52,7 +52,7 @@ class JointlyTrained(FewShotClassifier):
         self.batch_norm_momentum = batch_norm_momentum
         self.joint_head = keras.layers.Dense(problem.train_classes, name="joint_head", dtype=self.dtype_policy)
         self.joint_head.build(self.features_shape)
-        self._network = FunctionalLearner(learner)
+        self._network = FunctionalLearner(learner, may_be_frozen=True)
         self.built = True
 
     def training_sampler(self, data):
