@@ -133,11 +133,11 @@ def define_flags(only_free: bool = False, but: Sequence[str] = ()) -> None:
                 flags.DEFINE_string(name, choice.default, words, module_name=__name__)
             else:
                 flags.DEFINE_enum(name, choice.default, sorted(choice.registry), choice.help, module_name=__name__)
-    learner = None if only_free else _typed_learner(sys.argv)
+    learner = None if only_free else typed_learner(sys.argv)
     options.define(all_takers(learner), lambda option: (option.free or not only_free) and option.name not in but)
 
 
-def _typed_learner(argv):
+def typed_learner(argv):
     """The learner that is asked for, before there are flags for the options that it has."""
     only = flags.FlagValues()
     flags.DEFINE_string("learner", None, "", flag_values=only)
