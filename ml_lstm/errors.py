@@ -21,3 +21,9 @@ def sentence(error: Exception) -> str:
     line = error.message.split("\n\t [[")[0].splitlines()[-1]
     line = re.sub(r"\{\{.*?\}\}|\[Op:.*|\(0\) \w+: |assertion failed: ", "", line)
     return " ".join(re.sub(r"[\[\]]", "", line).split())
+
+
+def sentence_of(error: Exception) -> str:
+    """The first line of what another library's error says, or its kind if it says nothing."""
+    (line, *_) = str(error).strip().splitlines() or [type(error).__name__]
+    return line

@@ -4,7 +4,9 @@ Another version of Keras may rename these attributes, or mend the faults that th
 the one that all of them were checked with, and a test asks for another look at this file when it is no longer that.
 """
 
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import keras
 
@@ -48,3 +50,20 @@ def nested_layers(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     `model.layers` has only its own, and nothing public leads into a layer that is made of layers.
     """
     return model._flatten_layers()
+
+
+def failed_download(error: Exception) -> Path | None:
+    """Where `keras.utils.get_file` would have put the file that it could not get.
+
+    Its error tells the address, but not the name in the cache, which may be another one.
+
+    Args:
+        error: raised by a function of `keras.applications`.
+
+    Returns:
+        The file's place; None if the error comes from elsewhere.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "get_file" and "download_target" in frame.f_locals:
+            return Path(frame.f_locals["download_target"])
+    return None

@@ -51,7 +51,12 @@ def _train(shared, run, values) -> None:
     # Before anything is written, refuses what the data cannot fill, and options that do not go together.
     data.sampler("val")
     with shared.scope():
-        method = settings.build_method(values, run.problem() if known else data.problem)
+        problem = run.problem() if known else data.problem
+        network = run.network() if known else None
+        if not known and settings.keeps_network(values):
+            keras.utils.set_random_seed(values["seed"])
+            network = settings.build_network(values, problem)
+        method = settings.build_method(values, problem, network)
         steps = training.steps_of(values.get("episodes", 0), values.get("meta_batch_size", 1))
         method.compile(optimizer=settings.make_optimizer(method, values, steps))
         method.optimizer.build(method.trainable_variables)
@@ -63,7 +68,7 @@ def _train(shared, run, values) -> None:
     if shared.is_chief and not known:
         lock = run.lock()
         if not run.exists(bound):  # made by another process meanwhile
-            run.create(bound, data.problem, data.class_digest())
+            run.create(bound, data.problem, data.class_digest(), network)
     more = {name: values.get(name) for name in ("episodes", "early_stopping")}
     shared.require_same("their flags or their data", [bound, more, data.class_digest()])
     if not all(shared.workers(run.exists(bound))):

@@ -177,7 +177,7 @@ def load(
         dataset: one of `SOURCES`.
         test_episodes: length of `FewShotData.test`.
         all_classes: whether all of the source's classes are one pool, `"all"`, in place of three.
-        image_size: height and width of images, pixels.
+        image_size: height and width of images, pixels; unset, those that a pretrained learner is for.
         **chosen: options of the source's loader (`data_dir`, say), and of `FewShotData` (`n_way`, `k_shot`, ...).
 
     Raises:

@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import keras
-import tensorflow as tf
 
 from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
 from ml_lstm.learners.convolution import Convolution, NormalizedConvolution
+from ml_lstm.learners.precision import block_policy
 from ml_lstm.options import Count, between, checked
 
 
@@ -47,9 +47,7 @@ def conv4(
     height, width, _ = image_shape
     if min(height, width) < 16:
         raise ValueError(f"conv4 halves its images four times and needs at least 16x16, got {height}x{width}.")
-    if mixed_precision:
-        _require_bfloat16()
-    dtype = "mixed_bfloat16" if mixed_precision else "float32"
+    dtype = block_policy(mixed_precision)
     x = inputs = keras.Input(image_shape)
     for block in range(4):
         pool = [keras.layers.MaxPool2D(2, dtype=dtype)] if block < pools else []
@@ -63,16 +61,3 @@ def conv4(
             x = layer(x)
     logits = keras.layers.Dense(n_way, name="head", dtype="float32")(keras.layers.Flatten(dtype="float32")(x))
     return keras.Model(inputs, logits, name="conv4")
-
-
-def _require_bfloat16():
-    """Tries one: TensorFlow asks the processor, and is wrong where oneDNN is held to older instructions."""
-    try:
-        with tf.init_scope():
-            one = tf.ones([1, 1, 1, 1], tf.bfloat16)
-            tf.nn.conv2d(one, one, 1, "VALID")
-    except tf.errors.AbortedError:
-        raise ValueError(
-            "mixed_precision: oneDNN has no bfloat16 with the instructions that ONEDNN_MAX_CPU_ISA allows: unset "
-            "ONEDNN_MAX_CPU_ISA, or leave mixed_precision out."
-        ) from None

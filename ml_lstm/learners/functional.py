@@ -8,9 +8,11 @@ import tensorflow as tf
 
 from ml_lstm.keras_private import nested_layers
 from ml_lstm.learners.embedding import embedding
-from ml_lstm.learners.requirements import refuse_unadaptable
+from ml_lstm.learners.freezing import split_at_frozen
+from ml_lstm.learners.randomness import seed_states
+from ml_lstm.learners.requirements import refuse_unadaptable, refuse_unbuilt
 from ml_lstm.learners.structure import is_graph, last_layer
-from ml_lstm.learners.variables import averages, seed_states
+from ml_lstm.learners.variables import averages
 
 
 class LearnerState(NamedTuple):
@@ -33,12 +35,13 @@ class FunctionalLearner:
     The model's variables are read and written by nothing: two episodes can run at the same time, and gradients flow to
     whatever made the state.
 
-    Random layers (Dropout) draw the same numbers in every episode: they start from constants, which follow from their
-    place in the model, and go on from step to step. So an adaptation is a function of its support set, before and after
-    saving.
+    Random layers (Dropout) start from constants, which follow from their place in the model, and go on from step to
+    step: they draw the same numbers in every episode, and an adaptation is a function of its support set, before and
+    after saving. Only in meta-training each meta-step has numbers of its own (`randomness.meta_training`).
 
     A layer with `trainable=False` is constant, as everywhere in Keras: its weights are neither parameters nor
-    statistics, and its batch norm, `EpisodicBatchNormalization` too, normalises by the averages that it has.
+    statistics, and its batch norm, `EpisodicBatchNormalization` too, normalises by the averages that it has. What only
+    such layers make of images can be computed once for many calls: `begin`, then `finish`.
 
     With `shared_head` the classes' output weights all start from one vector, the mean of those that the model
     has. So the order of classes does not matter, and there may be any number of them, more than the model has
@@ -47,14 +50,15 @@ class FunctionalLearner:
     Args:
         model: any built Keras model with at least one trainable variable.
         shared_head: whether all classes start from one vector of output weights.
+        may_be_frozen: whether a model without a trainable variable will do, too.
 
     Raises:
         ValueError: for a model that is not built, or has nothing to adapt, or, with `shared_head`, does not end
             in a linear Dense layer with bias.
     """
 
-    def __init__(self, model: keras.Model, shared_head: bool = False):
-        refuse_unadaptable(model)
+    def __init__(self, model: keras.Model, shared_head: bool = False, may_be_frozen: bool = False):
+        (refuse_unbuilt if may_be_frozen else refuse_unadaptable)(model)
         self.model = model
         self.shared_head = shared_head
         self._shapes = [tuple(v.shape) for v in model.trainable_variables]
@@ -64,7 +68,8 @@ class FunctionalLearner:
         changing = {id(v) for v in self._changing}
         self._constants = [v for v in model.non_trainable_variables if id(v) not in changing]
         self._body = _without_head(model) if shared_head else model
-        self._run = _without_name(self._body)
+        self._beginning, rest = split_at_frozen(self._body)
+        self._run = _without_name(rest) if rest else lambda features, training: features
 
     @property
     def num_parameters(self) -> int:
@@ -111,6 +116,8 @@ class FunctionalLearner:
 
     def flatten(self, tensors: list[tf.Tensor]) -> tf.Tensor:
         """Joins tensors shaped like the trainable variables into one vector [P]."""
+        if not tensors:
+            return tf.zeros([0], self.model.compute_dtype)
         return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
     def unflatten(self, vector: tf.Tensor) -> list[tf.Tensor]:
@@ -124,7 +131,7 @@ class FunctionalLearner:
                 n_classes = (vector.shape[0] - sum(body)) // (features + 1)
             sizes = [*body, features * n_classes, n_classes]
             shapes = [*shapes[:-2], (features, n_classes), (n_classes,)]
-        pieces = tf.split(vector, sizes)
+        pieces = tf.split(vector, sizes) if sizes else []
         return [tf.reshape(piece, shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
     def pack_statistics(self, statistics: tuple[tf.Tensor, ...]) -> tf.Tensor:
@@ -143,14 +150,34 @@ class FunctionalLearner:
             start += size
         return (*statistics, *self._first_seed_states())
 
+    def begin(self, images: tf.Tensor) -> tf.Tensor:
+        """What the layers make of images that come before the first one that an episode can change.
+
+        Args:
+            images: [n, H, W, C].
+
+        Returns:
+            [n, ...], for `finish`; the images themselves, if nothing is frozen there.
+        """
+        if self._beginning is None:
+            return images
+        with keras.StatelessScope([(variable, _unwatched(variable)) for variable in self._beginning.variables]):
+            return self._beginning(images, training=False)
+
     def __call__(
         self, state: LearnerState, images: tf.Tensor, training: bool
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-        """Runs the model.
+        """Runs the model on images [n, H, W, C]: `begin` and `finish`."""
+        return self.finish(state, self.begin(images), training)
+
+    def finish(
+        self, state: LearnerState, features: tf.Tensor, training: bool
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        """Runs the rest of the model.
 
         Args:
             state: the weights to run with.
-            images: [n, H, W, C].
+            features: [n, ...], from `begin`.
             training: whether batch norm uses, and collects, the statistics of this very batch, and random layers are
                 at work.
 
@@ -165,7 +192,7 @@ class FunctionalLearner:
             *((variable, _unwatched(variable)) for variable in self._constants),
         ]
         with keras.StatelessScope(values) as scope:
-            output = self._run(images, training=training)
+            output = self._run(features, training=training)
         if head:
             kernel, bias = (tf.cast(tensor, output.dtype) for tensor in head)
             output = tf.matmul(output, kernel) + bias

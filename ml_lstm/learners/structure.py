@@ -13,11 +13,15 @@ class SymbolicCall(NamedTuple):
         layer: a layer, or another operation of Keras.
         input: its first argument.
         output: what it returned.
+        inputs: all tensors among its arguments.
+        training: what it was told of that; None for nothing.
     """
 
     layer: keras.Operation
     input: keras.KerasTensor
     output: keras.KerasTensor
+    inputs: tuple[keras.KerasTensor, ...]
+    training: bool | None
 
 
 def is_graph(model: keras.Operation) -> bool:
@@ -57,7 +61,9 @@ def symbolic_calls(model: keras.Model) -> tuple[keras.KerasTensor, list[Symbolic
 
     def call(layer, *args, **kwargs):
         output = layer(*args, **kwargs)
-        calls.append(SymbolicCall(layer, [*args, *kwargs.values()][0], output))
+        arguments = [*args, *kwargs.values()]
+        inputs = (tensor for tensor in keras.tree.flatten(arguments) if isinstance(tensor, keras.KerasTensor))
+        calls.append(SymbolicCall(layer, arguments[0], output, tuple(inputs), kwargs.get("training")))
         return output
 
     if isinstance(model, keras.Sequential):

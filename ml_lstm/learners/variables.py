@@ -1,9 +1,8 @@
-"""What a Keras model's variables are for: running averages, states of random layers, and what no call changes."""
+"""What a Keras model's variables are for: which are running averages, and in which precision they are."""
 
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from ml_lstm.keras_private import nested_layers
 from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
@@ -32,22 +31,6 @@ def _averages_of(layer):
         weights = {id(layer.gamma), id(layer.beta)}
         return [variable for variable in layer.non_trainable_variables if id(variable) not in weights]
     return []
-
-
-def seed_states(model: keras.layers.Layer) -> list[tuple[keras.Variable, tf.Tensor]]:
-    """The states of a model's random layers, of `keras.layers.Dropout` say, and what each is to start from.
-
-    That follows from its place among them. The variables' own values do not last: Keras draws them anew for each model,
-    does not save them, and changes them with every call.
-
-    Args:
-        model: a built model or layer.
-
-    Returns:
-        Pairs for `keras.StatelessScope`, in the order of the model's variables.
-    """
-    states = [variable for variable in model.non_trainable_variables if variable.name == "seed_generator_state"]
-    return [(variable, tf.constant([place, 0], variable.dtype)) for place, variable in enumerate(states)]
 
 
 def in_dtype_of(model: keras.Model, options: dict[str, Any]) -> dict[str, Any]:

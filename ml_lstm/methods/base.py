@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ml_lstm import options
 from ml_lstm.episode import Episode, LabelledBatch, Problem, as_unit_range, class_numbers
+from ml_lstm.learners import normalizes_images
 from ml_lstm.options import Configured, Rate
 from ml_lstm.training.meta_step import MetaLearner
 
@@ -41,7 +42,7 @@ class FewShotClassifier(Configured, MetaLearner):
         problem: what it is told of the data, `FewShotData.problem` say.
 
     Attributes:
-        trains: whether there is something to train.
+        trains: whether there is something to train; of the class, whether there may be.
         splits_meta_batch: whether the episodes of a meta-batch are taken one by one, so that devices may share them.
         reads_sequences: whether it has `sequence_logits`, answers to images of a sequence as they come
             (`MemoryAugmentedNetwork`).
@@ -194,8 +195,13 @@ class FewShotClassifier(Configured, MetaLearner):
         return tf.cast(as_unit_range(images), self.compute_dtype)
 
     def normalize(self, images) -> tf.Tensor:
-        """Images [n, H, W, C], uint8 or float in [0, 1], as the float that the network sees."""
+        """Images [n, H, W, C], uint8 or float in [0, 1], as the float that the network sees.
+
+        That is in [0, 1] still, where the learner normalises by itself (`ml_lstm.learners.Preprocessing`).
+        """
         images = self.as_float(images)
+        if normalizes_images(getattr(self, "learner", None)):
+            return images
         mean, std = (tf.cast(value, images.dtype) for value in (self.problem.image_mean, self.problem.image_std))
         return (images - mean) / std
 

@@ -106,7 +106,7 @@ class FineTuning(NormalizedByEpisode):
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Fine-tunes for `inner_steps` on a support set; see `FewShotClassifier.adapt`."""
-        images, labels = self.normalize(support_images), self.support_classes(support_labels)
+        images, labels = self._network.begin(self.normalize(support_images)), self.support_classes(support_labels)
         mask = class_mask(labels, self.n_way)
         start = self._network.initial_state()
         rate, decay = (tf.cast(v, images.dtype) for v in (self.fine_tuning_rate, self.fine_tuning_decay))
@@ -120,7 +120,7 @@ class FineTuning(NormalizedByEpisode):
             step_size = rate / (1 + step * decay)
             weights = _Weights(*(w - step_size * g for w, g in zip(weights, gradients, strict=True)))
         # Afresh, so that the statistics know the final weights only.
-        _, statistics = self._network(LearnerState(weights.parameters, start.statistics), images, training=True)
+        _, statistics = self._network.finish(LearnerState(weights.parameters, start.statistics), images, training=True)
         return weights._asdict() | {"statistics": self._network.pack_statistics(statistics), "class_mask": mask}
 
     def _gradients(self, weights, statistics, images, labels, mask):
@@ -128,10 +128,10 @@ class FineTuning(NormalizedByEpisode):
             tape.watch(weights)
             logits, _ = self._logits(weights, statistics, images, training=True)
             loss = mean_cross_entropy(labels, mask_logits(logits, mask))
-        return tape.gradient(loss, list(weights))
+        return tape.gradient(loss, list(weights), unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
-    def _logits(self, weights, statistics, images, training):
-        features, statistics = self._network(LearnerState(weights.parameters, statistics), images, training)
+    def _logits(self, weights, statistics, begun, training):
+        features, statistics = self._network.finish(LearnerState(weights.parameters, statistics), begun, training)
         return tf.matmul(features, weights.head_kernel) + weights.head_bias, statistics
 
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
@@ -139,5 +139,6 @@ class FineTuning(NormalizedByEpisode):
         weights = _Weights(*(adaptation[name] for name in _Weights._fields))
         statistics = self._network.unpack_statistics(adaptation["statistics"])
         by_queries = query_statistics == "queries"
-        logits, _ = self._logits(weights, statistics, self.normalize(query_images), training=by_queries)
+        begun = self._network.begin(self.normalize(query_images))
+        logits, _ = self._logits(weights, statistics, begun, training=by_queries)
         return mask_logits(logits, adaptation["class_mask"])

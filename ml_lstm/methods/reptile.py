@@ -49,10 +49,10 @@ class Reptile(GradientDescentClassifier):
         """Initial less adapted weights, mean over the meta-batch; see `FewShotClassifier.meta_gradient`."""
 
         def results(episode):
-            images = tf.concat([self.normalize(episode.support_images), self.normalize(episode.query_images)], axis=0)
+            images = tf.concat([self.prepare(episode.support_images), self.prepare(episode.query_images)], axis=0)
             labels = tf.concat([episode.support_labels, episode.query_labels], axis=0)
             *_, last = self.steps(images, labels, training=True)
-            logits, _ = self.network(last.learner, images, training=True)
+            logits, _ = self.network.finish(last.learner, images, training=True)
             moved = self.network.initial_state(self.n_way).parameters - last.learner.parameters
             return last.loss, tf.reduce_mean(correct(labels, logits)), moved
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -24,19 +25,28 @@ class CheckpointStore:
     Args:
         directory: made at the first save.
         keep: how many of the newest to keep.
+        left_out: variables of a model that are kept elsewhere.
         objects: what is saved and restored, by name.
 
     Raises:
         UserError: if there is something else than a directory.
     """
 
-    def __init__(self, directory: Path, keep: int = 2, **objects):
+    def __init__(self, directory: Path, keep: int = 2, left_out: Sequence[keras.Variable] = (), **objects):
         self.directory = Path(directory)
         if os.path.lexists(self.directory) and not self.directory.is_dir():
             raise UserError(f"{self.directory} is no directory, as a run has it: remove it, or restore the run.")
         self._keep = keep
-        self._checkpoint = tf.train.Checkpoint(**objects)
+        self._left_out = {id(variable) for variable in left_out}
+        self._checkpoint = tf.train.Checkpoint(**{name: self._kept(value) for name, value in objects.items()})
         self._models = [value for value in objects.values() if isinstance(value, keras.Model)]
+
+    def _kept(self, saved):
+        """What is saved; of a model with something left out its other variables, by their places."""
+        if not (self._left_out and isinstance(saved, keras.Model)):
+            return saved
+        kept = (variable for variable in saved.variables if id(variable) not in self._left_out)
+        return tf.train.Checkpoint(variables={str(place): variable.value for place, variable in enumerate(kept)})
 
     def numbers(self) -> list[int]:
         """Episode numbers of the complete checkpoints, oldest first."""
@@ -65,7 +75,7 @@ class CheckpointStore:
                 path.unlink()
 
     def _require_all_weights(self):
-        for model in self._models:
+        for model in self._models if not self._left_out else ():
             found = {id(trackable) for trackable in tf.train.TrackableView(model).descendants()}
             for weight in model.weights:
                 if not {id(weight), id(weight.value)} & found:

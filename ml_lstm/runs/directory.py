@@ -3,12 +3,16 @@
 import functools
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from ml_lstm.command_line.records import write_json
 from ml_lstm.episode import Problem
-from ml_lstm.errors import UserError
+from ml_lstm.errors import UserError, sentence_of
+from ml_lstm.learners import frozen_weights
 from ml_lstm.methods import FewShotClassifier
 from ml_lstm.paths import for_tensorflow
 from ml_lstm.runs import evaluations, settings
@@ -17,11 +21,15 @@ from ml_lstm.runs.lock import TrainingLock
 from ml_lstm.training import Progress
 
 _LOCK = "train.lock"
+_NETWORK = "learner.keras"
 _LARGEST_SIDE = 2**14  # pixels
 
 
 class RunDirectory:
     """`flags.json`, `backup/` (to resume from), `checkpoints/` (best weights), events, `evaluate-*.json`.
+
+    Where the learner comes from a file or a download, `learner.keras` is the network as training began with it, so that
+    the run can do without those; of frozen weights it is the only copy.
 
     Args:
         path: the directory.
@@ -59,7 +67,8 @@ class RunDirectory:
 
     def _is_foreign(self, path):
         """Whether a file is of something else than a run that was killed before it had its flags."""
-        return path.name != _LOCK and not path.name.startswith(f".{self._flags_path.name}.")
+        begun = path.name in (_LOCK, _NETWORK, f".{_NETWORK}")
+        return not begun and not path.name.startswith(f".{self._flags_path.name}.")
 
     def lock(self) -> TrainingLock:
         """Keeps other processes from training here until this one ends, or releases it.
@@ -69,15 +78,24 @@ class RunDirectory:
         """
         return TrainingLock(self.path / _LOCK)
 
-    def create(self, bound: settings.Values, problem: Problem, classes: str) -> None:
+    def create(
+        self, bound: settings.Values, problem: Problem, classes: str, network: keras.Model | None = None
+    ) -> None:
         """Binds a new directory to options and to its data.
 
         Args:
             bound: what decides the weights, see `settings.bound`.
             problem: of its data.
             classes: `FewShotData.class_digest` of its data.
+            network: untrained, to be kept; see `settings.keeps_network`.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        if network:
+            unfinished = self.path / f".{_NETWORK}"
+            network.save(unfinished)
+            with unfinished.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(unfinished, self.path / _NETWORK)
         images = {name: value for name, value in problem._asdict().items() if name != "n_way"}
         write_json(self._flags_path, {"flags": bound, "images": images, "classes": classes})
 
@@ -153,6 +171,22 @@ class RunDirectory:
         except (KeyError, TypeError, ValueError, OverflowError):
             raise self._damaged() from None
 
+    def network(self) -> keras.Model | None:
+        """The untrained network that the run keeps; None if it keeps none, as its options make it again.
+
+        Raises:
+            UserError: if it cannot be read, and as `values`.
+        """
+        if not settings.keeps_network(self.values()):
+            return None
+        try:
+            return keras.saving.load_model(self.path / _NETWORK, compile=False, safe_mode=True)
+        except Exception as error:  # whatever a damaged file makes Keras say
+            raise UserError(
+                f"{self.path / _NETWORK}, the network that the run began with, cannot be read "
+                f"({sentence_of(error)}): restore it, or start a new run."
+            ) from error
+
     def evaluations(self) -> list[dict[str, Any]]:
         """What `evaluate` wrote here: accuracy, interval and setting of each evaluation, see `evaluations.read`.
 
@@ -183,7 +217,7 @@ class RunDirectory:
 
     def backup(self, **objects) -> CheckpointStore:
         """The checkpoints that training goes on from."""
-        return CheckpointStore(self.path / "backup", **objects)
+        return self._store("backup", objects)
 
     def has_backup(self) -> bool:
         """Whether there is something that training goes on from."""
@@ -191,7 +225,11 @@ class RunDirectory:
 
     def best(self, **objects) -> CheckpointStore:
         """The checkpoints with the best meta-validation accuracy so far."""
-        return CheckpointStore(self.path / "checkpoints", **objects)
+        return self._store("checkpoints", objects)
+
+    def _store(self, name, objects):
+        kept = frozen_weights(objects["model"].learner) if (self.path / _NETWORK).exists() else ()
+        return CheckpointStore(self.path / name, left_out=kept, **objects)
 
 
 def _checked(problem):
@@ -222,7 +260,7 @@ def trained_method(run: RunDirectory) -> tuple[FewShotClassifier, int, Progress]
     Raises:
         UserError: if nothing was saved, or all is damaged.
     """
-    method, progress = settings.build_method(run.values(), run.problem()), Progress()
+    method, progress = settings.build_method(run.values(), run.problem(), run.network()), Progress()
     objects = {"model": method, "progress": progress}
     for store in (run.best(**objects), run.backup(**objects)):
         episodes = store.restore_newest()

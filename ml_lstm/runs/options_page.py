@@ -22,7 +22,7 @@ This page is made from the constructors by `python -m ml_lstm.runs.options_page 
 def page() -> str:
     """The text of docs/options.md."""
     rows = [
-        f"| `--{name}` | `{choice.default}` | {', '.join(f'`{known}`' for known in sorted(choice.registry))} |"
+        f"| `--{name}` | `{choice.default}` | {', '.join(f'`{word}`' for word in choice.words.split(', '))} |"
         for name, choice in settings.CHOICES.items()
     ]
     sections: dict[str, list[str]] = {}

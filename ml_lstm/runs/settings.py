@@ -1,6 +1,7 @@
 """What a run is made of: the components that are chosen by name, and the options of what was chosen."""
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,16 @@ from ml_lstm.data import SOURCES, FewShotData
 from ml_lstm.distribution import distribution
 from ml_lstm.episode import Problem
 from ml_lstm.errors import UserError
-from ml_lstm.learners import LEARNERS
+from ml_lstm.learners import (
+    KINDS,
+    LEARNERS,
+    as_recorded,
+    embedding,
+    ends_in_class_head,
+    find_learner,
+    is_kept,
+    natural_image_size,
+)
 from ml_lstm.methods import METHODS, FewShotClassifier
 from ml_lstm.training import SaveProgress, meta_train, take_network
 
@@ -29,24 +39,34 @@ class Choice(NamedTuple):
         registry: what there is, by name.
         default: a name.
         help: a sentence.
+        find: for names beside those: what has the options of what one names; a `ValueError` for one that nothing has.
+        kinds: what such names may stand for, with what has their options.
     """
 
     registry: Mapping[str, Any]
     default: str
     help: str
+    find: Callable[[str], Callable] | None = None
+    kinds: Mapping[str, Callable] = {}
+
+    @property
+    def words(self) -> str:
+        """What may be chosen."""
+        return ", ".join([*sorted(self.registry), *self.kinds, *(["package.module:function"] if self.find else [])])
 
 
 CHOICES = {
     "dataset": Choice(SOURCES, "glyphs", "Source of classes and images."),
     "method": Choice(METHODS, "meta_lstm", "Few-shot classifier to train."),
     "cell": Choice(CELLS, "meta_lstm", "Update rule."),
-    "learner": Choice(LEARNERS, "conv4", "Network that is adapted, or makes features."),
+    "learner": Choice(LEARNERS, "conv4", "Network that is adapted, or makes features.", find_learner, KINDS),
 }
 
 
 def component(choice: str, name: str) -> Callable:
     """What a choice names, as that which has options."""
-    found = CHOICES[choice].registry[name]
+    registry, find = CHOICES[choice].registry, CHOICES[choice].find
+    found = registry[name] if name in registry or not find else find(name)
     return found.load if choice == "dataset" else found
 
 
@@ -69,14 +89,29 @@ def takers_of(chosen: Mapping[str, str]) -> list[tuple[str, Callable]]:
     return takers
 
 
-def all_takers() -> list[tuple[str, Callable]]:
-    """All that has options, whatever is chosen."""
+def all_takers(learner: str | None = None) -> list[tuple[str, Callable]]:
+    """All that has options, whatever is chosen.
+
+    Args:
+        learner: one that is none of `LEARNERS`, and may have options of its own, too; a name that nothing has is
+            passed over.
+    """
     takers = [
         (f"--{choice}={name}", component(choice, name)) for choice in CHOICES for name in CHOICES[choice].registry
     ]
+    takers += [(f"--{choice}={name}", kind) for choice in CHOICES for name, kind in CHOICES[choice].kinds.items()]
+    if _is_own_function(learner):
+        takers.append((f"--learner={learner}", component("learner", learner)))
     first = {choice: CHOICES[choice].default for choice in CHOICES}
     shared = [taker for method in METHODS for taker in takers_of(first | {"method": method})]
     return list(dict.fromkeys([*takers, *shared]))
+
+
+def _is_own_function(learner):
+    try:
+        return isinstance(learner, str) and ":" in learner and bool(options.of(component("learner", learner)))
+    except ValueError:
+        return False
 
 
 def options_of(chosen: Mapping[str, str]) -> dict[str, options.Option]:
@@ -94,14 +129,31 @@ def define_flags(only_free: bool = False, but: Sequence[str] = ()) -> None:
         but: options to leave out besides.
     """
     if not only_free:
-        for name, (registry, default, words) in CHOICES.items():
-            flags.DEFINE_enum(name, default, sorted(registry), words, module_name="ml_lstm.runs.settings")
-    options.define(all_takers(), lambda option: (option.free or not only_free) and option.name not in but)
+        for name, choice in CHOICES.items():
+            if choice.find:
+                words = f"<{choice.words}>: {choice.help}"
+                flags.DEFINE_string(name, choice.default, words, module_name=__name__)
+            else:
+                flags.DEFINE_enum(name, choice.default, sorted(choice.registry), choice.help, module_name=__name__)
+    learner = None if only_free else typed_learner(sys.argv)
+    options.define(all_takers(learner), lambda option: (option.free or not only_free) and option.name not in but)
+
+
+def typed_learner(argv):
+    """The learner that is asked for, before there are flags for the options that it has."""
+    only = flags.FlagValues()
+    flags.DEFINE_string("learner", None, "", flag_values=only)
+    try:
+        only(argv, known_only=True)
+    except flags.Error:  # told when all flags are parsed
+        return None
+    return only.learner
 
 
 def given(flag_values: flags.FlagValues = flags.FLAGS) -> Values:
     """The choices and options that were given a value, by a flag or in a flag file."""
-    names = [name for name in (*CHOICES, *options.collected(all_takers())) if name in flag_values]
+    learner = flag_values["learner"].value if "learner" in flag_values else None
+    names = [name for name in (*CHOICES, *options.collected(all_takers(learner))) if name in flag_values]
     return {name: flag_values[name].value for name in names if flag_values[name].present}
 
 
@@ -120,6 +172,11 @@ def from_flags(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS)
     """
     found = given(flag_values)
     chosen = {name: found.get(name, CHOICES[name].default) for name in CHOICES}
+    try:
+        for name in concerned(chosen["method"]):
+            _require_known(name, chosen[name])
+    except ValueError as error:
+        raise flags.IllegalFlagValueError(str(error)) from None
     there = {*concerned(chosen["method"]), *options_of(chosen)}
     strays = [name for name in found if name not in there]
     typed = [name for name in strays if any(re.match(rf"--?(no)?{name}(=|$)", word) for word in argv[1:])]
@@ -138,7 +195,7 @@ def _who_takes(name, chosen):
     if name in CHOICES:
         takers = [f"--method={method}" for method in METHODS if name in concerned(method)]
     else:
-        takers = list(options.collected(all_takers()).get(name, ()))
+        takers = list(options.collected(all_takers(chosen["learner"])).get(name, ()))
         others = [f"--method={method}" for method in METHODS if name in options_of(chosen | {"method": method})]
         takers = [taker for taker in takers if taker.startswith("--")] or others
     kinds = {taker.partition("=")[0].removeprefix("--") for taker in takers}
@@ -161,6 +218,9 @@ def complete(found: Mapping[str, Any]) -> Values:
     for name in concerned(chosen["method"]):
         _require_known(name, chosen[name])
     values = {name: chosen[name] for name in concerned(chosen["method"])}
+    if "learner" in values and "image_size" not in found:
+        natural = natural_image_size(values["learner"])
+        found = dict(found) | ({"image_size": natural} if natural else {})
     for name, option in options_of(chosen).items():
         values[name] = option.parse(found[name]) if name in found else option.default
     for _, taker in takers_of(chosen):
@@ -169,23 +229,28 @@ def complete(found: Mapping[str, Any]) -> Values:
 
 
 def _require_known(choice, name):
-    if not isinstance(name, str) or name not in CHOICES[choice].registry:
-        raise ValueError(f"{choice} must be one of {', '.join(sorted(CHOICES[choice].registry))}, got {name!r}.")
+    registry, find = CHOICES[choice].registry, CHOICES[choice].find
+    if find and isinstance(name, str):
+        find(name)
+    elif not isinstance(name, str) or name not in registry:
+        raise ValueError(f"{choice} must be one of {', '.join(sorted(registry))}, got {name!r}.")
 
 
 def unknown(found: Mapping[str, Any]) -> list[str]:
     """Names that are no option of anything there is: those of another version."""
-    known = {*CHOICES, *options.collected(all_takers())}
+    known = {*CHOICES, *options.collected(all_takers(found.get("learner")))}
     return sorted(name for name in found if name not in known)
 
 
 def bound(values: Values) -> Values:
-    """Of what is in force what a run is bound to, as JSON can hold it."""
+    """Of what is in force what a run is bound to, as JSON can hold it; to what is in a file, wherever that is."""
     free = {name for name, option in options_of(values).items() if option.free}
     if values.get("learning_rate_schedule", "constant") != "constant":
         free.discard("episodes")  # the schedule's length
     return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if name not in free
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in as_recorded(values).items()
+        if name not in free
     }
 
 
@@ -200,29 +265,63 @@ def load_data(values: Values, test_episodes: int = 600, all_classes: bool = Fals
     return data.load(values["dataset"], test_episodes, all_classes, **chosen)
 
 
-def build_method(values: Values, problem: Problem) -> FewShotClassifier:
-    """The untrained method that a run's choices and options describe; its weights come from `seed`.
+def keeps_network(values: Values) -> bool:
+    """Whether a run keeps the network that it begins with, as that comes from a file or a download."""
+    return "learner" in values and is_kept(values["learner"])
+
+
+def build_network(values: Values, problem: Problem) -> keras.Model | None:
+    """The untrained network that a run's choices and options describe, with its head; None for a method without one.
 
     Args:
         values: see `complete`.
         problem: of its data.
 
     Raises:
+        UserError: for one that cannot be made.
+    """
+    if "learner" not in values:
+        return None
+    learner = component("learner", values["learner"])
+    try:
+        return learner(problem.image_shape, problem.n_way, **options.pick(learner, values))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def build_method(values: Values, problem: Problem, network: keras.Model | None = None) -> FewShotClassifier:
+    """The untrained method that a run's choices and options describe; its weights come from `seed`.
+
+    Args:
+        values: see `complete`.
+        problem: of its data.
+        network: in place of what `build_network` makes.
+
+    Raises:
         UserError: for options that do not go together.
     """
     keras.utils.set_random_seed(values["seed"])
+    network = network or build_network(values, problem)
+    if keeps_network(values):
+        # What else there is does not depend on whether the network was made, or read from where it is kept.
+        keras.utils.set_random_seed(values["seed"])
     method = METHODS[values["method"]]
     made_of = {"problem": problem}
     try:
-        if "learner" in values:
-            learner = LEARNERS[values["learner"]]
-            network = learner(problem.image_shape, problem.n_way, **options.pick(learner, values))
-            made_of["learner"] = options.target(method).body_of(network)
+        if network:
+            made_of["learner"] = _body_of(options.target(method), network, problem.n_way)
         if "cell" in values:
             made_of["cell"] = CELLS[values["cell"]](**options.pick(CELLS[values["cell"]], values))
         return method(**made_of, **options.pick(method, values))
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def _body_of(method, network, n_way):
+    # A user's own network may give features, which have no head to take off.
+    if method.body_of is embedding and not ends_in_class_head(network, n_way):
+        return network
+    return method.body_of(network)
 
 
 def make_optimizer(method: FewShotClassifier, values: Values, steps: int) -> keras.optimizers.Optimizer:

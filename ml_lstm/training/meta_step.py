@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ml_lstm.distribution import replicas
 from ml_lstm.episode import Episode, LabelledBatch, as_meta_batch, correct, with_values_in_range
+from ml_lstm.learners import meta_training
 
 
 class FirstNonFiniteEpisode(keras.metrics.Metric):
@@ -152,11 +153,12 @@ class MetaLearner(keras.Model):
         """
         episodes = as_meta_batch(episodes)
         episodes = with_values_in_range(episodes, self.label_bound(episodes, training=True))
-        losses, accuracies, gradients = self.meta_gradient(episodes)
+        step = tf.convert_to_tensor(self.optimizer.iterations)
+        with meta_training(step):
+            losses, accuracies, gradients = self.meta_gradient(episodes)
         losses, accuracies = replicas.joined(losses, accuracies)
         gradients = replicas.mean(gradients)
         gradient_norm = tf.linalg.global_norm(gradients)
-        step = tf.convert_to_tensor(self.optimizer.iterations)
         self.first_non_finite_episode.update_state(losses, gradient_norm, step)
         replicas.apply_gradients(self.optimizer, gradients, self.trainable_variables)
         self._means["loss"].update_state(losses)

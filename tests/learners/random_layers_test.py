@@ -5,8 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ml_lstm import options
+from ml_lstm.episode import Episode, LabelledBatch, Problem
 from ml_lstm.learners import EpisodicBatchNormalization, FunctionalLearner
-from ml_lstm.learners.variables import seed_states
+from ml_lstm.learners.randomness import meta_training, seed_states
+from ml_lstm.methods import METHODS
+from ml_lstm.methods.families.joint_training import JointlyTrained
+from ml_lstm.runs import settings
 
 SHAPE = (8, 8, 1)
 IMAGES = tf.random.stateless_uniform([6, *SHAPE], [1, 2])
@@ -75,6 +80,57 @@ def test_each_step_and_each_layer_draws_other_numbers():
         kept.append(output.numpy() > 0)
     assert not np.array_equal(*kept)
     assert 0.2 < np.mean(kept) < 0.3  # half of a half: the two layers do not draw the same
+
+
+def test_each_meta_step_draws_other_numbers_and_the_same_again():
+    learner = FunctionalLearner(network())
+
+    def answer():
+        return learner(learner.initial_state(), IMAGES, training=True)[0].numpy()
+
+    def in_step(number):
+        with meta_training(tf.constant(number)):
+            return answer()
+
+    first, second, outside = in_step(0), in_step(1), answer()
+    for one, other in ((first, second), (first, outside), (second, outside)):
+        assert np.abs(one - other).max() > 1e-3
+    np.testing.assert_array_equal(in_step(1), second)
+    np.testing.assert_array_equal(answer(), outside)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"method": "prototypical"},
+        {"method": "mann", "controller_units": 4, "memory_rows": 5},
+        {"method": "nearest_neighbour"},
+        {"method": "maml", "inner_steps": 1},
+        {"method": "maml", "inner_steps": 1, "recompute_inner_steps": True},
+    ],
+    ids=lambda chosen: "-".join(map(str, chosen.values())),
+)
+def test_a_methods_meta_steps_draw_what_their_number_says(chosen):
+    """With nothing else random, another loss of the same weights on the same episode means other draws."""
+    values = settings.complete({"n_way": 3, **chosen})
+    kind = options.target(METHODS[chosen["method"]])
+    method = kind(kind.body_of(network()), Problem(SHAPE, 3, 3), **options.pick(METHODS[chosen["method"]], values))
+    method.compile(optimizer=keras.optimizers.SGD(0.0))
+    episode = tf.data.Dataset.from_tensors(Episode(IMAGES, LABELS, IMAGES, LABELS))
+    data = episode
+    if isinstance(method, JointlyTrained):
+        data = tf.data.Dataset.from_tensors(LabelledBatch(IMAGES, LABELS)).batch(1)
+
+    def loss():
+        return method.fit(data, verbose=0).history["loss"][0]
+
+    method.optimizer.build(method.trainable_variables)
+    losses = [loss() for _ in range(3)]
+    assert len(set(losses)) == 3
+    method.optimizer.iterations.assign(1)
+    assert loss() == losses[1]
+    evaluated = [method.evaluate(episode, verbose=0) for _ in range(2)]
+    assert evaluated[0] == evaluated[1]
 
 
 def test_states_of_random_layers_are_carried_but_not_kept():

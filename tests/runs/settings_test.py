@@ -23,8 +23,8 @@ def parse(monkeypatch):
     """`parse(words)`: what these mean, typed."""
     values = flags.FlagValues()
     options.define(settings.all_takers(), flag_values=values)
-    for name, (registry, default, words) in settings.CHOICES.items():
-        flags.DEFINE_enum(name, default, sorted(registry), words, flag_values=values)
+    for name, choice in settings.CHOICES.items():
+        flags.DEFINE_enum(name, choice.default, sorted(choice.registry), choice.help, flag_values=values)
 
     def parse(*words):
         values.unparse_flags()

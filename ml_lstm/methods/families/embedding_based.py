@@ -39,6 +39,11 @@ class EmbeddingBasedClassifier(KeepsAverages):
         self.batch_norm_momentum = batch_norm_momentum
 
     @property
+    def trains(self) -> bool:
+        """Whether there is something to train: not in a frozen network that nothing is added to."""
+        return bool(self.trainable_variables)
+
+    @property
     def most_classes(self) -> None:
         """See `FewShotClassifier.most_classes`."""
         return None

@@ -11,6 +11,7 @@ from ml_lstm.learners import (
     FunctionalLearner,
     LearnerState,
     in_dtype_of,
+    in_meta_training,
     refuse_wrong_second_derivatives,
     require_logits,
     take_momentum,
@@ -25,7 +26,7 @@ class InnerBatch(NamedTuple):
     """What an inner step sees.
 
     Attributes:
-        images: [n, H, W, C], normalised.
+        images: [n, ...], see `GradientBasedClassifier.prepare`.
         labels: int32 [n].
         mask: [K], 1 for the classes of the support set.
     """
@@ -131,6 +132,10 @@ class GradientBasedClassifier(FewShotClassifier):
     def served_inner_steps(self, steps):
         self.eval_inner_steps = steps
 
+    def prepare(self, images) -> tf.Tensor:
+        """What the learner's frozen beginning makes of images [n, H, W, C], once for all inner steps; [n, ...]."""
+        return self.network.begin(self.normalize(images))
+
     def updates(
         self, learner: LearnerState, batches: Iterator[InnerBatch], n_classes: int | tf.Tensor, training: bool
     ) -> Iterator[InnerStep]:
@@ -149,11 +154,11 @@ class GradientBasedClassifier(FewShotClassifier):
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Updates the learner `inner_steps` times; see `FewShotClassifier.adapt`."""
-        images, labels = self.normalize(support_images), self.support_classes(support_labels)
+        images, labels = self.prepare(support_images), self.support_classes(support_labels)
         *_, (adapted, _, _) = self.steps(images, labels, training)
         statistics = adapted.statistics
         if self.final_statistics:
-            _, statistics = self.network(adapted, images, training=True)
+            _, statistics = self.network.finish(adapted, images, training=True)
         return {
             "parameters": adapted.parameters,
             "statistics": self.network.pack_statistics(statistics),
@@ -169,12 +174,12 @@ class GradientBasedClassifier(FewShotClassifier):
         """Runs the adapted learner; see `FewShotClassifier.classify`."""
         statistics = self.network.unpack_statistics(adaptation["statistics"])
         state = LearnerState(adaptation["parameters"], statistics)
-        logits, _ = self.network(state, self.normalize(query_images), training=query_statistics == "queries")
+        logits, _ = self.network.finish(state, self.prepare(query_images), training=query_statistics == "queries")
         return mask_logits(logits, adaptation["class_mask"])
 
     def diagnostics(self, support_images, support_labels) -> dict[str, tf.Tensor]:
         """The inner losses [T], and what the update rule shows, each [T, P]."""
-        images, labels = self.normalize(support_images), self.support_classes(support_labels)
+        images, labels = self.prepare(support_images), self.support_classes(support_labels)
         steps = list(self.steps(images, labels, training=False))
         return {
             "inner_loss": tf.stack([step.loss for step in steps]),
@@ -186,13 +191,14 @@ class GradientBasedClassifier(FewShotClassifier):
     ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
         """Loss, gradient [P] and new statistics of the learner on a mini-batch, constant unless `second_order`."""
         if self.recompute_inner_steps:
-            return self._recomputed_inner_gradient([], state, constants=(batch,))
+            # Told of meta-training, in which random layers are others, so that each is traced.
+            return self._recomputed_inner_gradient([], state, constants=(batch, in_meta_training()))
         return self._inner_gradient(state, batch)
 
-    def _inner_gradient(self, state, batch):
+    def _inner_gradient(self, state, batch, _in_meta_training=None):
         with tf.GradientTape() as tape:
             tape.watch(state.parameters)
-            logits, statistics = self.network(state, batch.images, training=True)
+            logits, statistics = self.network.finish(state, batch.images, training=True)
             loss = mean_cross_entropy(batch.labels, mask_logits(logits, batch.mask))
         gradient = tape.gradient(loss, state.parameters)
         if not self.second_order:
@@ -203,7 +209,7 @@ class GradientBasedClassifier(FewShotClassifier):
         """The inner loop, step by step.
 
         Args:
-            images: [S, H, W, C], normalised.
+            images: [S, ...], see `prepare`.
             labels: int32 [S].
             training: as for `adapt`.
         """

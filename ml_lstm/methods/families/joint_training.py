@@ -95,12 +95,12 @@ class NormalizedByEpisode(JointlyTrained):
         learner, problem, **options: see `JointlyTrained`.
 
     Raises:
-        ValueError: as `JointlyTrained`, and for a learner with nothing to train.
+        ValueError: as `JointlyTrained`.
     """
 
     def __init__(self, learner: keras.Model, problem: Problem, **options):
         super().__init__(learner, problem, **options)
-        self._network = FunctionalLearner(learner)
+        self._network = FunctionalLearner(learner, may_be_frozen=True)
 
     def training_features(self, images):
         """See `JointlyTrained.training_features`; no average moves."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ml_lstm.distribution import replicas
 from ml_lstm.episode import Episode, LabelledBatch, correct
-from ml_lstm.learners import averages
+from ml_lstm.learners import averages, seed_states
 from ml_lstm.methods.base import FewShotClassifier, Statistics
 
 
@@ -61,7 +61,7 @@ class KeepsAverages(FewShotClassifier):
         Returns:
             What it returned, and the averages as it would have them; they have not moved yet.
         """
-        with keras.StatelessScope() as scope:
+        with keras.StatelessScope(seed_states(self)) as scope:
             result = function()
         moved = [(average, scope.get_current_value(average)) for average in self.kept_averages]
         return result, [tf.convert_to_tensor(old if new is None else new) for old, new in moved]
