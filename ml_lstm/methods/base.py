@@ -9,7 +9,7 @@ import tensorflow as tf
 from ml_lstm import options
 from ml_lstm.episode import Episode, LabelledBatch, Problem, as_unit_range, class_numbers
 from ml_lstm.learners import normalizes_images
-from ml_lstm.options import Configured, Rate
+from ml_lstm.options import Configured, Rate, Weight
 from ml_lstm.training.meta_step import MetaLearner
 
 Adaptation = dict[str, tf.Tensor]
@@ -72,7 +72,12 @@ class FewShotClassifier(Configured, MetaLearner):
 
     @staticmethod
     def make_optimizer(
-        steps: int, *, learning_rate: Rate = 1e-3, learning_rate_schedule: Schedule = "constant", clip_norm: Rate = 0.25
+        steps: int,
+        *,
+        learning_rate: Rate = 1e-3,
+        learning_rate_schedule: Schedule = "constant",
+        clip_norm: Rate = 0.25,
+        weight_decay: Weight = 0.0,
     ) -> keras.optimizers.Optimizer:
         """What `train` compiles the method with.
 
@@ -81,9 +86,15 @@ class FewShotClassifier(Configured, MetaLearner):
             learning_rate: of the meta-learner's Adam.
             learning_rate_schedule: how the learning rate goes; cosine: to 1 % of it at the last episode.
             clip_norm: global norm that meta-gradients are clipped to.
+            weight_decay: share of the learning rate that weights shrink by in a meta-step, apart from the gradient
+                (Loshchilov & Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019); not biases, nor the scales
+                and shifts of batch norm.
         """
         rate = scheduled(learning_rate, learning_rate_schedule, steps)
-        return keras.optimizers.Adam(rate, global_clipnorm=clip_norm)
+        optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip_norm, weight_decay=weight_decay or None)
+        if weight_decay:
+            optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+        return optimizer
 
     def training_sampler(self, data):
         """What it trains on, by its index: meta-training episodes of `FewShotData`.
