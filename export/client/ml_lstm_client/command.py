@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ml_lstm_client import folders
+from ml_lstm_client import picture_files
 from ml_lstm_client.client import Answer, Client, ServingError
+from ml_lstm_client.folders import listed
 from ml_lstm_client.rest_client import RestClient
 
 _NAME = "ml_lstm_client"
@@ -105,10 +106,10 @@ def _client(flags):
 
 
 def _run(client, flags):
-    support = folders.class_folders(_directory(flags.support, "support"))
+    support = picture_files.class_folders(_directory(flags.support, "support"))
     if not support:
         raise _UserError(f"{flags.support} has no class folder: put pictures in {flags.support}/<class>/.")
-    queries = folders.files(_directory(flags.query, "query"))
+    queries = picture_files.files(_directory(flags.query, "query"))
     if not queries:
         raise _UserError(f"{flags.query} has no file{_but_folders(flags.query)}: put the pictures to classify there.")
     limits = client.description.get("limits", [])
@@ -117,7 +118,7 @@ def _run(client, flags):
     left_out = _LeftOut(flags.strict)
     adaptation = _adapt(client, flags.support, support, left_out)
     answers = {}
-    for batch in folders.batches(_pictures(client, queries, left_out), _PICTURES_AT_ONCE, _BYTES_AT_ONCE):
+    for batch in picture_files.batches(_pictures(client, queries, left_out), _PICTURES_AT_ONCE, _BYTES_AT_ONCE):
         answers |= _classify(client, adaptation, dict(batch), left_out)
     if not answers:
         raise _UserError(f"{flags.query} has no picture that the model can read.")
@@ -149,9 +150,9 @@ class _LeftOut:
 
 def _pictures(client, paths, left_out) -> Iterator[tuple[Path, bytes]]:
     for path in paths:
-        contents = folders.read_picture(path)
+        contents = picture_files.read_picture(path)
         if contents is None:
-            left_out.add(path, folders.NO_PICTURE)
+            left_out.add(path, picture_files.NO_PICTURE)
         else:
             yield path, client.fitted(contents)
 
@@ -240,9 +241,8 @@ def _directory(directory, flag):
 
 def _but_folders(directory):
     """For a message: what is there in place of pictures."""
-    inside = [folder.name for folder in folders.folders(directory)]
-    more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
-    return f", but folders ({', '.join(inside[:5])}{more})" if inside else ""
+    inside = picture_files.folders(directory)
+    return f", but folders ({listed(inside)})" if inside else ""
 
 
 def _print_table(answers):
