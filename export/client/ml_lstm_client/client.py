@@ -226,9 +226,10 @@ class Client(abc.ABC):
     def _too_large(self, refusal):
         number, total, largest = len(self._sizes), sum(self._sizes), max(self._sizes)
         how = "send fewer pictures at once, or smaller ones" if number > 1 else "shrink it"
+        said = re.split(r"\.(?: (?=[A-Z])|$)", refusal.message)[0]  # what is to be done comes next, in general words
         return ServingError(
             f"{self._where}: the request is too large, with {number} picture(s) of {total / 1e6:.1f} MB in all, the "
-            f"largest of {largest / 1e6:.1f} MB: {how}, or let the server take more ({refusal.message.rstrip('.')}).",
+            f"largest of {largest / 1e6:.1f} MB: {how}, or let the server take more ({said}).",
             refusal.code,
         )
 
