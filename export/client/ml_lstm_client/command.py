@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flags = parser.parse_args(arguments)
     sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
     sys.stderr.reconfigure(errors="backslashreplace")
+    if not flags.describe and (flags.support is None or flags.query is None):
+        parser.error("the following arguments are required: --support and --query, or --describe")
     try:
         client = _client(flags)
     except ValueError as error:
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(error, 1)
     try:
         with client:
-            _run(client, flags)
+            _describe(client) if flags.describe else _run(client, flags)
     except (_UserError, ServingError) as error:
         _fail(error, 1)
     except OSError as error:
@@ -65,14 +67,12 @@ def _parser():
     )
     parser.add_argument(
         "--support",
-        required=True,
         type=_path,
         metavar="DIR",
         help="Directory of the support set: pictures DIR/<class>/*.",
     )
-    parser.add_argument(
-        "--query", required=True, type=_path, metavar="DIR", help="Directory of the pictures to classify: DIR/*."
-    )
+    parser.add_argument("--query", type=_path, metavar="DIR", help="Directory of the pictures to classify: DIR/*.")
+    parser.add_argument("--describe", action="store_true", help="Print the model card, as JSON, and do nothing else.")
     server = parser.add_mutually_exclusive_group()
     server.add_argument(
         "--url", default="http://localhost:8501", help="Of the server's REST API (default: %(default)s)."
@@ -103,6 +103,10 @@ def _client(flags):
     from ml_lstm_client.grpc_client import GrpcClient
 
     return GrpcClient(flags.grpc, **setting)
+
+
+def _describe(client):
+    print(json.dumps(client.model_card, indent=2, sort_keys=True))
 
 
 def _run(client, flags):

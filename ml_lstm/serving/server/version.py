@@ -1,11 +1,13 @@
 """One version of a model in memory: what it takes, and running it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from google.protobuf.struct_pb2 import Struct
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef, TensorInfo
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
@@ -27,14 +29,14 @@ class Version:
     Attributes:
         number: of the version.
         signature_defs: TensorFlow's description of its signatures, by name.
-        card: what the one who exported it says of it; empty where that is not there.
+        card: what the one who exported it says of it, as both protocols can tell it; empty where that is not there.
     """
 
     def __init__(self, directory: Path):
         self.number = int(directory.name)
         saved_model = SavedModel.FromString((directory / "saved_model.pb").read_bytes())
         self.signature_defs = dict(saved_model.meta_graphs[0].signature_def)
-        self.card = _card(directory / "assets.extra" / "model_card.json")
+        self.card = card_of(directory / "assets.extra" / "model_card.json")
         # Kept, as the signatures hold the weights weakly.
         self._model = tf.saved_model.load(str(directory))
         self._warm_up(directory / "assets.extra" / "tf_serving_warmup_requests")
@@ -85,13 +87,26 @@ class Version:
             self.run(request.model_spec.signature_name, inputs)
 
 
-def _card(path: Path) -> dict[str, Any]:
+def card_of(path: Path) -> dict[str, Any]:
     """What is written in a model card; what somebody spoilt must not keep the model from being served."""
     try:
-        card = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        card = orjson.loads(path.read_bytes())
+        card_as_proto(card)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, DecodeError):
         return {}
-    return card if isinstance(card, dict) else {}
+    return card
+
+
+def card_as_proto(card: dict[str, Any]) -> Struct:
+    """A model card as it travels by gRPC, where numbers are doubles.
+
+    Raises:
+        TypeError, AttributeError: if it is no object of JSON.
+        DecodeError: if it is nested more deeply than other ends read.
+    """
+    proto = Struct()
+    proto.update(card)
+    return Struct.FromString(proto.SerializeToString())
 
 
 def _tensor(name: str, expected: TensorInfo, array: np.ndarray) -> tf.Tensor:
