@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import orjson
 import tensorflow as tf
@@ -75,8 +76,25 @@ class Version:
         try:
             outputs = self._model.signatures[signature](**tensors)
         except tf.errors.OpError as error:
-            raise refusal_by(error) from None
+            refusal = refusal_by(error)
+            if refusal.code == grpc.StatusCode.INVALID_ARGUMENT and "the image at index" not in refusal.message:
+                self._blame_unreadable(signature, tensors)
+            raise refusal from None
         return {name: output.numpy() for name, output in outputs.items()}
+
+    def _blame_unreadable(self, signature, tensors):
+        """Refuses a request by the index of a damaged picture: TensorFlow's decoders do not say which one it was."""
+        if not signature.endswith("_encoded") or "check_encoded" not in self._model.signatures:  # as in older exports
+            return
+        for name in sorted(tensors, reverse=True):  # the support set is read first
+            if not name.endswith("_images"):
+                continue
+            try:
+                unreadable = self._model.signatures["check_encoded"](query_images=tensors[name])["unreadable"].numpy()
+            except tf.errors.InvalidArgumentError:  # too large in all: then that was what was wrong
+                continue
+            if len(unreadable):
+                raise invalid(f"{name}: the image at index {unreadable[0]} is damaged: save it anew, or leave it out.")
 
     def _warm_up(self, path):
         if not path.exists():
