@@ -14,6 +14,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from ml_lstm.serving.refusals import invalid, refusal_by, shortened
+from ml_lstm.serving.server.cancellation import go_on
 
 _DEFAULT_SIGNATURE = "serving_default"
 
@@ -78,6 +79,7 @@ class Version:
         except tf.errors.OpError as error:
             refusal = refusal_by(error)
             if refusal.code == grpc.StatusCode.INVALID_ARGUMENT and "the image at index" not in refusal.message:
+                go_on()
                 self._blame_unreadable(signature, tensors)
             raise refusal from None
         return {name: output.numpy() for name, output in outputs.items()}
@@ -92,7 +94,10 @@ class Version:
             try:
                 unreadable = self._model.signatures["check_encoded"](query_images=tensors[name])["unreadable"].numpy()
             except tf.errors.InvalidArgumentError:  # too large in all: then that was what was wrong
+                go_on()
                 continue
+            except tf.errors.CancelledError as error:
+                raise refusal_by(error) from None
             if len(unreadable):
                 raise invalid(f"{name}: the image at index {unreadable[0]} is damaged: save it anew, or leave it out.")
 
