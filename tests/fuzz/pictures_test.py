@@ -91,8 +91,9 @@ def pillow_is_no_judge(contents):
     """Where Pillow does not read a format as it is meant, or as others do."""
     if contents.startswith(b"\x89P"):
         chunks = dict(reversed(png_chunks(contents)))
-        # It compares colours of 8 bits with one of 16.
-        return b"tRNS" in chunks and chunks.get(b"IHDR", bytes(9))[8] == 16
+        depth, colour_type = chunks.get(b"IHDR", b"").ljust(10, b"\0")[8:10]
+        # It compares colours of 8 bits with a transparent one of other bits.
+        return b"tRNS" in chunks and colour_type != 3 and depth in (2, 4, 16)
     # By its lights all CMYK is Adobe's, which has a marker of its own and is inverted.
     return contents.startswith(b"\xff\xd8") and b"Adobe" not in contents and as_mode(contents) == "CMYK"
 
