@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ml_lstm_client import folders
+from ml_lstm_client import picture_files
 from ml_lstm_client.client import Answer, Client, ServingError
+from ml_lstm_client.folders import listed
 from ml_lstm_client.rest_client import RestClient
 
 _NAME = "ml_lstm_client"
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flags = parser.parse_args(arguments)
     sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
     sys.stderr.reconfigure(errors="backslashreplace")
+    if not flags.describe and (flags.support is None or flags.query is None):
+        parser.error("the following arguments are required: --support and --query, or --describe")
     try:
         client = _client(flags)
     except ValueError as error:
@@ -44,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(error, 1)
     try:
         with client:
-            _run(client, flags)
+            _describe(client) if flags.describe else _run(client, flags)
     except (_UserError, ServingError) as error:
         _fail(error, 1)
     except OSError as error:
@@ -64,14 +67,12 @@ def _parser():
     )
     parser.add_argument(
         "--support",
-        required=True,
         type=_path,
         metavar="DIR",
         help="Directory of the support set: pictures DIR/<class>/*.",
     )
-    parser.add_argument(
-        "--query", required=True, type=_path, metavar="DIR", help="Directory of the pictures to classify: DIR/*."
-    )
+    parser.add_argument("--query", type=_path, metavar="DIR", help="Directory of the pictures to classify: DIR/*.")
+    parser.add_argument("--describe", action="store_true", help="Print the model card, as JSON, and do nothing else.")
     server = parser.add_mutually_exclusive_group()
     server.add_argument(
         "--url", default="http://localhost:8501", help="Of the server's REST API (default: %(default)s)."
@@ -104,11 +105,15 @@ def _client(flags):
     return GrpcClient(flags.grpc, **setting)
 
 
+def _describe(client):
+    print(json.dumps(client.model_card, indent=2, sort_keys=True))
+
+
 def _run(client, flags):
-    support = folders.class_folders(_directory(flags.support, "support"))
+    support = picture_files.class_folders(_directory(flags.support, "support"))
     if not support:
         raise _UserError(f"{flags.support} has no class folder: put pictures in {flags.support}/<class>/.")
-    queries = folders.files(_directory(flags.query, "query"))
+    queries = picture_files.files(_directory(flags.query, "query"))
     if not queries:
         raise _UserError(f"{flags.query} has no file{_but_folders(flags.query)}: put the pictures to classify there.")
     limits = client.description.get("limits", [])
@@ -117,7 +122,7 @@ def _run(client, flags):
     left_out = _LeftOut(flags.strict)
     adaptation = _adapt(client, flags.support, support, left_out)
     answers = {}
-    for batch in folders.batches(_pictures(client, queries, left_out), _PICTURES_AT_ONCE, _BYTES_AT_ONCE):
+    for batch in picture_files.batches(_pictures(client, queries, left_out), _PICTURES_AT_ONCE, _BYTES_AT_ONCE):
         answers |= _classify(client, adaptation, dict(batch), left_out)
     if not answers:
         raise _UserError(f"{flags.query} has no picture that the model can read.")
@@ -149,9 +154,9 @@ class _LeftOut:
 
 def _pictures(client, paths, left_out) -> Iterator[tuple[Path, bytes]]:
     for path in paths:
-        contents = folders.read_picture(path)
+        contents = picture_files.read_picture(path)
         if contents is None:
-            left_out.add(path, folders.NO_PICTURE)
+            left_out.add(path, picture_files.NO_PICTURE)
         else:
             yield path, client.fitted(contents)
 
@@ -240,9 +245,8 @@ def _directory(directory, flag):
 
 def _but_folders(directory):
     """For a message: what is there in place of pictures."""
-    inside = [folder.name for folder in folders.folders(directory)]
-    more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
-    return f", but folders ({', '.join(inside[:5])}{more})" if inside else ""
+    inside = picture_files.folders(directory)
+    return f", but folders ({listed(inside)})" if inside else ""
 
 
 def _print_table(answers):
