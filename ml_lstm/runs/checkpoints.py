@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from ml_lstm.command_line.records import bring_to_disk
 from ml_lstm.errors import UserError
 
 # What reading such a checkpoint raises; IndexError: cut short.
@@ -56,8 +57,7 @@ class CheckpointStore:
             self._checkpoint.write(str(self.directory / "unfinished"))
             parts = sorted(self.directory.glob("unfinished.*"))  # .data before .index
             for part in parts:
-                with part.open("rb") as file:
-                    os.fsync(file.fileno())
+                bring_to_disk(part)
             self._remove(number)  # of a run that was killed before it had saved all: it may differ in the time taken
             for part in parts:
                 os.replace(part, self.directory / f"episode-{number}{part.suffix}")
