@@ -26,9 +26,9 @@ def define_flags() -> None:
     flags.DEFINE_string("out", None, "Page to write; its JSON goes to results/ beside it. Unset: none.")
     flags.DEFINE_integer("seed", 0, "Of the moments.")
     flags.DEFINE_integer("epochs", 12, "Of the run that is killed, with a save after each.", lower_bound=2)
-    flags.DEFINE_integer("train_kills", 8, "Of train.", lower_bound=0)
+    flags.DEFINE_integer("train_kills", 10, "Of train.", lower_bound=0)
     flags.DEFINE_integer("export_kills", 6, "Of export.", lower_bound=0)
-    flags.DEFINE_integer("serve_kills", 6, "Of serve.", lower_bound=0)
+    flags.DEFINE_integer("serve_kills", 5, "Of serve.", lower_bound=0)
     flags.DEFINE_integer("rooms", 2, "How often a disk is full for train and for export.", lower_bound=1)
     flags.DEFINE_string("work_dir", None, "New directory for what is written meanwhile; unset: a temporary one.")
 

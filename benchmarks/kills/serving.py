@@ -1,10 +1,12 @@
 """`serve`, killed as it starts and under load, and started again at the same ports."""
 
+import http.client
 import json
 import re
 import socket
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -83,15 +85,17 @@ class Server:
     def _url(self):
         return f"http://127.0.0.1:{self._rest}/v1/models/{self._models.name}"
 
-    def ask_rest(self) -> str:
+    def ask_rest(self) -> bytes:
+        """Its answer, as `answer_of_version`."""
         request = urllib.request.Request(f"{self._url()}:predict", self._body)
         with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
-            return str(json.load(answer)["outputs"]["probabilities"])
+            return np.array(json.load(answer)["outputs"]["probabilities"], np.float32).tobytes()
 
-    def ask_grpc(self) -> str:
+    def ask_grpc(self) -> bytes:
+        """Its answer, as `answer_of_version`."""
         with grpc.insecure_channel(f"127.0.0.1:{self._grpc}") as channel:
             answer = PredictionServiceStub(channel).Predict(self._request, timeout=_ANSWER_SECONDS)
-        return str(tf.make_ndarray(answer.outputs["probabilities"]).tolist())
+        return tf.make_ndarray(answer.outputs["probabilities"]).tobytes()
 
 
 def _free_port():
@@ -104,17 +108,23 @@ class _Load:
     """Callers, by REST and gRPC in turn, that ask until the server is gone; within the context they ask."""
 
     def __init__(self, server: Server, callers: int):
-        self.answers: set[str] = set()
+        self.answers: set[bytes] = set()
+        self.refusals: list[str] = []
         self.count = 0
         ways = [(server.ask_rest, server.ask_grpc)[number % 2] for number in range(callers)]
         self._threads = [threading.Thread(target=self._ask, args=[way], daemon=True) for way in ways]
 
-    def _ask(self, way: Callable[[], str]):
+    def _ask(self, way: Callable[[], bytes]):
         try:
             while True:
                 self.answers.add(way())
                 self.count += 1
-        except (OSError, ValueError, grpc.RpcError):  # gone, or cut off amid an answer
+        except urllib.error.HTTPError as refusal:
+            self.refusals.append(f"refused: {refusal}")
+        except grpc.RpcError as error:
+            if error.code() != grpc.StatusCode.UNAVAILABLE:
+                self.refusals.append(f"refused: {error.code()}")
+        except (OSError, ValueError, http.client.HTTPException):  # gone, or cut off amid an answer
             return
 
     def __enter__(self):
@@ -136,15 +146,15 @@ def kill_and_start_again(commands: Commands, models: Path, drawn: Sequence[Momen
     running = server.start()
     moments.reached(running, server.ready)
     seconds = {"starting": running.seconds, "under load": _LOAD_SECONDS}
-    by_rest, by_grpc = server.ask_rest(), server.ask_grpc()
-    problems = [] if json.loads(by_rest) == np.float32(json.loads(by_grpc)).tolist() else ["REST and gRPC differ"]
+    answer = server.ask_rest()
+    problems = [] if answer == server.ask_grpc() else ["they differ"]
     checks = [{"what": "undisturbed, it answers the same by REST and gRPC", "problems": problems}]
     running.kill()
     for moment in drawn:
-        kills.append(_kill(server, moment, seconds, {by_rest, by_grpc}))
+        kills.append(_kill(server, moment, seconds, answer))
     running = server.start()
     if moments.reached(running, server.ready):
-        problems = [] if (server.ask_rest(), server.ask_grpc()) == (by_rest, by_grpc) else ["it answers otherwise"]
+        problems = [] if {server.ask_rest(), server.ask_grpc()} == {answer} else ["it answers otherwise"]
     else:
         problems = running.finish().failure()
     running.kill()
@@ -161,13 +171,14 @@ def _kill(server, moment, seconds, expected):
         moments.reached(running, server.ready)
     with _Load(server, callers=_CALLERS if moment.phase == "under load" else 0) as load:
         killed = moments.kill_at(running, moment, {moment.phase: from_the_start}, seconds[moment.phase])
+    problems = _unexpected(killed.finished.stderr) if killed else [f"it ended: {running.finish()}"]
+    problems += load.refusals + (["another answer"] if load.answers - {expected} else [])
     return {
         "drawn": moment._asdict(),
         "phase": killed and killed.phase,
         "seconds": killed and killed.seconds,
         "left": f"{load.count} requests answered",
-        "problems": (_unexpected(killed.finished.stderr) if killed else [f"it ended: {running.finish()}"])
-        + [f"another answer: {answer}" for answer in sorted(load.answers - expected)],
+        "problems": problems,
     }
 
 
