@@ -36,6 +36,7 @@ def page(result: dict[str, Any]) -> str:
     """
     kills = [kill for part in result["parts"].values() for kill in part.get("kills", []) if kill["seconds"] is not None]
     wrong = problems(result)
+    flags = " ".join(f"--{name}={value}" for name, value in result["flags"].items())
     lines = [
         "# Kills, a full disk and a second trainer",
         "",
@@ -44,7 +45,7 @@ def page(result: dict[str, Any]) -> str:
         "again, with nothing removed in between. "
         + (f"**{len(wrong)} things are wrong.**" if wrong else "Nothing was wrong."),
         "",
-        f"Written by `python -m benchmarks.kills --out=docs/kills.md --seed={result['flags']['seed']}` from "
+        f"Written by `python -m benchmarks.kills --out=docs/kills.md {flags}` from "
         "[json](results/kills.json), which has the machine and the commit; the LSTM meta-learner on glyphs of "
         "16×16 pixels.",
     ]
