@@ -1,8 +1,10 @@
 """The script of kills finds what it looks for, and its page tells what it found."""
 
+import json
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,8 +13,21 @@ import tensorflow as tf
 
 from benchmarks.kills import full_disk, moments, saved, training
 from benchmarks.kills.commands import Commands, Finished
+from benchmarks.kills.page import page, problems
 from ml_lstm.runs import CheckpointStore
 from ml_lstm.training import Progress
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_page_is_that_of_the_result_and_nothing_was_wrong():
+    result = json.loads((DOCS / "results" / "kills.json").read_text())
+    assert page(result) == (DOCS / "kills.md").read_text()
+    assert problems(result) == []
+    kills = {name: [kill for kill in part.get("kills", []) if kill["phase"]] for name, part in result["parts"].items()}
+    assert sum(map(len, kills.values())) >= 20
+    assert all(kills[name] for name in ("train", "export", "serve"))
+    assert {"full disk", "two trainers"} <= result["parts"].keys()
 
 
 def test_moments_are_those_of_the_seed_and_in_every_phase():
