@@ -19,7 +19,8 @@ def phases(models: Path) -> dict[str, Sign]:
     """In order; "writing" goes on until the version is there."""
     return {
         "starting": from_the_start,
-        "writing": new_file(models, ".writing-*"),
+        # By its own number: it also removes what a killed one left, which changes that.
+        "writing": lambda running: any(models.glob(f".writing-*-{running.process.pid}")),
         "renamed": new_file(models, "[0-9]*"),
     }
 

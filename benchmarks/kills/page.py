@@ -36,7 +36,7 @@ def page(result: dict[str, Any]) -> str:
     """
     kills = [kill for part in result["parts"].values() for kill in part.get("kills", []) if kill["seconds"] is not None]
     wrong = problems(result)
-    flags = " ".join(f"--{name}={value}" for name, value in result["flags"].items())
+    flags = " ".join(f"--{name}={value}" for name, value in sorted(result["flags"].items()))
     lines = [
         "# Kills, a full disk and a second trainer",
         "",
@@ -49,8 +49,8 @@ def page(result: dict[str, Any]) -> str:
         "[json](results/kills.json), which has the machine and the commit; the LSTM meta-learner on glyphs of "
         "16×16 pixels.",
     ]
-    for name, part in result["parts"].items():
-        title, about = _PARTS[name]
+    for name, (title, about) in _PARTS.items():
+        part = result["parts"][name]
         lines += ["", f"## {title}", "", about.format(how=result["full_disk_by"])]
         if "kills" in part:
             lines += [
