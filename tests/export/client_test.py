@@ -2,9 +2,11 @@
 
 import base64
 import csv
+import errno
 import io
 import json
 import math
+import os
 import re
 import socket
 import struct
@@ -574,6 +576,28 @@ def test_table_csv_and_json_agree_and_name_what_is_no_picture(ask, folders):
         assert (row["file"], row["class"], float(row["probability"])) == (answer["file"], prediction, probability)
         assert re.fullmatch(rf"{name} +{prediction} +{probability:.3f}", line)
     assert table[0].split() == ["file", "class", "probability"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_table_that_there_is_no_space_for_leaves_the_one_of_before(kind, ask, folders, monkeypatch):
+    table = folders / f"table.{kind}"
+    assert ask(f"--{kind}={table}")[0] == 0
+    before = table.read_bytes()
+    original = Path.open
+
+    def nearly_full(path, mode="r", *arguments, **named):
+        if "w" not in mode:
+            return original(path, mode, *arguments, **named)
+        original(path, mode).close()  # there is room for a name
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "open", nearly_full)
+    status, _, errors = ask(f"--{kind}={table}")
+    monkeypatch.undo()
+    assert status == 1
+    assert errors == [f"ml_lstm_client: {table}: No space left on device."]
+    assert table.read_bytes() == before
+    assert not list(folders.glob(".table*"))
 
 
 # What TensorFlow's decoders say of a damaged picture does not tell which it is, nor that it was a picture.

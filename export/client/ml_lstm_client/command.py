@@ -1,6 +1,7 @@
 """Learns classes from pictures: python -m ml_lstm_client --support=DIR --query=DIR --url=http://localhost:8501"""
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -260,8 +261,25 @@ def _print_table(answers):
         print(f"{name:<{widths[0]}}  {prediction:<{widths[1]}}  {probability}")
 
 
+@contextlib.contextmanager
+def _whole(path):
+    """A file to write in place of `path`, which is then renamed: a disk that is full leaves the old one."""
+    if path.exists() and not path.is_file():  # a pipe, say
+        yield path
+        return
+    place = Path(os.path.realpath(path))
+    temporary = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        yield temporary
+        os.replace(temporary, place)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def _write_csv(file_path, answers):
-    with open(file_path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with _whole(file_path) as place, place.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "class", "probability"])
         for path, answer in answers.items():
@@ -279,7 +297,8 @@ def _write_json(file_path, source, answers, left_out):
         for path, answer in answers.items()
     ]
     table = source | {"answers": listed, "left_out": left_out}
-    file_path.write_text(json.dumps(table, indent=2, sort_keys=True) + "\n")
+    with _whole(file_path) as place:
+        place.write_text(json.dumps(table, indent=2, sort_keys=True) + "\n")
 
 
 def _fail(problem, status):
