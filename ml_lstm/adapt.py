@@ -146,7 +146,10 @@ def _print_table(answers):
 
 
 def _write_csv(answers):
-    with open(expanded(FLAGS.csv), "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with (
+        records.whole(expanded(FLAGS.csv)) as place,
+        place.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         rows = csv.writer(file)
         rows.writerow(["file", "class", "probability"])
         for path, answer in answers.items():

@@ -1,4 +1,7 @@
-"""What of a user's folders is looked at, in training and by `adapt`."""
+"""What of a user's folders is looked at, in training, by `adapt` and by the client.
+
+The client, which stands alone, has a copy of this file; `tests/export/copies_test.py` holds them together.
+"""
 
 from pathlib import Path
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -47,15 +48,31 @@ def folders(tmp_path):
     return tmp_path
 
 
-def adapt(saved_model, folders, *flags):
+def adapt(saved_model, folders, *flags, **more):
     command = [sys.executable, "-m", "ml_lstm.adapt", f"--saved_model={saved_model}"]
     command += [f"--support={folders / 'support'}", f"--query={folders / 'query'}", *flags]
-    return subprocess.run(command, capture_output=True, text=True, timeout=3000)
+    return subprocess.run(command, capture_output=True, text=True, timeout=3000, **more)
 
 
 def own_lines(result):
     """What the command itself wrote to stderr."""
     return [line for line in result.stderr.splitlines() if line.startswith(("ml_lstm.adapt:", "Left out", "FATAL"))]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_table_that_there_is_no_space_for_leaves_the_one_of_before(kind, models, folders):
+    table = folders / f"table.{kind}"
+    table.write_text("before")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16))
+
+    result = adapt(models / "1", folders, f"--{kind}={table}", preexec_fn=limit)
+    assert result.returncode == 1
+    (line,) = own_lines(result)
+    assert f"{table}: " in line and "Free some space" in line
+    assert table.read_text() == "before"
+    assert not list(folders.glob(".table*"))
 
 
 def test_table_csv_and_json_agree_and_name_what_is_no_picture(models, folders):

@@ -7,6 +7,14 @@ import pytest
 from tensorflow.python.eager import context
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--fuzz_seconds",
+        type=int,
+        help="How long tests/fuzz tries examples in all, others each time; by default a minute, the same each time.",
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_their_own(tmp_path_factory):
     """What tests cache does not stay in the user's."""

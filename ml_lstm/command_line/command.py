@@ -30,21 +30,31 @@ _REMEDIES = {
 
 
 class _LastingFile(io.FileIO):
-    """A stream's file, to which writing goes on in vain when its reader is gone: a closed terminal or pipe."""
+    """A stream's file, to which writing goes on in vain when its reader is gone: a closed terminal or pipe.
+
+    What else goes wrong with stdout, a full disk say, is raised once: it can be told on stderr, and what was to be
+    written is lost. With stderr it is not: nobody could be told.
+    """
+
+    def __init__(self, descriptor: int, is_needed: bool):
+        super().__init__(descriptor, "w", closefd=False)
+        self._is_needed = is_needed
 
     def write(self, data):
         try:
             return super().write(data)
         except OSError as error:
-            if error.errno not in (errno.EIO, errno.EPIPE):
-                raise
+            if self._is_needed and error.errno not in (errno.EIO, errno.EPIPE):
+                self._is_needed = False  # Python writes what is left once more at its end
+                raise OSError(error.errno, error.strerror, "standard output") from None
             return len(memoryview(data).cast("B"))
 
 
 def make_output_last() -> None:
     """Makes output that no work is lost for: for want of an encoding, or because the terminal or pipe is closed.
 
-    A character that the stream's encoding lacks is written as its number.
+    Where stdout cannot be written to for another reason an `OSError` says so. A character that the stream's encoding
+    lacks is written as its number.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -52,7 +62,7 @@ def make_output_last() -> None:
             continue
         stream.flush()
         unnamed = stream.errors in ("strict", "surrogateescape")
-        file = io.BufferedWriter(_LastingFile(stream.fileno(), "w", closefd=False))
+        file = io.BufferedWriter(_LastingFile(stream.fileno(), name == "stdout"))
         lasting = io.TextIOWrapper(
             file,
             encoding=stream.encoding,
@@ -94,7 +104,12 @@ def run(
 
 def _call(main, goes_on):
     try:
-        main()
+        try:
+            main()
+        except SystemExit:
+            _flush()
+            raise
+        _flush()
     except UserError as error:
         _fail(error, error.status)
     except OSError as error:
@@ -110,6 +125,12 @@ def _call(main, goes_on):
         _fail(_with_remedy(problem.strip(), goes_on), 1)
     except KeyboardInterrupt:
         _fail("Interrupted.", 130)
+
+
+def _flush():
+    """Finds out whether all words have been written, while that can be told."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def _remedies(problem):

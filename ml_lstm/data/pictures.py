@@ -1,5 +1,7 @@
 """Picture files decoded inside the graph, judged by their headers before memory is taken for their pixels."""
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from ml_lstm.data.resizing import MAX_SIDE
@@ -10,17 +12,21 @@ MAX_PIXELS = 4096 * 4096
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8")
 """Of files that are read: JPEG, PNG, BMP, GIF, as TensorFlow's decoders tell them."""
 
-_HEADER_SIZE = 34
+_HEADER_SIZE = 50
+_BMP_HEADER_SIZES = (40, 52, 56, 64, 108, 124)
 _MOST_SEGMENTS = 64  # of a JPEG or a PNG that are looked at for what stands in front of the pixels
 _GIF_HEADER_SIZE = 13
-_GIF_EXTENSION, _GIF_FRAME = 0x21, 0x2C
+_GIF_EXTENSION, _GIF_CONTROL, _GIF_FRAME = 0x21, 0xF9, 0x2C
+
+# A frame of one pixel with colours of its own, and the end of a file.
+_GIF_END = b"\x2c\0\0\0\0\1\0\1\0\x80\0\0\0\0\0\0\2\2\x44\1\0\x3b"
 
 
 def decode(contents: tf.Tensor, channels: int, where: list, side: int | None = None) -> tf.Tensor:
     """Decodes a JPEG, PNG, BMP or GIF (its first frame), traceable into a graph.
 
     Training and exports both read files by this. A JPEG or PNG is turned as its EXIF data say; what is transparent in
-    a PNG becomes white; 16 bits become 8.
+    a PNG or GIF becomes white; 16 bits become 8.
 
     Args:
         contents: the file's bytes, a string scalar.
@@ -48,21 +54,22 @@ def decode(contents: tf.Tensor, channels: int, where: list, side: int | None = N
     def png():
         height, width = _png_size(header)
         with _size_checked(height, width, where):
-            # Opacity only where there is some: TensorFlow fills it in with 2^bits - 1 for files below 8 bits.
-            has_opacity, orientation = _before_pixels(contents, header[25])
-            rgb = tf.cond(
-                has_opacity, lambda: _on_white(tf.io.decode_png(contents, 4)), lambda: tf.io.decode_png(contents, 3)
-            )
-            return _turned(_with_channels(rgb, channels), orientation)
+            opacities, has_opacity, orientation = _before_pixels(contents, header[25])
+            # Of a wrong one other readers make other things.
+            right = require(opacities <= 1, *where, "is a damaged PNG.")
+            with tf.control_dependencies([right]):
+                picture = _png_pixels(contents, header[25], has_opacity, where)
+            return _turned(_with_channels(picture, channels), orientation)
 
     def bmp():
         # A negative height means rows from top to bottom.
         width, height = (tf.cast(_bitcast(header[start : start + 4]), tf.int64) for start in (18, 22))
-        begin, bits = _integer(header[10:14]), _integer(header[28:30])
+        begin, bits, size = _integer(header[10:14]), _integer(header[28:30]), _integer(header[14:18])
         row = (width * bits + 31) // 32 * 4
         last = begin + row * (tf.abs(height) - 1) + (width * bits + 7) // 8
+        colours = _bmp_colours(header)
         plain = require(
-            tf.equal(_integer(header[30:34]), 0) & (_integer(header[14:18]) >= 40),
+            tf.equal(_integer(header[30:34]), 0) & tf.reduce_any(tf.equal(size, _BMP_HEADER_SIZES)),
             *(*where, "is a compressed BMP, one with masks, or an old one: save it as PNG."),
         )
         known = require(
@@ -71,24 +78,31 @@ def decode(contents: tf.Tensor, channels: int, where: list, side: int | None = N
         )
         with tf.control_dependencies([plain, known]), _size_checked(tf.abs(height), tf.maximum(width, 0), where):
             whole = require(
-                (begin >= 54) & (last <= tf.cast(tf.strings.length(contents), tf.int64)), *where, "is a damaged BMP."
+                (begin >= 14 + size + 4 * colours)
+                & ((bits > 8) | (colours <= tf.bitwise.left_shift(tf.ones([], tf.int64), bits)))
+                & (last <= tf.cast(tf.strings.length(contents), tf.int64)),
+                *(*where, "is a damaged BMP."),
             )
         with tf.control_dependencies([whole]):
-            # TensorFlow takes 8 bits for shades of grey, and no fewer.
-            pixels = tf.cond(
-                bits <= 8,
-                lambda: _painted(contents, header, tf.cast(row, tf.int32), tf.cast(bits, tf.int32)),
-                lambda: tf.io.decode_bmp(contents),
-            )
-            return _with_channels(pixels, channels)
+            return _with_channels(_bmp_pixels(contents, header, tf.cast(row, tf.int32), where), channels)
 
     def gif():
-        height, width, end, whole = _first_gif_frame(contents)
-        undamaged = require(whole, *where, "is a damaged GIF.")
-        with tf.control_dependencies([undamaged]), _size_checked(height, width, where):
-            # Without the other frames, which may be larger, or a thousand.
-            first = tf.strings.join([tf.strings.substr(contents, 0, end), b"\x3b"])
-            return _with_channels(tf.io.decode_gif(first)[0], channels)
+        frame = _first_gif_frame(contents)
+        known = _has(header, 0, b"GIF87a") | _has(header, 0, b"GIF89a")
+        undamaged = require(frame.whole & known, *where, "is a damaged GIF.")
+        with tf.control_dependencies([undamaged]), _size_checked(frame.height, frame.width, where):
+            canvas_height, canvas_width = _integer(header[8:10]), _integer(header[6:8])
+            fills = require(
+                (frame.height >= canvas_height)
+                & (frame.width >= canvas_width)
+                & tf.equal(tf.strings.substr(contents, frame.begin + 1, 4), bytes(4)),
+                *(*where, "is a GIF whose first frame does not fill it: save it as PNG."),
+            )
+        with tf.control_dependencies([fills]):
+            frames = tf.io.decode_gif(_gif_on_white(contents, frame))
+        # Of a frame that is damaged TensorFlow returns what there is, and no other.
+        with tf.control_dependencies([require(tf.equal(tf.shape(frames)[0], 2), *where, "is a damaged GIF.")]):
+            return _with_channels(frames[0], channels)
 
     def refused():
         with tf.control_dependencies([require(False, *where, "is no JPEG, PNG, BMP or GIF image.")]):
@@ -211,23 +225,66 @@ def _with_channels(picture, channels):
     return tf.cast((77 * red + 150 * green + 29 * blue + 128) // 256, tf.uint8)
 
 
-def _painted(contents, header, row, bits):
-    """The colours [H, W, 3] of a BMP of 1, 4 or 8 bits a pixel and `row` bytes a row."""
+def _bmp_colours(header):
+    """How many colours the table of a BMP has, int64; none where pixels are no indices into it."""
+    bits, colours = _integer(header[28:30]), _integer(header[46:50])
+    all_there_can_be = tf.bitwise.left_shift(tf.ones([], tf.int64), tf.minimum(bits, 8))
+    return tf.where(bits <= 8, tf.where(colours > 0, colours, all_there_can_be), 0)
+
+
+def _bmp_pixels(contents, header, row, where):
+    """The colours [H, W, 3] of a BMP with `row` bytes a row: by TensorFlow's decoder 8 bits are shades of grey, fewer
+    are none, and nothing may stand behind the pixels."""
     begin, width, height = (_bitcast(header[start : start + 4]) for start in (10, 18, 22))
-    data = _bytes(contents)
-    packed = tf.reshape(data[begin : begin + row * tf.abs(height)], tf.stack([tf.abs(height), row, 1]))
-    shifts = tf.range(8 - bits, -1, -bits)
-    indices = tf.bitwise.bitwise_and(tf.bitwise.right_shift(packed, shifts), 2**bits - 1)
-    indices = tf.reshape(indices, tf.stack([tf.abs(height), -1]))[:, :width]
-    indices = tf.cond(height > 0, lambda: indices[::-1], lambda: indices)
-    start = 14 + tf.cast(tf.minimum(_integer(header[14:18]), 1024), tf.int32)
-    places = start + 4 * tf.range(256)[:, None] + [[2, 1, 0]]  # blue, green, red and nothing
-    palette = tf.gather(data, tf.minimum(places, tf.strings.length(contents)))
-    return tf.gather(tf.cast(palette, tf.uint8), indices)
+    bits = tf.cast(_integer(header[28:30]), tf.int32)
+    data = tf.io.decode_raw(tf.strings.join([contents, bytes(4)]), tf.uint8)  # the last row may end early
+    rows = tf.reshape(data[begin : begin + row * tf.abs(height)], tf.stack([tf.abs(height), row]))
+    rows = tf.cond(height > 0, lambda: rows[::-1], lambda: rows)
+
+    def painted():
+        packed, wide = tf.cast(rows[..., None], tf.int32), tf.cast(bits, tf.int32)
+        indices = tf.bitwise.bitwise_and(tf.bitwise.right_shift(packed, tf.range(8 - wide, -1, -wide)), 2**wide - 1)
+        indices = tf.reshape(indices, tf.stack([tf.abs(height), -1]))[:, :width]
+        start, colours = 14 + _bitcast(header[14:18]), tf.cast(_bmp_colours(header), tf.int32)
+        known = require(tf.reduce_max(indices) < colours, *where, "is a damaged BMP.")
+        with tf.control_dependencies([known]):
+            return tf.gather(tf.reshape(data[start : start + 4 * colours], [-1, 4]), indices)
+
+    def plain():
+        return tf.reshape(rows[:, : width * (bits // 8)], tf.stack([tf.abs(height), width, bits // 8]))
+
+    # Blue, green, red and nothing.
+    return tf.cond(bits <= 8, painted, plain)[..., 2::-1]
+
+
+def _png_pixels(contents, colour_type, has_opacity, where):
+    """uint8 [H, W, 1 or 3] of a PNG, on white; `has_opacity` by its chunks, which the decoder may not believe."""
+
+    def with_palette():
+        # With opacity if there is some: asked for, it would be 2^bits - 1 where there is none.
+        picture = tf.io.decode_png(contents, 0)
+        has_some = tf.equal(tf.shape(picture)[2], 4)
+        with tf.control_dependencies([require(tf.equal(has_some, has_opacity), *where, "is a damaged PNG.")]):
+            return tf.cond(has_some, lambda: _on_white(picture), lambda: picture[..., :3])
+
+    def grey_with_one_transparent_shade():
+        # Likewise; but where there is one, the others have an opacity of 255.
+        picture = tf.io.decode_png(contents, 4)
+        return _on_white(tf.concat([picture[..., :3], 255 * tf.cast(picture[..., 3:] > 0, tf.uint8)], axis=-1))
+
+    return tf.case(
+        [
+            (tf.equal(colour_type, 3), with_palette),
+            (tf.equal(colour_type, 0) & has_opacity, grey_with_one_transparent_shade),
+            (has_opacity, lambda: _on_white(tf.io.decode_png(contents, 4))),
+        ],
+        default=lambda: tf.io.decode_png(contents, 3),
+    )
 
 
 def _before_pixels(contents, colour_type):
-    """Whether a PNG has an opacity, as a channel or by a chunk tRNS, and how it is to be turned, by a chunk eXIf."""
+    """How many chunks tRNS a PNG has, two for one of a wrong length; whether it has an opacity, by one or as a channel;
+    and how it is to be turned, by a chunk eXIf."""
     data = _bytes(contents)
     size = tf.strings.length(contents)
 
@@ -237,14 +294,19 @@ def _before_pixels(contents, colour_type):
     def goes_on(at, step, *_):
         return ~begins(at, b"IDAT") & (at + 12 <= size) & (step < _MOST_SEGMENTS)
 
-    def next_chunk(at, step, has_opacity, exif):
+    length_of_a_colour = tf.where(tf.equal(colour_type, 0), 2, 6)
+
+    def next_chunk(at, step, opacities, exif):
         length = _integer(tf.gather(data, at + tf.range(3, -1, -1)))
         behind = tf.minimum(tf.cast(at, tf.int64) + 12 + length, tf.cast(size, tf.int64))
         exif = tf.where(begins(at, b"eXIf"), at + 8, exif)
-        return tf.cast(behind, tf.int32), step + 1, has_opacity | begins(at, b"tRNS"), exif
+        is_right = tf.equal(colour_type, 3) | tf.equal(length, tf.cast(length_of_a_colour, tf.int64))
+        more = tf.where(begins(at, b"tRNS") & (colour_type < 4), tf.where(is_right, 1, 2), 0)
+        return tf.cast(behind, tf.int32), step + 1, opacities + more, exif
 
-    _, _, has_opacity, exif = tf.while_loop(goes_on, next_chunk, [8, 0, tf.equal(colour_type & 4, 4), 0])
-    return has_opacity, tf.where(exif > 0, _orientation_at(exif, data, size), 1)
+    _, _, opacities, exif = tf.while_loop(goes_on, next_chunk, [8, 0, 0, 0])
+    has_opacity = (opacities > 0) | tf.equal(colour_type & 4, 4)
+    return opacities, has_opacity, tf.where(exif > 0, _orientation_at(exif, data, size), 1)
 
 
 def _orientation(contents):
@@ -253,15 +315,21 @@ def _orientation(contents):
     size = tf.strings.length(contents)
 
     def is_exif(at):
-        return tf.equal(data[at + 1], 0xE1) & tf.reduce_all(tf.equal(data[at + 4 : at + 10], list(b"Exif\0\0")))
+        marker = tf.equal(data[at], 0xFF) & tf.equal(data[at + 1], 0xE1)
+        return marker & tf.reduce_all(tf.equal(data[at + 4 : at + 10], list(b"Exif\0\0")))
 
     def goes_on(at, step):
-        # A marker with a length, which 0xDA, where the pixels begin, ends.
-        segment = tf.equal(data[at], 0xFF) & (data[at + 1] >= 0xC0) & tf.not_equal(data[at + 1], 0xDA)
-        return segment & ~is_exif(at) & (at + 4 <= size) & (step < _MOST_SEGMENTS)
+        # 0xDA is where the pixels begin, 0xD9 the end.
+        is_end = tf.equal(data[at], 0xFF) & tf.reduce_any(tf.equal(data[at + 1], [0xDA, 0xD9]))
+        return ~is_end & ~is_exif(at) & (at + 4 <= size) & (step < _MOST_SEGMENTS)
 
     def next_segment(at, step):
-        return tf.minimum(at + 2 + 256 * data[at + 2] + data[at + 3], size), step + 1
+        marker = data[at + 1]
+        no_marker = tf.not_equal(data[at], 0xFF) | tf.equal(marker, 0xFF)  # left over, or filled in
+        without_length = tf.equal(marker, 0) | tf.equal(marker, 1) | ((marker >= 0xD0) & (marker <= 0xD8))
+        length = tf.maximum(256 * data[at + 2] + data[at + 3], 2)
+        behind = at + tf.where(no_marker, 1, tf.where(without_length, 2, 2 + length))
+        return tf.minimum(behind, size), step + 1
 
     at, _ = tf.while_loop(goes_on, next_segment, [2, 0])
     return tf.where(is_exif(at), _orientation_at(at + 10, data, size), 1)
@@ -278,9 +346,15 @@ def _orientation_at(start, data, size):
 
     directory = start + tf.clip_by_value(integer(start + 4, 4), 0, size)
     entries = directory + 2 + 12 * tf.range(tf.clip_by_value(integer(directory, 2), 0, _MOST_SEGMENTS))
-    found = tf.boolean_mask(integer(entries + 8, 2), tf.equal(integer(entries, 2), 0x0112))
-    value = tf.concat([found, [1]], axis=0)[0]
-    return tf.where((value >= 1) & (value <= 8), value, 1)
+    kinds = integer(entries + 2, 2)
+    is_number = tf.reduce_any(tf.equal(kinds[:, None], [1, 3, 4]), axis=1) & tf.equal(integer(entries + 4, 4), 1)
+    one, two, four = (integer(entries + 8, width) for width in (1, 2, 4))
+    numbers = tf.where(tf.equal(kinds, 1), one, tf.where(tf.equal(kinds, 3), two, four))
+    found = tf.boolean_mask(numbers, tf.equal(integer(entries, 2), 0x0112) & is_number)
+    value = tf.concat([[1], found], axis=0)[-1]
+    is_tiff = tf.equal(data[start], data[start + 1]) & tf.reduce_any(tf.equal(data[start], [ord("I"), ord("M")]))
+    is_tiff &= tf.equal(data[start + 2] + data[start + 3], 42) & tf.equal(data[start + 2] * data[start + 3], 0)
+    return tf.where(is_tiff & (value >= 1) & (value <= 8), value, 1)
 
 
 def _turned(picture, orientation):
@@ -325,19 +399,23 @@ def _ends_of_chains(following):
     return ends
 
 
-def _first_gif_frame(contents):
-    """Walks a GIF's blocks: a frame may be larger than the canvas that the header announces.
+class _GifFrame(NamedTuple):
+    """The first frame of a GIF: its int64 pixels, where its first byte is and that behind its last one, the index of
+    its transparent colour, -1 for none, and whether there is such a frame, all of it."""
 
-    Returns:
-        `(height, width, end, whole)` of the first frame: int64 pixels, the index behind its last byte, and
-        whether there is such a frame, all of it.
-    """
+    height: tf.Tensor
+    width: tf.Tensor
+    begin: tf.Tensor
+    end: tf.Tensor
+    transparent: tf.Tensor
+    whole: tf.Tensor
+
+
+def _first_gif_frame(contents):
+    """Walks a GIF's blocks: a frame may be larger than the canvas that the header announces."""
     data = _bytes(contents)
     size = tf.strings.length(contents)
     places = tf.range(size + 1)
-
-    def colors(flags):
-        return tf.where(flags >= 0x80, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
 
     # Each sub-block begins with its length, and one of length 0 ends them. A file may have a million of either kind.
     lengths = data[: size + 1]
@@ -350,8 +428,45 @@ def _first_gif_frame(contents):
     # An extension without data would be read otherwise by other readers.
     is_extension = tf.equal(lengths, _GIF_EXTENSION) & (data[2 : size + 3] > 0)
     behind = tf.where(is_extension, tf.minimum(behind_sub_blocks(places + 2), size), places)
-    frame = tf.gather(_ends_of_chains(behind), tf.minimum(_GIF_HEADER_SIZE + colors(data[10]), size))
+    blocks = tf.minimum(_GIF_HEADER_SIZE + _gif_table_size(data[10]), size)
+    frame = tf.gather(_ends_of_chains(behind), blocks)
+
+    def next_extension(at, step, transparent):
+        says = tf.equal(data[at + 1], _GIF_CONTROL) & tf.equal(data[at + 3] % 2, 1)
+        return tf.gather(behind, at), step + 1, tf.where(says, data[at + 6], transparent)
+
+    *_, transparent = tf.while_loop(
+        lambda at, step, _: (at < frame) & (step < _MOST_SEGMENTS), next_extension, [blocks, 0, -1]
+    )
     width, height = (data[frame + start] + 256 * data[frame + start + 1] for start in (5, 7))
-    end = behind_sub_blocks(frame + 11 + colors(data[frame + 9]))
+    end = behind_sub_blocks(frame + 11 + _gif_table_size(data[frame + 9]))
     whole = tf.equal(data[frame], _GIF_FRAME) & (end <= size)
-    return tf.cast(height, tf.int64), tf.cast(width, tf.int64), end, whole
+    return _GifFrame(tf.cast(height, tf.int64), tf.cast(width, tf.int64), frame, end, transparent, whole)
+
+
+def _gif_table_size(flags):
+    """Bytes of a table of colours."""
+    return tf.where(flags >= 0x80, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
+
+
+def _gif_on_white(contents, frame):
+    """A GIF of one frame, with white for its transparent colour, and of a frame of one pixel."""
+    # Without the extensions, or the decoder makes it black; without other frames, which may be larger, or a thousand.
+    begin = _GIF_HEADER_SIZE + _gif_table_size(_byte(contents, 10))
+    parts = [tf.strings.substr(contents, 0, begin), tf.strings.substr(contents, frame.begin, frame.end - frame.begin)]
+    file = tf.strings.join(parts)
+    own = _gif_table_size(_byte(contents, frame.begin + 9))
+    start, table = tf.where(own > 0, begin + 10, _GIF_HEADER_SIZE), tf.where(own > 0, own, begin - _GIF_HEADER_SIZE)
+    place = start + 3 * frame.transparent
+
+    def painted():
+        before, behind = tf.strings.substr(file, 0, place), tf.strings.substr(file, place + 3, tf.strings.length(file))
+        return tf.strings.join([before, b"\xff\xff\xff", behind])
+
+    file = tf.cond((frame.transparent >= 0) & (3 * frame.transparent < table), painted, lambda: file)
+    return tf.strings.join([file, _GIF_END])
+
+
+def _byte(contents, at):
+    """One byte of a file, int32."""
+    return tf.cast(tf.io.decode_raw(tf.strings.substr(contents, at, 1), tf.uint8)[0], tf.int32)

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from ml_lstm.command_line.records import bring_to_disk
 from ml_lstm.errors import UserError
 
 # What reading such a checkpoint raises; IndexError: cut short.
@@ -64,15 +65,16 @@ class CheckpointStore:
         self._remove_unfinished()  # of a run that was killed
         try:
             self._checkpoint.write(str(self.directory / "unfinished"))
-            for part in sorted(self.directory.glob("unfinished.*")):  # .data before .index
-                with part.open("rb") as file:
-                    os.fsync(file.fileno())
+            parts = sorted(self.directory.glob("unfinished.*"))  # .data before .index
+            for part in parts:
+                bring_to_disk(part)
+            self._remove(number)  # of a run that was killed before it had saved all: it may differ in the time taken
+            for part in parts:
                 os.replace(part, self.directory / f"episode-{number}{part.suffix}")
         finally:
             self._remove_unfinished()
         for old in [kept for kept in self.numbers() if kept <= number][: -self._keep]:
-            for path in self.directory.glob(f"episode-{old}.*"):
-                path.unlink()
+            self._remove(old)
 
     def _require_all_weights(self):
         for model in self._models if not self._left_out else ():
@@ -84,9 +86,18 @@ class CheckpointStore:
                         "of the layer that uses it; layers in a Python list are lost."
                     )
 
+    def _remove(self, number):
+        """Removes a checkpoint, its index first: what is left by a kill amid this is none."""
+        for path in sorted(self.directory.glob(f"episode-{number}.*"), reverse=True):
+            path.unlink()
+
     def _remove_unfinished(self):
+        """Removes what was not written, or not removed, to its end."""
         for path in self.directory.glob("unfinished*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for data in self.directory.glob("episode-*.data-*"):
+            if not data.with_suffix(".index").exists():
+                data.unlink()
 
     def restore_newest(self) -> int | None:
         """Reads the newest checkpoint that is whole, saying which ones are not.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from ml_lstm.command_line.records import bring_to_disk
 from ml_lstm.errors import UserError
 from ml_lstm.methods import FewShotClassifier
 from ml_lstm.paths import for_tensorflow
@@ -56,7 +57,7 @@ def export_version(
         (extra / "model_card.json").write_text(model_card)
         write_warm_up_requests(module, extra / "tf_serving_warmup_requests")
         for path in temporary.rglob("*"):
-            _bring_to_disk(path)
+            bring_to_disk(path)
         return _rename_to_next_version(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -87,14 +88,6 @@ def _runs_elsewhere(process):
     except OverflowError:  # no number that a process can have
         return False
     return process != os.getpid()
-
-
-def _bring_to_disk(path):
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _next_version(directory):

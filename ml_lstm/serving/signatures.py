@@ -163,13 +163,12 @@ class ServingModule:
                 return tf.identity(index)
 
         files = tf.data.Dataset.from_tensor_slices(query_images)
-        announced = files.map(_announced_pixels).ignore_errors().reduce(tf.zeros([], tf.float64), tf.add)
+        announced = tf.reduce_sum(_those_without_errors(files.map(_announced_pixels), number))
         with _affordable(announced, "query_images"):
             query_images = tf.identity(query_images)
-        decoded = tf.data.Dataset.from_tensor_slices((tf.range(number), query_images)).map(decode).ignore_errors()
-        readable = decoded.reduce(
-            tf.zeros([number], tf.bool), lambda found, index: tf.tensor_scatter_nd_update(found, [[index]], [True])
-        )
+        numbered = tf.data.Dataset.from_tensor_slices((tf.range(number), query_images))
+        found = _those_without_errors(numbered.map(decode), number)
+        readable = tf.scatter_nd(found[:, None], tf.ones_like(found), tf.shape(query_images)) > 0
         return {"readable": readable, "unreadable": tf.cast(tf.where(~readable)[:, 0], tf.int32)}
 
     def _describe(self, fields):
@@ -221,6 +220,17 @@ class ServingModule:
                 parallel_iterations=_PICTURES_AT_ONCE,
                 fn_output_signature=tf.TensorSpec(self.image_shape, tf.float32),
             )
+
+
+def _those_without_errors(scalars, most):
+    """A data set's elements, at most so many, but for those that fail: in a data set alone an error is not the end."""
+    found = scalars.ignore_errors().batch(tf.cast(tf.maximum(most, 1), tf.int64))
+    none = tf.data.Dataset.from_tensors(tf.zeros([0], scalars.element_spec.dtype))
+    options = tf.data.Options()
+    # By default the graph is rewritten at each call, for seconds.
+    options.experimental_optimization.apply_default_optimizations = False
+    options.autotune.enabled = False
+    return found.concatenate(none).take(1).with_options(options).get_single_element()
 
 
 def _announced_pixels(contents):

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import pty
+import subprocess
 import sys
 
 import pytest
@@ -42,6 +43,44 @@ def test_what_an_encoding_lacks_is_written_as_its_number(encoding, errors, writt
 
 def test_what_the_user_chose_for_missing_characters_stays(written):
     assert written("ascii", "replace") == (TEXT + os.linesep).encode("ascii", errors="replace")
+
+
+_SPEAKING = """
+import sys
+
+from absl import flags
+from ml_lstm.command_line import command
+
+flags.DEFINE_integer("size", 1, "")
+flags.DEFINE_boolean("exits", False, "")
+
+def main():
+    print("x" * flags.FLAGS.size)
+    print("a note", file=sys.stderr)
+    if flags.FLAGS.exits:
+        sys.exit(0)
+
+command.run(main)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk that is always full")
+@pytest.mark.parametrize("flag", ["--size=1", "--exits", "--size=100000"])
+def test_words_that_a_full_disk_does_not_take_are_said_to_be_lost_in_one_line(flag):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, "-c", _SPEAKING, flag], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr and "ignored" not in result.stderr
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("-c: "))
+    assert line.startswith("-c: standard output: No space left on device. Free some space")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk that is always full")
+def test_a_log_on_a_full_disk_ends_no_command():
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, "-c", _SPEAKING], stdout=subprocess.PIPE, stderr=full, text=True)
+    assert result.returncode == 0
+    assert result.stdout == "x\n"
 
 
 @pytest.mark.parametrize("kind", ["pipe", "terminal"])

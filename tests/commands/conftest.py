@@ -1,7 +1,6 @@
 """Drives the commands as a user does: processes of their own, a terminal where it matters, real signals."""
 
 import fcntl
-import json
 import os
 import pty
 import re
@@ -16,9 +15,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
-import tensorflow as tf
+
+from benchmarks.kills.commands import own_lines
+from benchmarks.kills.saved import Saved
 
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -28,9 +28,6 @@ _SMALL = {
     "fine_tuning": ("--filters=4", "--inner_steps=1"),
     "pixel_nearest_neighbour": (),
 }
-
-# What TensorFlow itself writes to stderr as it starts.
-_TENSORFLOW_LINE = re.compile(r"[IWE]0000 00:00:|WARNING: All log messages before|To enable the following|\t|\s*$")
 
 
 def _hear_hanging_up():
@@ -48,7 +45,7 @@ class Finished(NamedTuple):
     @property
     def own_lines(self) -> list[str]:
         """Lines on stderr without TensorFlow's greeting."""
-        return [line for line in self.stderr.splitlines() if not _TENSORFLOW_LINE.match(line)]
+        return own_lines(self.stderr)
 
     def refusal(self, status: int = 1) -> str:
         """The one line on stderr of a command that failed as it should."""
@@ -158,26 +155,6 @@ class Commands:
         os.close(master)
         _, err = process.communicate()
         return Finished(process.returncode, shown.decode(), err.decode())
-
-
-class Saved(NamedTuple):
-    """What the newest backup of a run holds, but for the time taken."""
-
-    number: int
-    variables: dict[str, bytes]
-    validations: list
-
-    @classmethod
-    def of(cls, run: Path) -> "Saved":
-        """Reads the backup with the largest episode number."""
-        number = max(int(path.stem.split("-")[1]) for path in (run / "backup").glob("episode-*.index"))
-        reader = tf.train.load_checkpoint(str(run / "backup" / f"episode-{number}"))
-        names = [name for name in reader.get_variable_to_shape_map() if name.endswith("VARIABLE_VALUE")]
-        assert any("optimizer/_variables" in name for name in names)
-        assert any(name.startswith("model/") for name in names)
-        progress = json.loads(reader.get_tensor("progress/.ATTRIBUTES/py_state"))
-        variables = {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
-        return cls(number, variables, progress["validations"])
 
 
 def _tree(path: Path) -> dict[str, bytes | None]:

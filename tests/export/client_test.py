@@ -2,9 +2,11 @@
 
 import base64
 import csv
+import errno
 import io
 import json
 import math
+import os
 import re
 import socket
 import struct
@@ -19,7 +21,9 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf.struct_pb2 import Struct
 from PIL import Image
+from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataResponse, SignatureDefMap
 from tensorflow_serving.apis.predict_pb2 import PredictResponse
 from tensorflow_serving.apis.prediction_service_pb2_grpc import (
     PredictionServiceServicer,
@@ -53,6 +57,7 @@ class NearestMean:
 
     Attributes:
         card: what it says of itself; None for one that an older version exported.
+        told: its card among the server's metadata; None where the server tells none.
         most_bytes: of a request's pictures.
         busy: requests that are still to be turned away.
         requests: (version, label, signature, inputs) of those that were not.
@@ -68,6 +73,7 @@ class NearestMean:
 
     def __init__(self):
         self.card = {"image_shape": [16, 16, 3]}
+        self.told = None
         self.most_bytes = math.inf
         self.busy = 0
         self.requests = []
@@ -152,6 +158,12 @@ class RestHandler(BaseHTTPRequestHandler):
         except Refusal as refusal:
             self._answer(refusal.args[0], {"error": refusal.args[2]})
 
+    def do_GET(self):
+        if not self.path.endswith("few_shot/metadata"):
+            return self._answer(404, {"error": f"Servable not found for request: {self.path}"})
+        told = {} if self.server.model.told is None else {"model_card": self.server.model.told}
+        self._answer(200, {"model_spec": {}, "metadata": {"signature_def": {}} | told})
+
     def _outputs(self, request):
         path = self.PATH.fullmatch(self.path)
         if not path:
@@ -206,6 +218,18 @@ class GrpcService(PredictionServiceServicer):
         response = PredictResponse()
         for name, value in outputs.items():
             response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+        return response
+
+    def GetModelMetadata(self, request, context):
+        if request.model_spec.name != "few_shot":
+            context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {request.model_spec.name}")
+        if list(request.metadata_field) != ["signature_def"]:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Metadata field is not supported")
+        response, card = GetModelMetadataResponse(), Struct()
+        response.metadata["signature_def"].Pack(SignatureDefMap())
+        if self._model.told is not None:
+            card.update(self._model.told)
+            response.metadata["model_card"].Pack(card)
         return response
 
 
@@ -554,6 +578,28 @@ def test_table_csv_and_json_agree_and_name_what_is_no_picture(ask, folders):
     assert table[0].split() == ["file", "class", "probability"]
 
 
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_table_that_there_is_no_space_for_leaves_the_one_of_before(kind, ask, folders, monkeypatch):
+    table = folders / f"table.{kind}"
+    assert ask(f"--{kind}={table}")[0] == 0
+    before = table.read_bytes()
+    original = Path.open
+
+    def nearly_full(path, mode="r", *arguments, **named):
+        if "w" not in mode:
+            return original(path, mode, *arguments, **named)
+        original(path, mode).close()  # there is room for a name
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "open", nearly_full)
+    status, _, errors = ask(f"--{kind}={table}")
+    monkeypatch.undo()
+    assert status == 1
+    assert errors == [f"ml_lstm_client: {table}: No space left on device."]
+    assert table.read_bytes() == before
+    assert not list(folders.glob(".table*"))
+
+
 # What TensorFlow's decoders say of a damaged picture does not tell which it is, nor that it was a picture.
 UNREADABLE = {"refused": "has no pixel.", "damaged": "Number of channels was 0"}
 
@@ -631,6 +677,22 @@ def test_the_limits_of_the_model_reach_whoever_asks_it(ask, folders, model):
 def test_the_description_of_a_model_is_its_card(connect, model):
     model.card |= {"method": "maml", "secret": 1}
     assert connect().description == {"method": "maml", "image_shape": [16, 16, 3]}
+
+
+@pytest.mark.parametrize("where", ["told", "card"])
+def test_the_whole_card_is_printed_or_what_the_model_describes(where, ask, connect, model):
+    card = {"method": "maml", "limits": ["At most 5 classes."], "image_shape": [28, 28, 1]}
+    setattr(model, where, card)
+    assert connect().model_card == card
+    status, printed, errors = ask("--describe")
+    assert (status, json.loads("\n".join(printed)), errors) == (0, card, [])
+    assert model.requests == []
+
+
+def test_a_card_of_no_model_is_an_error(ask):
+    status, printed, errors = ask("--describe", "--model=other")
+    assert (status, printed) == (1, [])
+    assert "Servable not found" in errors[0]
 
 
 def test_a_model_of_an_older_version_describes_nothing_and_answers(connect, model):

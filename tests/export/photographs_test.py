@@ -1,18 +1,14 @@
 """A photograph that is shrunk before it is sent is, to a model, the photograph that it was."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-import ml_lstm_client
-from ml_lstm import folders, photographs
 from ml_lstm.data import pictures
 from ml_lstm.data.resizing import resize
-from ml_lstm_client.folders import NOT_THEIRS
 from ml_lstm_client.photographs import fitted, shorter_edge
 
 SIDE = 28
@@ -103,9 +99,3 @@ def test_what_is_small_or_not_surely_understood_is_sent_as_it_is(name):
 def test_the_shorter_edge_is_known_by_the_header():
     assert shorter_edge(PHOTOGRAPHS["BMP"][:100]) == 907
     assert shorter_edge(b"no picture") == 0
-
-
-def test_the_client_which_stands_alone_has_the_same_rules():
-    copy = Path(ml_lstm_client.__file__).with_name("photographs.py")
-    assert copy.read_text() == Path(photographs.__file__).read_text()
-    assert NOT_THEIRS == folders.NOT_THEIRS

@@ -1,5 +1,8 @@
 """Checkpoints hold every weight, or say which one they cannot."""
 
+import os
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -64,6 +67,36 @@ def test_a_checkpoint_damaged_anywhere_is_found_and_the_one_before_is_read(seed,
         for weight, value in zip(model.weights, expected, strict=True):
             np.testing.assert_array_equal(weight.numpy(), value)
         path.write_bytes(whole[path])
+
+
+def test_whatever_moment_a_kill_finds_all_checkpoints_that_are_there_are_whole(tmp_path, monkeypatch):
+    progress, left = Progress(), []
+    place = tmp_path / "run"
+    store = CheckpointStore(place, model=_dense(2), progress=progress)
+
+    def as_left_before(operation):
+        def changed(*arguments, **names):
+            left.append(shutil.copytree(place, tmp_path / f"left-{len(left)}"))
+            return operation(*arguments, **names)
+
+        return changed
+
+    store.save(1)
+    for name in ("replace", "rename", "unlink", "remove"):
+        monkeypatch.setattr(os, name, as_left_before(getattr(os, name)))
+    for number in (2, 3, 3, 4):  # the same one again: the kill came before all of it was saved
+        progress.seconds += 1234.5
+        store.save(number)
+    monkeypatch.undo()
+    assert len(left) >= 12
+    for directory in left:
+        found = CheckpointStore(directory, model=_dense(2), progress=Progress())
+        assert found.numbers(), sorted(path.name for path in directory.iterdir())
+        for number in found.numbers():
+            found.restore(number)
+        found.save(9)
+        assert found.numbers()[-1] == 9
+        assert len(list(directory.iterdir())) == 2 * len(found.numbers())
 
 
 @pytest.mark.parametrize("state", ["", "[]", "{}", '{"seconds": "x", "validations": []}', '{"seconds": 1}'])

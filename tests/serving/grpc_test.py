@@ -2,14 +2,21 @@
 
 import grpc
 import numpy as np
+import orjson
 import pytest
+import requests
 import tensorflow as tf
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
 from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest, SignatureDefMap
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, ModelVersionStatus
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+
+from ml_lstm.serving.server import version
+from ml_lstm_client import GrpcClient, RestClient
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (3, 16, 16, 1)).astype("uint8")
 
@@ -62,6 +69,57 @@ def test_metadata_describes_the_signatures(channel):
     signatures = SignatureDefMap()
     assert response.metadata["signature_def"].Unpack(signatures)
     assert signatures.signature_def["predict"].outputs["probabilities"].dtype == tf.float32.as_datatype_enum
+
+
+@pytest.mark.parametrize("fields", [["signature_def"], ["model_card"], ["signature_def", "model_card"]])
+def test_metadata_has_the_model_card_as_by_rest(fields, channel, server):
+    request = GetModelMetadataRequest(metadata_field=fields)
+    request.model_spec.name = "m"
+    metadata = PredictionServiceStub(channel).GetModelMetadata(request, timeout=600).metadata
+    assert metadata.keys() == {*fields, "model_card"}
+    card = Struct()
+    assert metadata["model_card"].Unpack(card)
+    by_rest = requests.get(f"{server.url}/v1/models/m/metadata", timeout=600).json()["metadata"]["model_card"]
+    assert MessageToDict(card) == by_rest == {"method": "meta_lstm"}
+    with GrpcClient(server.grpc, "m") as by_grpc, RestClient(server.url, "m") as client:
+        assert by_grpc.model_card == client.model_card == by_rest
+
+
+@pytest.mark.parametrize("fields", [[], ["signature_defs"], ["signature_def", ""]])
+def test_metadata_that_there_is_not_is_told(fields, channel):
+    request = GetModelMetadataRequest(metadata_field=fields)
+    request.model_spec.name = "m"
+    code, words = refused(PredictionServiceStub(channel).GetModelMetadata, request)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert "metadata_field must be" in words
+
+
+CARDS = {
+    "numbers": (
+        b'{"a": 1, "b": [0.5, null, true], "c": {"d": "\xc3\xbc"}}',
+        {"a": 1, "b": [0.5, None, True], "c": {"d": "ü"}},
+    ),
+    "none": (None, {}),
+    "empty": (b"", {}),
+    "no JSON": (b"{'a': 1}", {}),
+    "a list": (b"[1]", {}),
+    "no number": (b'{"a": NaN}', {}),
+    "a huge number": (b'{"a": 1' + b"0" * 400 + b"}", {}),
+    "half a character": (b'{"a": "\\ud800"}', {}),
+    "no UTF-8": (b'{"a": "\xff"}', {}),
+    "deep": (b'{"a": ' + b"[" * 90 + b"]" * 90 + b"}", {}),
+    "deeper": (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", {}),
+}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_is_what_both_protocols_can_tell(name, tmp_path):
+    written, told = CARDS[name]
+    path = tmp_path / "model_card.json"
+    if written is not None:
+        path.write_bytes(written)
+    card = version.card_of(path)
+    assert card == told == MessageToDict(version.card_as_proto(card)) == orjson.loads(orjson.dumps(card))
 
 
 def test_status_tells_what_is_available(models):

@@ -157,6 +157,16 @@ class Client(abc.ABC):
             raise self._no_few_shot_model() from None
         return {field: value for field, value in told.items() if value is not None}
 
+    @functools.cached_property
+    def model_card(self) -> Mapping[str, Any]:
+        """All that the model card says, where the server tells it with its metadata, as `ml_lstm.serve` does by either
+        protocol; else `description`.
+
+        Raises:
+            ServingError: if the server does not answer.
+        """
+        return self._told_card() or self.description
+
     def fitted(self, image: bytes) -> bytes:
         """A picture as it is sent: turned as its EXIF data say and shrunk, if it is far larger than the model's.
 
@@ -226,9 +236,10 @@ class Client(abc.ABC):
     def _too_large(self, refusal):
         number, total, largest = len(self._sizes), sum(self._sizes), max(self._sizes)
         how = "send fewer pictures at once, or smaller ones" if number > 1 else "shrink it"
+        said = re.split(r"\.(?: (?=[A-Z])|$)", refusal.message)[0]  # what is to be done comes next, in general words
         return ServingError(
             f"{self._where}: the request is too large, with {number} picture(s) of {total / 1e6:.1f} MB in all, the "
-            f"largest of {largest / 1e6:.1f} MB: {how}, or let the server take more ({refusal.message.rstrip('.')}).",
+            f"largest of {largest / 1e6:.1f} MB: {how}, or let the server take more ({said}).",
             refusal.code,
         )
 
@@ -271,6 +282,10 @@ class Client(abc.ABC):
     @abc.abstractmethod
     def _rows(self, probabilities: Any) -> list[list[float]]:
         """[Q, K] as they were received."""
+
+    @abc.abstractmethod
+    def _told_card(self) -> dict[str, Any]:
+        """The model card among the metadata; empty where it is not."""
 
     @abc.abstractmethod
     def _outputs(self, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:

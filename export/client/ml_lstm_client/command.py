@@ -1,6 +1,7 @@
 """Learns classes from pictures: python -m ml_lstm_client --support=DIR --query=DIR --url=http://localhost:8501"""
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -9,8 +10,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ml_lstm_client import folders
+from ml_lstm_client import picture_files
 from ml_lstm_client.client import Answer, Client, ServingError
+from ml_lstm_client.folders import listed
 from ml_lstm_client.rest_client import RestClient
 
 _NAME = "ml_lstm_client"
@@ -36,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flags = parser.parse_args(arguments)
     sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
     sys.stderr.reconfigure(errors="backslashreplace")
+    if not flags.describe and (flags.support is None or flags.query is None):
+        parser.error("the following arguments are required: --support and --query, or --describe")
     try:
         client = _client(flags)
     except ValueError as error:
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(error, 1)
     try:
         with client:
-            _run(client, flags)
+            _describe(client) if flags.describe else _run(client, flags)
     except (_UserError, ServingError) as error:
         _fail(error, 1)
     except OSError as error:
@@ -64,14 +68,12 @@ def _parser():
     )
     parser.add_argument(
         "--support",
-        required=True,
         type=_path,
         metavar="DIR",
         help="Directory of the support set: pictures DIR/<class>/*.",
     )
-    parser.add_argument(
-        "--query", required=True, type=_path, metavar="DIR", help="Directory of the pictures to classify: DIR/*."
-    )
+    parser.add_argument("--query", type=_path, metavar="DIR", help="Directory of the pictures to classify: DIR/*.")
+    parser.add_argument("--describe", action="store_true", help="Print the model card, as JSON, and do nothing else.")
     server = parser.add_mutually_exclusive_group()
     server.add_argument(
         "--url", default="http://localhost:8501", help="Of the server's REST API (default: %(default)s)."
@@ -104,11 +106,15 @@ def _client(flags):
     return GrpcClient(flags.grpc, **setting)
 
 
+def _describe(client):
+    print(json.dumps(client.model_card, indent=2, sort_keys=True))
+
+
 def _run(client, flags):
-    support = folders.class_folders(_directory(flags.support, "support"))
+    support = picture_files.class_folders(_directory(flags.support, "support"))
     if not support:
         raise _UserError(f"{flags.support} has no class folder: put pictures in {flags.support}/<class>/.")
-    queries = folders.files(_directory(flags.query, "query"))
+    queries = picture_files.files(_directory(flags.query, "query"))
     if not queries:
         raise _UserError(f"{flags.query} has no file{_but_folders(flags.query)}: put the pictures to classify there.")
     limits = client.description.get("limits", [])
@@ -117,7 +123,7 @@ def _run(client, flags):
     left_out = _LeftOut(flags.strict)
     adaptation = _adapt(client, flags.support, support, left_out)
     answers = {}
-    for batch in folders.batches(_pictures(client, queries, left_out), _PICTURES_AT_ONCE, _BYTES_AT_ONCE):
+    for batch in picture_files.batches(_pictures(client, queries, left_out), _PICTURES_AT_ONCE, _BYTES_AT_ONCE):
         answers |= _classify(client, adaptation, dict(batch), left_out)
     if not answers:
         raise _UserError(f"{flags.query} has no picture that the model can read.")
@@ -149,9 +155,9 @@ class _LeftOut:
 
 def _pictures(client, paths, left_out) -> Iterator[tuple[Path, bytes]]:
     for path in paths:
-        contents = folders.read_picture(path)
+        contents = picture_files.read_picture(path)
         if contents is None:
-            left_out.add(path, folders.NO_PICTURE)
+            left_out.add(path, picture_files.NO_PICTURE)
         else:
             yield path, client.fitted(contents)
 
@@ -240,9 +246,8 @@ def _directory(directory, flag):
 
 def _but_folders(directory):
     """For a message: what is there in place of pictures."""
-    inside = [folder.name for folder in folders.folders(directory)]
-    more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
-    return f", but folders ({', '.join(inside[:5])}{more})" if inside else ""
+    inside = picture_files.folders(directory)
+    return f", but folders ({listed(inside)})" if inside else ""
 
 
 def _print_table(answers):
@@ -256,8 +261,25 @@ def _print_table(answers):
         print(f"{name:<{widths[0]}}  {prediction:<{widths[1]}}  {probability}")
 
 
+@contextlib.contextmanager
+def _whole(path):
+    """A file to write in place of `path`, which is then renamed: a disk that is full leaves the old one."""
+    if path.exists() and not path.is_file():  # a pipe, say
+        yield path
+        return
+    place = Path(os.path.realpath(path))
+    temporary = place.with_name(f".{place.name}.{os.getpid()}")
+    try:
+        yield temporary
+        os.replace(temporary, place)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def _write_csv(file_path, answers):
-    with open(file_path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with _whole(file_path) as place, place.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "class", "probability"])
         for path, answer in answers.items():
@@ -275,7 +297,8 @@ def _write_json(file_path, source, answers, left_out):
         for path, answer in answers.items()
     ]
     table = source | {"answers": listed, "left_out": left_out}
-    file_path.write_text(json.dumps(table, indent=2, sort_keys=True) + "\n")
+    with _whole(file_path) as place:
+        place.write_text(json.dumps(table, indent=2, sort_keys=True) + "\n")
 
 
 def _fail(problem, status):

@@ -1,9 +1,10 @@
-"""Folders of pictures as a support set and as queries."""
+"""What of a user's folders is looked at, in training, by `adapt` and by the client.
 
-from collections.abc import Iterator
+The client, which stands alone, has a copy of this file; `tests/export/copies_test.py` holds them together.
+"""
+
 from pathlib import Path
 
-_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF8")
 NOT_THEIRS = {
     "__MACOSX",
     "@eaDir",
@@ -15,50 +16,18 @@ NOT_THEIRS = {
 }
 """Names that archivers and operating systems leave behind."""
 
-NO_PICTURE = "is no JPEG, PNG, BMP or GIF image."
 
+def visible(directory: Path) -> list[Path]:
+    """The entries of a directory, sorted, without those of `NOT_THEIRS` and those whose names begin with a dot.
 
-def class_folders(directory: Path) -> dict[str, list[Path]]:
-    """The files of `directory`/<class>/*, by class, sorted; hidden ones are not looked at."""
-    return {entry.name: files(entry) for entry in folders(directory)}
-
-
-def folders(directory: Path) -> list[Path]:
-    """The folders in `directory`, sorted; hidden ones are not looked at."""
-    return [entry for entry in _visible(directory) if entry.is_dir()]
-
-
-def files(directory: Path) -> list[Path]:
-    """The files of `directory`, sorted; hidden ones are not looked at."""
-    return [entry for entry in _visible(directory) if entry.is_file()]
-
-
-def read_picture(path: Path) -> bytes | None:
-    """The bytes of a JPEG, PNG, BMP or GIF; None, and not read, for a file that begins otherwise."""
-    with open(path, "rb") as file:
-        beginning = file.read(max(map(len, _BEGINNINGS)))
-        return beginning + file.read() if beginning.startswith(_BEGINNINGS) else None
-
-
-def batches(pictures: Iterator[tuple[Path, bytes]], most: int, most_bytes: int) -> Iterator[list[tuple[Path, bytes]]]:
-    """Groups pictures, reading no further than the first of the next group.
-
-    Args:
-        pictures: path and contents.
-        most: pictures in a group.
-        most_bytes: in a group, unless it is one picture.
+    Raises:
+        OSError: if it cannot be read.
     """
-    batch, size = [], 0
-    for path, contents in pictures:
-        if batch and (len(batch) == most or size + len(contents) > most_bytes):
-            yield batch
-            batch, size = [], 0
-        batch.append((path, contents))
-        size += len(contents)
-    if batch:
-        yield batch
-
-
-def _visible(directory):
     entries = sorted(directory.iterdir())
     return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in NOT_THEIRS]
+
+
+def listed(paths: list[Path], most: int = 5) -> str:
+    """The names of some paths, for a message."""
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return ", ".join(path.name for path in paths[:most]) + more

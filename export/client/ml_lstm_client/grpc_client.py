@@ -5,9 +5,12 @@ from collections.abc import Sequence
 
 try:
     import grpc
+    from google.protobuf.json_format import MessageToDict
+    from google.protobuf.struct_pb2 import Struct
     from tensorflow import make_ndarray
     from tensorflow.core.framework.tensor_pb2 import TensorProto
     from tensorflow.core.framework.types_pb2 import DT_STRING
+    from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
     from tensorflow_serving.apis.predict_pb2 import PredictRequest
     from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 except ModuleNotFoundError as error:
@@ -101,14 +104,22 @@ class GrpcClient(Client):
 
     def _outputs(self, signature, inputs):
         request = PredictRequest(inputs=inputs)
-        request.model_spec.name = self._model
         request.model_spec.signature_name = signature
+        return dict(self._answer(self._service.Predict, request).outputs)
+
+    def _told_card(self):
+        request = GetModelMetadataRequest(metadata_field=["signature_def"])  # TensorFlow Serving takes no other
+        told, card = self._answer(self._service.GetModelMetadata, request).metadata, Struct()
+        return MessageToDict(card) if "model_card" in told and told["model_card"].Unpack(card) else {}
+
+    def _answer(self, method, request):
+        request.model_spec.name = self._model
         if self._version is not None:
             request.model_spec.version.value = self._version
         if self._label is not None:
             request.model_spec.version_label = self._label
         try:
-            return dict(self._service.Predict(request, timeout=self._timeout).outputs)
+            return method(request, timeout=self._timeout)
         except grpc.RpcError as error:
             code = _HTTP_STATUS.get(error.code(), 500)
             if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in (error.details() or ""):

@@ -1,6 +1,6 @@
 """Photographs as a camera makes them, turned and shrunk to what a model will look at, before they are sent to it.
 
-The client, which stands alone, has a copy of this file; `tests/export/photographs_test.py` holds them together.
+The client, which stands alone, has a copy of this file; `tests/export/copies_test.py` holds them together.
 """
 
 import contextlib

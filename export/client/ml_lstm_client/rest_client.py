@@ -47,7 +47,6 @@ class RestClient(Client):
             self._url += f"/versions/{version}"
         if label is not None:
             self._url += f"/labels/{quote(label, safe='')}"
-        self._url += ":predict"
         self._session = requests.Session()
         patience = _Patience(
             total=None,
@@ -79,26 +78,35 @@ class RestClient(Client):
         return probabilities
 
     def _outputs(self, signature, inputs):
-        response = self._response(json.dumps({"signature_name": signature, "inputs": inputs}))
+        body = json.dumps({"signature_name": signature, "inputs": inputs})
+        return self._answer("POST", ":predict", "outputs", body)
+
+    def _told_card(self):
+        card = self._answer("GET", "/metadata", "metadata").get("model_card")
+        return card if isinstance(card, dict) else {}
+
+    def _answer(self, method, path, member, body=None):
+        response = self._response(method, self._url + path, body)
         try:
             # TensorFlow Serving writes a class name as the bytes it got, UTF-8 or not.
             answer = json.loads(response.content.decode(errors="surrogateescape"))
             if not response.ok:
                 raise ServingError(sentence(answer["error"]), response.status_code)
-            return dict(answer["outputs"])
+            return dict(answer[member])
         except (ValueError, KeyError, TypeError):
             if response.status_code == _TOO_LARGE:  # by a proxy, perhaps
                 raise ServingError(f"{response.status_code} {response.reason}", _TOO_LARGE) from None
             raise ServingError(
-                f"{self._url} answered {response.status_code} {response.reason}, and not as TensorFlow Serving "
+                f"{self._url}{path} answered {response.status_code} {response.reason}, and not as TensorFlow Serving "
                 "does: check the address and the port, that of REST.",
                 None if response.ok else response.status_code,
             ) from None
 
-    def _response(self, body):
+    def _response(self, method, url, body):
         try:
-            return self._session.post(
-                self._url,
+            return self._session.request(
+                method,
+                url,
                 data=body,
                 headers={"Content-Type": "application/json"},
                 timeout=self._timeout,
@@ -109,7 +117,7 @@ class RestClient(Client):
                 f"{self._where} did not answer within {self._timeout:g} s: send fewer pictures, or wait longer.", 504
             ) from None
         except requests.ConnectionError as error:
-            if len(body) > _LARGE and _hung_up(error):
+            if body and len(body) > _LARGE and _hung_up(error):
                 # Some servers answer a request that is too large by closing the connection while it is sent.
                 raise ServingError(f"{self._where} closed the connection while it was sent", _TOO_LARGE) from None
             raise ServingError(

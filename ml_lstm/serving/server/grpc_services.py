@@ -27,6 +27,7 @@ from ml_lstm.serving.server.messages import problem_of
 from ml_lstm.serving.server.predictor import Predictor
 from ml_lstm.serving.server.recorder import Recorder
 from ml_lstm.serving.server.store import ModelStore
+from ml_lstm.serving.server.version import card_as_proto
 
 _FIELDS = 20_000  # of a message, beside its images and labels
 
@@ -129,13 +130,17 @@ class _PredictionService(_Service):
 
     async def GetModelMetadata(self, request, context):
         async with self._answering("GetModelMetadata", request, context):
-            if list(request.metadata_field) != ["signature_def"]:
-                raise invalid('metadata_field must be ["signature_def"].')
+            asked = set(request.metadata_field)
+            if not asked or asked - {"signature_def", "model_card"}:
+                raise invalid('metadata_field must be ["signature_def"], ["model_card"] or both.')
             version = self._store.resolve(request.model_spec)
             response = GetModelMetadataResponse()
             response.model_spec.name = request.model_spec.name
             response.model_spec.version.value = version.number
-            response.metadata["signature_def"].Pack(SignatureDefMap(signature_def=version.signature_defs))
+            if "signature_def" in asked:
+                response.metadata["signature_def"].Pack(SignatureDefMap(signature_def=version.signature_defs))
+            if version.card:  # also where it was not asked for, as by REST: TensorFlow Serving knows one field only
+                response.metadata["model_card"].Pack(card_as_proto(version.card))
             return response
 
     def _predict(self, request, record):

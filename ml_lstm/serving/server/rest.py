@@ -211,18 +211,16 @@ class _Api:
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise HTTPException(415, "A body must not be compressed.")
         limit = self._predictor.limits.request_bytes
-        too_large = HTTPException(
-            413, f"A request may have at most {limit} bytes; send picture files, or the queries in parts."
-        )
-        if int(request.headers.get("Content-Length", 0)) > limit:
-            raise too_large
+        announced = int(request.headers.get("Content-Length", 0))
+        if announced > limit:
+            raise _too_large(limit, f"{announced} bytes")
         chunks, size = [], 0
         try:
             async with asyncio.timeout(_BODY_SECONDS):
                 async for chunk in request.stream():
                     size += len(chunk)
                     if size > limit:
-                        raise too_large
+                        raise _too_large(limit, f"more than {limit} bytes")
                     hold(len(chunk))
                     chunks.append(chunk)
         except TimeoutError:
@@ -279,6 +277,14 @@ def _message(proto):
 
 def _json(content, status=200, headers=None):
     return Response(orjson.dumps(content), status, headers, media_type=_JSON)
+
+
+def _too_large(limit, size):
+    return HTTPException(
+        413,
+        f"The request is too large: its body has {size}, and this server takes at most {limit}. Send fewer or smaller "
+        "images at once, as picture files rather than arrays, or let the server take more by --max_request_bytes.",
+    )
 
 
 def _no_such_path(request):

@@ -1,17 +1,21 @@
 """One version of a model in memory: what it takes, and running it."""
 
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
+import orjson
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from google.protobuf.struct_pb2 import Struct
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef, TensorInfo
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from ml_lstm.serving.refusals import invalid, refusal_by, shortened
+from ml_lstm.serving.server.cancellation import go_on
 from ml_lstm.serving.server.json_tensors import Input
 
 _DEFAULT_SIGNATURE = "serving_default"
@@ -29,14 +33,14 @@ class Version:
     Attributes:
         number: of the version.
         signature_defs: TensorFlow's description of its signatures, by name.
-        card: what the one who exported it says of it; empty where that is not there.
+        card: what the one who exported it says of it, as both protocols can tell it; empty where that is not there.
     """
 
     def __init__(self, directory: Path):
         self.number = int(directory.name)
         saved_model = SavedModel.FromString((directory / "saved_model.pb").read_bytes())
         self.signature_defs = dict(saved_model.meta_graphs[0].signature_def)
-        self.card = _card(directory / "assets.extra" / "model_card.json")
+        self.card = card_of(directory / "assets.extra" / "model_card.json")
         # Kept, as the signatures hold the weights weakly.
         self._model = tf.saved_model.load(str(directory))
         self._warm_up(directory / "assets.extra" / "tf_serving_warmup_requests")
@@ -87,8 +91,29 @@ class Version:
         try:
             outputs = self._model.signatures[signature](**tensors)
         except tf.errors.OpError as error:
-            raise refusal_by(error) from None
+            refusal = refusal_by(error)
+            if refusal.code == grpc.StatusCode.INVALID_ARGUMENT and "the image at index" not in refusal.message:
+                go_on()
+                self._blame_unreadable(signature, tensors)
+            raise refusal from None
         return {name: output.numpy() for name, output in outputs.items()}
+
+    def _blame_unreadable(self, signature, tensors):
+        """Refuses a request by the index of a damaged picture: TensorFlow's decoders do not say which one it was."""
+        if not signature.endswith("_encoded") or "check_encoded" not in self._model.signatures:  # as in older exports
+            return
+        for name in sorted(tensors, reverse=True):  # the support set is read first
+            if not name.endswith("_images"):
+                continue
+            try:
+                unreadable = self._model.signatures["check_encoded"](query_images=tensors[name])["unreadable"].numpy()
+            except tf.errors.InvalidArgumentError:  # too large in all: then that was what was wrong
+                go_on()
+                continue
+            except tf.errors.CancelledError as error:
+                raise refusal_by(error) from None
+            if len(unreadable):
+                raise invalid(f"{name}: the image at index {unreadable[0]} is damaged: save it anew, or leave it out.")
 
     def _warm_up(self, path):
         if not path.exists():
@@ -99,13 +124,26 @@ class Version:
             self.run(request.model_spec.signature_name, inputs)
 
 
-def _card(path: Path) -> dict[str, Any]:
+def card_of(path: Path) -> dict[str, Any]:
     """What is written in a model card; what somebody spoilt must not keep the model from being served."""
     try:
-        card = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        card = orjson.loads(path.read_bytes())
+        card_as_proto(card)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, DecodeError):
         return {}
-    return card if isinstance(card, dict) else {}
+    return card
+
+
+def card_as_proto(card: dict[str, Any]) -> Struct:
+    """A model card as it travels by gRPC, where numbers are doubles.
+
+    Raises:
+        TypeError, AttributeError: if it is no object of JSON.
+        DecodeError: if it is nested more deeply than other ends read.
+    """
+    proto = Struct()
+    proto.update(card)
+    return Struct.FromString(proto.SerializeToString())
 
 
 def _tensor(name: str, expected: TensorInfo, array: np.ndarray) -> tf.Tensor:

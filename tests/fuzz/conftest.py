@@ -1,0 +1,91 @@
+"""How long examples are tried, and what no example may do: take long, or take memory."""
+
+import datetime
+import faulthandler
+import itertools
+import random
+import resource
+import sys
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+
+# Of the server that is sent examples.
+from tests.serving.conftest import channel, exported, method, server, start_server  # noqa: F401
+
+_SECONDS = 60
+_ROUNDS = 4
+_EXAMPLES_A_ROUND = 40
+_EXAMPLE_SECONDS = 30  # on a machine that is busy with eight times as much
+_HANGS_AFTER = datetime.timedelta(minutes=15)
+_MOST_MEGABYTES = 700
+
+
+def pytest_collection_modifyitems(items):
+    """Those that try examples share the time evenly."""
+    trying = [item for item in items if "try_examples" in item.fixturenames]
+    for item in trying:
+        item.user_properties.append(("share", 1 / len(trying)))
+
+
+@pytest.fixture
+def try_examples(request, capsys):
+    """Maps a strategy and a check to a failure of the check's with the smallest example that does.
+
+    By default the same examples each time, at most so many; with `--fuzz_seconds` others each time.
+    """
+
+    def run(strategy, check):
+        asked = request.config.getoption("--fuzz_seconds")
+        seconds = (asked or _SECONDS) * dict(request.node.user_properties)["share"]
+        first = random.randrange(2**32) if asked else 0
+
+        check_once = _bounded(check)
+        started, tried = time.monotonic(), 0
+
+        def one(example):
+            nonlocal tried
+            tried += 1
+            check_once(example)
+
+        every = settings(
+            max_examples=_EXAMPLES_A_ROUND,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        )
+        for number in itertools.count(first) if asked else range(_ROUNDS):
+            faulthandler.dump_traceback_later(_HANGS_AFTER.total_seconds(), exit=True, file=sys.__stderr__)
+            try:
+                seed(number)(every(given(strategy)(one)))()
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+            if time.monotonic() - started > seconds:
+                break
+        if asked:
+            with capsys.disabled():
+                print(f"\n{request.node.name}: {tried} examples, seeds from {first} to {number}")
+
+    return run
+
+
+def _bounded(check):
+    def megabytes():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+    before = None
+
+    def checked(example):
+        nonlocal before
+        started = time.monotonic()
+        check(example)
+        seconds = time.monotonic() - started
+        if before is None:  # the first one has things loaded
+            before = megabytes()
+            return
+        assert seconds < _EXAMPLE_SECONDS, f"took {seconds:.0f} s"
+        assert megabytes() - before < _MOST_MEGABYTES, f"took {megabytes() - before:.0f} MB"
+
+    return checked
