@@ -172,11 +172,11 @@ def from_flags(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS)
     """
     found = given(flag_values)
     chosen = {name: found.get(name, CHOICES[name].default) for name in CHOICES}
-    try:
-        for name in concerned(chosen["method"]):
+    for name in concerned(chosen["method"]):
+        try:
             _require_known(name, chosen[name])
-    except ValueError as error:
-        raise flags.IllegalFlagValueError(str(error)) from None
+        except ValueError as error:
+            raise flags.IllegalFlagValueError(f"flag --{name}={chosen[name]}: {error}") from None
     there = {*concerned(chosen["method"]), *options_of(chosen)}
     strays = [name for name in found if name not in there]
     typed = [name for name in strays if any(re.match(rf"--?(no)?{name}(=|$)", word) for word in argv[1:])]
