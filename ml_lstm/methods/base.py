@@ -77,7 +77,7 @@ class FewShotClassifier(Configured, MetaLearner):
         learning_rate: Rate = 1e-3,
         learning_rate_schedule: Schedule = "constant",
         clip_norm: Rate = 0.25,
-        weight_decay: Weight = 0.0,
+        adam_weight_decay: Weight = 0.0,
     ) -> keras.optimizers.Optimizer:
         """What `train` compiles the method with.
 
@@ -86,13 +86,13 @@ class FewShotClassifier(Configured, MetaLearner):
             learning_rate: of the meta-learner's Adam.
             learning_rate_schedule: how the learning rate goes; cosine: to 1 % of it at the last episode.
             clip_norm: global norm that meta-gradients are clipped to.
-            weight_decay: share of the learning rate that weights shrink by in a meta-step, apart from the gradient
+            adam_weight_decay: share of the learning rate that weights shrink by in a meta-step, apart from the gradient
                 (Loshchilov & Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019); not biases, nor the scales
                 and shifts of batch norm.
         """
         rate = scheduled(learning_rate, learning_rate_schedule, steps)
-        optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip_norm, weight_decay=weight_decay or None)
-        if weight_decay:
+        optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip_norm, weight_decay=adam_weight_decay or None)
+        if adam_weight_decay:
             optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
         return optimizer
 

@@ -12,7 +12,7 @@ def test_weight_decay_shrinks_kernels_and_nothing_else():
     method = methods.PrototypicalNetworks(network, Problem((16, 16, 1), 2))
     variables = method.trainable_variables
     before = [keras.ops.convert_to_numpy(variable) for variable in variables]
-    optimizer = method.make_optimizer(10, learning_rate=0.5, weight_decay=0.2)
+    optimizer = method.make_optimizer(10, learning_rate=0.5, adam_weight_decay=0.2)
     optimizer.apply([keras.ops.zeros(variable.shape) for variable in variables], variables)
     shares = [1 - 0.5 * 0.2 if variable.name == "kernel" else 1.0 for variable in variables]
     assert 0.9 in shares
