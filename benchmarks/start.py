@@ -25,6 +25,7 @@ FLAGS = flags.FLAGS
 
 COMMANDS = ("train", "evaluate", "export", "adapt", "serve")
 CONFIGURATIONS = ("quickstart", "omniglot_5way_1shot", "omniglot_5way_1shot_maml", "omniglot_5way_1shot_prototypical")
+VARIANTS = {"": {}, ", graph not optimised": {"disable_meta_optimizer": True}}  # by what is added to a configuration
 PHASES = ("data", "method", "trace", "compile", "later_step")
 
 _IMPORT = """
@@ -45,8 +46,9 @@ def measure_imports(name: str, repeats: int) -> dict[str, Any]:
     return {"command": name, "tensorflow": statistics.median(theirs), "ours": statistics.median(ours)}
 
 
-def measure_first_step(configuration: str) -> dict[str, Any]:
+def measure_first_step(configuration: str, variant: str = "") -> dict[str, Any]:
     """Seconds of each phase until a configuration has made its first meta-step, on `--dataset=glyphs`."""
+    tf.config.optimizer.set_experimental_options(VARIANTS[variant])
     file = Path(__file__).parents[1] / "configs" / f"{configuration}.flags"
     settings.define_flags()
     FLAGS(["", f"--flagfile={file}", "--dataset=glyphs"])
@@ -68,7 +70,7 @@ def measure_first_step(configuration: str) -> dict[str, Any]:
         clock.append(time.perf_counter())
     *before, first, second, third, fourth, fifth = (after - before for before, after in itertools.pairwise(clock))
     later = statistics.median([second, third, fourth, fifth])
-    return {"configuration": configuration} | dict(zip(PHASES, [*before, first - later, later], strict=True))
+    return {"configuration": configuration + variant} | dict(zip(PHASES, [*before, first - later, later], strict=True))
 
 
 def table(imports: Sequence[dict[str, Any]], first_steps: Sequence[dict[str, Any]]) -> str:
@@ -85,13 +87,16 @@ def table(imports: Sequence[dict[str, Any]], first_steps: Sequence[dict[str, Any
 def main() -> None:
     """Measures, prints a table and writes the same to `--json`."""
     if FLAGS.point:
-        records.write_json(Path(FLAGS.json), measure_first_step(FLAGS.point))
+        records.write_json(Path(FLAGS.json), measure_first_step(*FLAGS.point))
         return
     imports = [measure_imports(name, FLAGS.repeats) for name in COMMANDS]
     first_steps = []
-    for name in CONFIGURATIONS:
-        runs = [measured_apart("benchmarks.start", [f"--point={name}"]) for _ in range(FLAGS.repeats)]
-        first_steps.append({"configuration": name} | {key: statistics.median(r[key] for r in runs) for key in PHASES})
+    for name, variant in (*((name, "") for name in CONFIGURATIONS), (CONFIGURATIONS[0], ", graph not optimised")):
+        runs = [
+            measured_apart("benchmarks.start", [f"--point={name}", f"--point={variant}"]) for _ in range(FLAGS.repeats)
+        ]
+        medians = {phase: statistics.median(run[phase] for run in runs) for phase in PHASES}
+        first_steps.append({"configuration": name + variant} | medians)
     device = devices.describe()
     print(devices.in_words(device))
     print(table(imports, first_steps))
@@ -103,7 +108,9 @@ def main() -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_integer("repeats", 3, "Processes of each, of which the median counts.", lower_bound=1)
-    flags.DEFINE_string("point", None, "Measure one configuration, by its name in configs/, and print nothing.")
+    flags.DEFINE_multi_string(
+        "point", None, "Measure one configuration, by its name in configs/, and then its variant, and print nothing."
+    )
     flags.DEFINE_string("json", None, "File to write the results to.")
     logging.set_verbosity(logging.WARNING)
     command.run(main)

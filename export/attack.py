@@ -42,6 +42,7 @@ def define_flags() -> None:
         "model_base_path", None, "Directory of the exported model's versions, MODELS/NAME.", required=True
     )
     flags.DEFINE_string("json", None, "File to write the results to.")
+    flags.DEFINE_string("out", None, "FILE.md to write a page of the results to.")
     devices.define_flags()
 
 
@@ -351,6 +352,50 @@ def main() -> None:
     )
     if FLAGS.json:
         records.write_json(Path(FLAGS.json), results)
+    if FLAGS.out:
+        with records.whole(Path(FLAGS.out)) as place:
+            place.write_text(page(results))
+
+
+def page(results: dict[str, Any]) -> str:
+    """Markdown: what came of each kind of request, and of each request.
+
+    Args:
+        results: what is written as JSON.
+    """
+    rows = results["requests"]
+    lines = [
+        "# Hostile requests",
+        "",
+        f"{len(rows)} requests to `ml_lstm.serve`, one after the other, and a well-behaved caller beside them who asks "
+        "for an adaptation and one answer by gRPC again and again. Written by `python export/attack.py "
+        "--model_base_path=MODELS/NAME --out=docs/attack.md` from [json](results/attack.json), which has the machine "
+        "and the commit.",
+        "",
+        f"That caller's slowest hundredth took {_ms(results['neighbour_p99_alone'])} ms alone and "
+        f"{_ms(results['neighbour_p99_beside'])} ms beside the requests. The server had "
+        f"{results['resident_mb_before']:.0f} MB before them and {results['resident_mb_after']:.0f} MB after.",
+        "",
+        "| | requests | slowest answer, s | that caller's p99, ms | times its own alone |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, p99 in results["neighbour_p99_beside_kind"].items():
+        seconds = [row["seconds"] for row in rows if row["kind"] == kind]
+        times = p99 / results["neighbour_p99_alone"]
+        lines.append(f"| {kind} | {len(seconds)} | {max(seconds):.1f} | {_ms(p99)} | {times:.1f} |")
+    lines += ["", "| | answer | s | that caller's slowest answer meanwhile, ms |", "|---|---|---|---|"]
+    for row in rows:
+        name, answer = (_cell(row[key]) for key in ("name", "answer"))
+        lines.append(f"| {row['kind']}: {name} | {answer} | {row['seconds']:.2f} | {_ms(row['neighbour_slowest'])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _ms(seconds):
+    return f"{1000 * seconds:.0f}"
+
+
+def _cell(text):
+    return text.replace("|", "\\|").replace("\n", " ")[:80]
 
 
 def _p99(seconds):

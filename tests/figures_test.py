@@ -21,7 +21,7 @@ RESULTS = ROOT / "docs" / "results"
 FILES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "export").rglob("README.md")))
 PAGES = [path.relative_to(ROOT).as_posix() for path in FILES]
 # Each with a test of its own: made from the constructors, with defaults and no measurements; and from its result.
-GENERATED = {"docs/options.md", "docs/kills.md"}
+GENERATED = {"docs/options.md", "docs/kills.md", "docs/attack.md"}
 
 WORDS = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9}
 WORDS |= {
@@ -320,6 +320,24 @@ def of_threads(heading, row, result):
     ] or None
 
 
+def of_start(heading, row, result):
+    name = re.search(r"`(\w+)`", row)[1]
+    places = {"TensorFlow and Keras, s": "tensorflow", "the command, s": "ours"}
+    places |= {
+        "data": "data",
+        "method": "method",
+        "tracing": "trace",
+        "compiling": "compile",
+        "a later step": "later_step",
+    }
+    rows = [
+        row
+        for row in result["imports"] + result["first_steps"]
+        if name in (row.get("command"), row.get("configuration"))
+    ]
+    return [row[places[heading]] for row in rows if heading in places] or None
+
+
 def of_scaling(headings, column, row, result):
     """The first heading names what grows, the other headings how far."""
     what = {"inner steps": "inner_steps", "coordinates": "coordinates", "episodes": "meta_batch_size"}[
@@ -387,7 +405,7 @@ def cell_values(headings, column, row, names, results):
     if "accuracy" in results[0]:
         return of_a_run(heading, row, results[0])
     rules = {"meta_step": of_a_meta_step, "sampling": of_sampling, "exports": of_exports, "bench": of_bench}
-    rules |= {"kernels": of_kernels, "threads": of_threads}
+    rules |= {"kernels": of_kernels, "threads": of_threads, "start": of_start}
     for start, rule in rules.items():
         if names[0].startswith(start):
             return rule(heading, row, results[0])

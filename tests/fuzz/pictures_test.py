@@ -95,14 +95,13 @@ def pillow_is_no_judge(contents):
         # It compares colours of 8 bits with a transparent one of other bits.
         return b"tRNS" in chunks and colour_type != 3 and depth in (2, 4, 16)
     # By its lights all CMYK is Adobe's, which has a marker of its own and is inverted.
-    return contents.startswith(b"\xff\xd8") and b"Adobe" not in contents and as_mode(contents) == "CMYK"
-
-
-def as_mode(contents):
+    if not contents.startswith(b"\xff\xd8"):
+        return False
     try:
-        return JpegImagePlugin.JpegImageFile(io.BytesIO(contents)).mode
+        picture = JpegImagePlugin.JpegImageFile(io.BytesIO(contents))
     except Exception:  # as above
-        return None
+        return False
+    return picture.mode == "CMYK" and "adobe" not in picture.info
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
 from ml_lstm.serving.refusals import Refusal
-from ml_lstm.serving.server import tensors
+from ml_lstm.serving.server import json_tensors, tensors
+from ml_lstm.serving.server.json_tensors import Input
 from tests.serving.limits_test import QUICK, QUICK_BODY
 
 MOST_BYTES = 2**20
@@ -134,20 +135,19 @@ def same(ours, theirs):
     return ours.size == theirs.size and np.allclose(ours.ravel(), theirs.ravel(), rtol=1e-6)
 
 
-def test_json_is_read_as_python_reads_it_or_refused(try_examples, signature):
-    def check(body):
-        def read():
-            request = tensors.request_from_json(body)
-            return request, tensors.inputs_from_json(request, signature)
+def test_json_is_read_as_python_reads_it_or_refused(try_examples):
+    inputs = {name: Input(dtype.name, rank) for rank, (name, dtype) in enumerate(TYPES.items())}
+    signatures = {"": inputs}
 
-        found = or_refused(read)
-        if found is None:
+    def check(body):
+        found = or_refused(lambda: json_tensors.read(body, signatures))
+        if found is None or found.inputs is None:
             return
-        request, arrays = found
+        arrays = found.inputs
         assert arrays.keys() == TYPES.keys()
         told = json.loads(body)
         for name, array in arrays.items():
-            value = told["inputs"][name] if "inputs" in request else [row[name] for row in told["instances"]]
+            value = [row[name] for row in told["instances"]] if found.rows else told["inputs"][name]
             assert array.dtype == (object if TYPES[name] == tf.string else TYPES[name].as_numpy_dtype)
             assert same(array, as_python_reads(value, TYPES[name]))
             assert array.dtype.kind != "f" or np.isfinite(array).all()

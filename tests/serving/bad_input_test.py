@@ -53,7 +53,7 @@ BAD_FILES = {
     ),
     "no image": ({"query_images": [FILES["query_images"][0], b"no image"]}, "is no JPEG, PNG, BMP or GIF"),
     "no byte": ({"support_images": [b"", *FILES["support_images"][1:]]}, "is no JPEG, PNG, BMP or GIF"),
-    "a cut file": ({"query_images": [FILES["query_images"][0][:60]]}, "PNG"),
+    "a cut file": ({"query_images": [FILES["query_images"][0][:60]]}, "image at index 0 is damaged"),
     "a header of 20,000 x 20,000": ({"query_images": [HUGE]}, "at most 16777216 pixels"),
     "numbers for files": ({"query_images": np.array([1, 2])}, "string"),
 }

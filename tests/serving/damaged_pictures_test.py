@@ -108,7 +108,7 @@ def as_arrays(inputs):
 def test_both_protocols_name_a_damaged_picture_by_its_index(name, sent, rest, grpc_predict):
     signature, inputs, words = sent(DAMAGED[name])
     by_rest = {
-        key: [item.decode() for item in value] if key == "classes" and not isinstance(value, list) else value
+        key: [item.decode() for item in value] if isinstance(value, np.ndarray) and value.dtype == object else value
         for key, value in inputs.items()
     }
     status, answer = rest(signature, by_rest)

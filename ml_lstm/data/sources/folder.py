@@ -26,7 +26,7 @@ from ml_lstm.paths import expanded
 
 _AT_ONCE = 256
 _WHOLE = "whole"  # TFDS keeps "all" for itself
-_STORE_FORMAT = 4  # counts up whenever the same files would give other images
+_STORE_FORMAT = 5  # counts up whenever the same files would give other images
 
 SPLITS = ("train", "val", "test")
 SPLIT_FRACTIONS = (0.64, 0.16, 0.2)
