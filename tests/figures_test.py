@@ -321,21 +321,12 @@ def of_threads(heading, row, result):
 
 
 def of_start(heading, row, result):
-    name = re.search(r"`(\w+)`", row)[1]
-    places = {"TensorFlow and Keras, s": "tensorflow", "the command, s": "ours"}
-    places |= {
-        "data": "data",
-        "method": "method",
-        "tracing": "trace",
-        "compiling": "compile",
-        "a later step": "later_step",
-    }
-    rows = [
-        row
-        for row in result["imports"] + result["first_steps"]
-        if name in (row.get("command"), row.get("configuration"))
-    ]
-    return [row[places[heading]] for row in rows if heading in places] or None
+    name = row.partition("|")[0].replace("`", "").strip()
+    places = {"TensorFlow and Keras": "tensorflow", "the command": "ours", "the first step": "compile"}
+    places |= {"data": "data", "method": "method", "tracing": "trace", "a later step": "later_step"}
+    points = [*result["imports"], *result["first_steps"]]
+    found = [point for point in points if name in (point.get("command"), point.get("configuration"))]
+    return [point[places[heading]] for point in found] if heading in places else None
 
 
 def of_scaling(headings, column, row, result):
