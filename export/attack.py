@@ -389,7 +389,8 @@ def page(results: dict[str, Any]) -> str:
         "| | requests | slowest answer, s | that caller's p99, ms | times its own alone |",
         "|---|---|---|---|---|",
     ]
-    for kind, p99 in results["neighbour_p99_beside_kind"].items():
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        p99 = results["neighbour_p99_beside_kind"][kind]
         seconds = [row["seconds"] for row in rows if row["kind"] == kind]
         times = p99 / results["neighbour_p99_alone"]
         lines.append(f"| {kind} | {len(seconds)} | {max(seconds):.1f} | {_ms(p99)} | {times:.1f} |")

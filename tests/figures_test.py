@@ -329,6 +329,18 @@ def of_start(heading, row, result):
     return [point[places[heading]] for point in found] if heading in places else None
 
 
+def of_attack(heading, row, result):
+    kind = row.partition("|")[0].strip()
+    seconds = [request["seconds"] for request in result["requests"] if request["kind"] == kind]
+    p99 = result["neighbour_p99_beside_kind"][kind]
+    return {
+        "requests": [len(seconds)],
+        "slowest answer, s": [max(seconds)],
+        "that caller's p99, ms": [1000 * p99],
+        "times its own alone": [p99 / result["neighbour_p99_alone"]],
+    }.get(heading)
+
+
 def of_scaling(headings, column, row, result):
     """The first heading names what grows, the other headings how far."""
     what = {"inner steps": "inner_steps", "coordinates": "coordinates", "episodes": "meta_batch_size"}[
@@ -396,7 +408,7 @@ def cell_values(headings, column, row, names, results):
     if "accuracy" in results[0]:
         return of_a_run(heading, row, results[0])
     rules = {"meta_step": of_a_meta_step, "sampling": of_sampling, "exports": of_exports, "bench": of_bench}
-    rules |= {"kernels": of_kernels, "threads": of_threads, "start": of_start}
+    rules |= {"kernels": of_kernels, "threads": of_threads, "start": of_start, "attack": of_attack}
     for start, rule in rules.items():
         if names[0].startswith(start):
             return rule(heading, row, results[0])
