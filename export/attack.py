@@ -10,6 +10,8 @@ import base64
 import json
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,6 +45,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_string("json", None, "File to write the results to.")
     flags.DEFINE_string("out", None, "FILE.md to write a page of the results to.")
+    flags.DEFINE_string("neighbour_of", None, "Be the well-behaved caller of the server at this address, until ended.")
     devices.define_flags()
 
 
@@ -55,32 +58,40 @@ class Attack(NamedTuple):
 
 
 class Neighbour:
-    """A caller that asks one small question after the other, and keeps how long each answer took."""
+    """A caller of its own process that asks one small question after the other; keeps how long each answer took."""
 
-    def __init__(self, call: Callable[[], Any]):
-        self._call = call
+    def __init__(self, address: str):
+        program = [sys.executable, __file__, f"--model_base_path={FLAGS.model_base_path}", f"--neighbour_of={address}"]
+        self._process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self._took: list[tuple[float, float]] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._ask, daemon=True)
+        self._thread = threading.Thread(target=self._listen, daemon=True)
 
-    def _ask(self):
-        while not self._stop.is_set():
-            started = time.monotonic()
-            self._call()
-            self._took.append((started, time.monotonic() - started))
-            time.sleep(0.01)
+    def _listen(self):
+        for line in self._process.stdout:
+            self._took.append(tuple(map(float, line.split())))
 
     def between(self, start: float, end: float) -> list[float]:
-        """Seconds of the answers that it waited for in that time."""
+        """Seconds of the answers that it waited for in that time, on the monotonic clock."""
         return [took for begun, took in self._took if begun + took >= start and begun <= end]
 
     def __enter__(self):
         self._thread.start()
+        while not self._took and self._process.poll() is None:
+            time.sleep(0.1)
         return self
 
     def __exit__(self, *_):
-        self._stop.set()
+        self._process.kill()
         self._thread.join(_MOST_SECONDS)
+
+
+def ask_on(call: Callable[[], Any]) -> None:
+    """What the neighbour does, until it is ended: prints when it asked, and how long the answer took."""
+    while True:
+        started = time.monotonic()
+        call()
+        print(started, time.monotonic() - started, flush=True)
+        time.sleep(0.01)
 
 
 def attacks(url: str, address: str, problem: Problem) -> Iterator[Attack]:
@@ -305,11 +316,10 @@ def main() -> None:
     version = max((path for path in Path(FLAGS.model_base_path).glob("[0-9]*")), key=lambda path: int(path.name))
     card = json.loads((version / "assets.extra" / "model_card.json").read_text())
     problem = Problem(tf.saved_model.load(str(version)).signatures, card["image_shape"][-1])
+    if FLAGS.neighbour_of:
+        ask_on(problem.grpc_call(FLAGS.neighbour_of, "adapt_and_predict_encoded", 1))
     rows, begins = [], {}
-    with (
-        Server(FLAGS.model_base_path) as server,
-        Neighbour(problem.grpc_call(server.address, "adapt_and_predict_encoded", 1)) as neighbour,
-    ):
+    with Server(FLAGS.model_base_path) as server, Neighbour(server.address) as neighbour:
         started = time.monotonic()
         time.sleep(_ALONE_SECONDS)
         alone = neighbour.between(started, time.monotonic())
@@ -379,7 +389,8 @@ def page(results: dict[str, Any]) -> str:
         "| | requests | slowest answer, s | that caller's p99, ms | times its own alone |",
         "|---|---|---|---|---|",
     ]
-    for kind, p99 in results["neighbour_p99_beside_kind"].items():
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        p99 = results["neighbour_p99_beside_kind"][kind]
         seconds = [row["seconds"] for row in rows if row["kind"] == kind]
         times = p99 / results["neighbour_p99_alone"]
         lines.append(f"| {kind} | {len(seconds)} | {max(seconds):.1f} | {_ms(p99)} | {times:.1f} |")

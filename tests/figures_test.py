@@ -321,21 +321,24 @@ def of_threads(heading, row, result):
 
 
 def of_start(heading, row, result):
-    name = re.search(r"`(\w+)`", row)[1]
-    places = {"TensorFlow and Keras, s": "tensorflow", "the command, s": "ours"}
-    places |= {
-        "data": "data",
-        "method": "method",
-        "tracing": "trace",
-        "compiling": "compile",
-        "a later step": "later_step",
-    }
-    rows = [
-        row
-        for row in result["imports"] + result["first_steps"]
-        if name in (row.get("command"), row.get("configuration"))
-    ]
-    return [row[places[heading]] for row in rows if heading in places] or None
+    name = row.partition("|")[0].replace("`", "").strip()
+    places = {"TensorFlow and Keras": "tensorflow", "the command": "ours", "the first step": "compile"}
+    places |= {"data": "data", "method": "method", "tracing": "trace", "a later step": "later_step"}
+    points = [*result["imports"], *result["first_steps"]]
+    found = [point for point in points if name in (point.get("command"), point.get("configuration"))]
+    return [point[places[heading]] for point in found] if heading in places else None
+
+
+def of_attack(heading, row, result):
+    kind = row.partition("|")[0].strip()
+    seconds = [request["seconds"] for request in result["requests"] if request["kind"] == kind]
+    p99 = result["neighbour_p99_beside_kind"][kind]
+    return {
+        "requests": [len(seconds)],
+        "slowest answer, s": [max(seconds)],
+        "that caller's p99, ms": [1000 * p99],
+        "times its own alone": [p99 / result["neighbour_p99_alone"]],
+    }.get(heading)
 
 
 def of_scaling(headings, column, row, result):
@@ -405,7 +408,7 @@ def cell_values(headings, column, row, names, results):
     if "accuracy" in results[0]:
         return of_a_run(heading, row, results[0])
     rules = {"meta_step": of_a_meta_step, "sampling": of_sampling, "exports": of_exports, "bench": of_bench}
-    rules |= {"kernels": of_kernels, "threads": of_threads, "start": of_start}
+    rules |= {"kernels": of_kernels, "threads": of_threads, "start": of_start, "attack": of_attack}
     for start, rule in rules.items():
         if names[0].startswith(start):
             return rule(heading, row, results[0])
@@ -521,6 +524,11 @@ def seconds_an_episode(method):
 
 # Page, a piece of its prose, and the values that the figures in it should have, in order.
 CLAIMS = [
+    (
+        "docs/serving.md",
+        "slowest hundredth took 20 ms alone and 32 ms beside them",
+        lambda: [1000 * load(RESULTS / "attack.json")[f"neighbour_p99_{when}"] for when in ("alone", "beside")],
+    ),
     ("README.md", "Mean over 600 meta-test episodes", lambda: all_test_episodes()),
     ("README.md", "meta-trained for at most 20 minutes", lambda: within_minutes(20)),
     (

@@ -54,6 +54,7 @@ BOMBS = {
     "no type": with_inputs(support_labels=TensorProto()),
     "a type that is none": with_inputs(support_labels=tensor(1000, 1)),
     "bytes in place of strings": with_inputs(support_labels=tensor(STRING, 1, tensor_content=b"a")),
+    "no strings, and a shape beyond all memory": with_inputs(support_labels=tensor(STRING, 0, 2**31 - 1, 2**31 - 1)),
     "a part of a number": with_inputs(support_labels=tensor(UINT8, 3, tensor_content=b"a")),
     "thousands of inputs": with_inputs(**{f"input {number}": tensor(UINT8, 16_000_000) for number in range(5000)}),
     "large ones in sum": with_inputs(

@@ -41,9 +41,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("message", HOSTILE.values(), ids=HOSTILE)
 def test_messages_of_many_parts_are_told_in_little_time(message):
-    started = time.monotonic()
+    started = time.thread_time()
     assert "more than 20000 fields" in problem_of(message, PredictRequest.DESCRIPTOR, 20_000)
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_long_names_are_told_and_long_contents_are_not():

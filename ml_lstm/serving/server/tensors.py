@@ -84,9 +84,9 @@ def _bytes_taken(proto):
 
 
 def _from_proto(name, proto):
-    if proto.dtype == tf.string.as_datatype_enum and not (proto.string_val or proto.tensor_content):
-        return np.full([size.size for size in proto.tensor_shape.dim], b"", object)  # where TensorFlow has texts
     try:
+        if proto.dtype == tf.string.as_datatype_enum and not (proto.string_val or proto.tensor_content):
+            return np.full([size.size for size in proto.tensor_shape.dim], b"", object)  # where TensorFlow has texts
         return _numbers(proto) if _is_long(proto) else tf.make_ndarray(proto)
     except (TypeError, ValueError, OverflowError) as error:
         raise _no_tensor(name, error) from None
