@@ -30,6 +30,7 @@ from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
 from ml_lstm.command_line import command, devices, records
+from ml_lstm.whole_files import whole
 
 FLAGS = flags.FLAGS
 _MOST_SECONDS = 90
@@ -363,7 +364,7 @@ def main() -> None:
     if FLAGS.json:
         records.write_json(Path(FLAGS.json), results)
     if FLAGS.out:
-        with records.whole(Path(FLAGS.out)) as place:
+        with whole(Path(FLAGS.out)) as place:
             place.write_text(page(results))
 
 
