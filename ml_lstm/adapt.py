@@ -15,6 +15,7 @@ from ml_lstm.paths import expanded
 from ml_lstm.plots.drawing import square
 from ml_lstm.plots.episode_sheet import episode_sheet
 from ml_lstm.serving.exported import ExportedClassifier, NoPictureError
+from ml_lstm.whole_files import whole
 
 FLAGS = flags.FLAGS
 
@@ -147,7 +148,7 @@ def _print_table(answers):
 
 def _write_csv(answers):
     with (
-        records.whole(expanded(FLAGS.csv)) as place,
+        whole(expanded(FLAGS.csv)) as place,
         place.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         rows = csv.writer(file)

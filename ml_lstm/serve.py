@@ -59,6 +59,7 @@ def define_flags() -> None:
 def main() -> None:
     """Serves until it gets SIGTERM or SIGINT."""
     try:
+        from ml_lstm.serving.server import memory
         from ml_lstm.serving.server.predictor import Limits
         from ml_lstm.serving.server.rest import Callers
         from ml_lstm.serving.server.run import serve
@@ -68,6 +69,7 @@ def main() -> None:
         ) from None
 
     config = _config()
+    memory.take_from_system()
     devices.use_as_flagged(work=_work(config), inter_op_threads=_OPERATIONS * FLAGS.max_concurrent)
     if not _is_loopback(FLAGS.host):
         logging.warning(

@@ -23,7 +23,7 @@ _FLOORS = (
     ("training",),
     ("distribution",),
     ("plots", "cells", "learners", "data"),
-    ("command_line", "options", "episode", "paths", "errors", "folders", "keras_private", "photographs"),
+    ("command_line", "options", "episode", "paths", "errors", "folders", "keras_private", "photographs", "whole_files"),
 )
 
 # Arrows that point down and yet must not be.

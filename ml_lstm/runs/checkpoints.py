@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from ml_lstm.command_line.records import bring_to_disk
 from ml_lstm.errors import UserError
+from ml_lstm.whole_files import bring_to_disk
 
 # What reading such a checkpoint raises; IndexError: cut short.
 _DAMAGED = (tf.errors.OpError, ValueError, IndexError)

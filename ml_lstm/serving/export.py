@@ -10,12 +10,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ml_lstm.command_line.records import bring_to_disk
 from ml_lstm.errors import UserError
 from ml_lstm.methods import FewShotClassifier
 from ml_lstm.paths import for_tensorflow
 from ml_lstm.serving.signatures import ServingModule
 from ml_lstm.serving.warm_up import write_warm_up_requests
+from ml_lstm.whole_files import bring_to_disk
 
 _LARGEST_VERSION = 2**63 - 1
 

@@ -7,12 +7,13 @@ import threading
 import pytest
 
 from ml_lstm.command_line import records
+from ml_lstm.whole_files import whole
 
 
 def test_what_fails_amid_writing_leaves_the_file_of_before_and_nothing_beside_it(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("before")
-    with pytest.raises(ZeroDivisionError), records.whole(path) as place:
+    with pytest.raises(ZeroDivisionError), whole(path) as place:
         place.write_text("half")
         raise ZeroDivisionError
     assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]

@@ -10,7 +10,7 @@ from ml_lstm.data import pictures
 from ml_lstm_client import picture_files
 
 
-@pytest.mark.parametrize("file", ["folders.py", "photographs.py"])
+@pytest.mark.parametrize("file", ["folders.py", "photographs.py", "whole_files.py"])
 def test_a_copy_says_what_the_original_says(file):
     copy, original = (Path(package.__file__).with_name(file).read_text() for package in (ml_lstm_client, ml_lstm))
     assert copy == original
@@ -21,7 +21,7 @@ def test_every_file_of_both_names_is_a_copy():
     names = [
         {path.name for path in Path(package.__file__).parent.glob("*.py")} for package in (ml_lstm_client, ml_lstm)
     ]
-    assert set.intersection(*names) == {"__init__.py", "folders.py", "photographs.py"}
+    assert set.intersection(*names) == {"__init__.py", "folders.py", "photographs.py", "whole_files.py"}
 
 
 def test_the_client_sends_the_kinds_of_files_that_a_model_reads():

@@ -1,7 +1,6 @@
 """Learns classes from pictures: python -m ml_lstm_client --support=DIR --query=DIR --url=http://localhost:8501"""
 
 import argparse
-import contextlib
 import csv
 import json
 import os
@@ -14,6 +13,7 @@ from ml_lstm_client import picture_files
 from ml_lstm_client.client import Answer, Client, ServingError
 from ml_lstm_client.folders import listed
 from ml_lstm_client.rest_client import RestClient
+from ml_lstm_client.whole_files import whole
 
 _NAME = "ml_lstm_client"
 _PICTURES_AT_ONCE = 100
@@ -261,25 +261,8 @@ def _print_table(answers):
         print(f"{name:<{widths[0]}}  {prediction:<{widths[1]}}  {probability}")
 
 
-@contextlib.contextmanager
-def _whole(path):
-    """A file to write in place of `path`, which is then renamed: a disk that is full leaves the old one."""
-    if path.exists() and not path.is_file():  # a pipe, say
-        yield path
-        return
-    place = Path(os.path.realpath(path))
-    temporary = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
-        yield temporary
-        os.replace(temporary, place)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _write_csv(file_path, answers):
-    with _whole(file_path) as place, place.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with whole(file_path) as place, place.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "class", "probability"])
         for path, answer in answers.items():
@@ -297,7 +280,7 @@ def _write_json(file_path, source, answers, left_out):
         for path, answer in answers.items()
     ]
     table = source | {"answers": listed, "left_out": left_out}
-    with _whole(file_path) as place:
+    with whole(file_path) as place:
         place.write_text(json.dumps(table, indent=2, sort_keys=True) + "\n")
 
 

@@ -20,6 +20,7 @@ from ml_lstm.serving.server.store import ModelStore
 from ml_lstm.serving.server.version import Version
 
 _LARGE_BYTES = 2**20  # of a request: photographs, of which one may take as long as a thousand small images
+_TRIM_SECONDS, _TRIM_SECONDS_OF_SMALL = 1, 60  # until memory goes back; a small file may hold a picture of 50 MB
 
 
 class Limits(NamedTuple):
@@ -90,13 +91,12 @@ class Predictor:
         Raises:
             Refusal: if it takes longer.
         """
-        if size <= _LARGE_BYTES:
-            return await self._run(job, *args)
+        is_large = size > _LARGE_BYTES
         try:
-            async with self._large:
+            async with self._large if is_large else contextlib.nullcontext():
                 return await self._run(job, *args)
         finally:
-            self._trimmer.trim_soon()
+            self._trimmer.trim_within(_TRIM_SECONDS if is_large else _TRIM_SECONDS_OF_SMALL)
 
     async def _run(self, job, *args):
         loop, cancellation = asyncio.get_running_loop(), Cancellation()

@@ -1,0 +1,60 @@
+"""What the decoders share: bytes of a file as numbers, and refusals in words, in the graph."""
+
+import tensorflow as tf
+
+from ml_lstm.data.resizing import MAX_SIDE
+
+MAX_PIXELS = 4096 * 4096
+"""Of a picture: a file of a hundred bytes can announce gigabytes."""
+
+MOST_SEGMENTS = 64
+"""Of a file that are looked at for what stands in front of the pixels."""
+
+
+def require(condition: tf.Tensor | bool, *words: str | tf.Tensor) -> tf.Operation:
+    """An operation that fails with `INVALID_ARGUMENT` and `words` unless the scalar `condition` holds."""
+    return tf.debugging.Assert(condition, list(words), summarize=1)
+
+
+def size_checked(height, width, where):
+    """Within it, a picture of `height` and `width`, int64 scalars in [0, 2**32), is not too large."""
+    not_empty = require((height > 0) & (width > 0), *where, "has no pixel.")
+    with tf.control_dependencies([not_empty]):
+        small = height <= MAX_PIXELS // tf.maximum(width, 1)
+    words = f"pixels (height x width); an image may have at most {MAX_PIXELS} pixels: shrink it."
+    few = require(small, *where, "has", height, "x", width, words)
+    with tf.control_dependencies([few]):
+        short = tf.maximum(height, width) <= MAX_SIDE
+    words = f"is higher or wider than {MAX_SIDE} pixels: cut or shrink it."
+    return tf.control_dependencies([require(short, *where, words)])
+
+
+def has(header, start, magic):
+    return tf.reduce_all(tf.equal(header[start : start + len(magic)], list(magic)))
+
+
+def integer(little_endian):
+    """uint8 [n] as an int64 scalar."""
+    digits = tf.cast(little_endian, tf.int64)
+    return tf.reduce_sum(tf.bitwise.left_shift(digits, tf.range(0, 8 * digits.shape[0], 8, tf.int64)))
+
+
+def int32_of(little_endian):
+    return tf.bitcast(little_endian, tf.int32)
+
+
+def bytes_of(contents):
+    """The bytes of a file as int32, and a few zeros behind, to be read without a look at where it ends."""
+    return tf.cast(tf.io.decode_raw(tf.strings.join([contents, bytes(32)]), tf.uint8), tf.int32)
+
+
+def byte_at(contents, at):
+    """One byte of a file, int32."""
+    return tf.cast(tf.io.decode_raw(tf.strings.substr(contents, at, 1), tf.uint8)[0], tf.int32)
+
+
+def on_white(picture):
+    """uint8 [H, W, 4], the last of them opacity, as RGB where nothing shows through."""
+    # In 16 bits, which the sum just fits in: a picture may be large.
+    colour, opacity = tf.cast(picture[..., :3], tf.uint16), tf.cast(picture[..., 3:], tf.uint16)
+    return tf.cast((colour * opacity + 255 * (255 - opacity) + 127) // 255, tf.uint8)
