@@ -1,4 +1,7 @@
-"""Learns classes from pictures: python -m ml_lstm.adapt --saved_model=MODELS/NAME/1 --support=DIR --query=DIR"""
+"""Learns classes from pictures: python -m ml_lstm.adapt --model=NAME --support=DIR --query=DIR
+
+With --saved_model=MODELS/NAME/1 in place of --model it is an export that learns.
+"""
 
 import csv
 import io
@@ -24,6 +27,9 @@ _DRAWN_SIDE = 64  # pixels
 
 def define_flags() -> None:
     """What `adapt` takes."""
+    flags.DEFINE_string(
+        "model", None, "A model that comes with ml_lstm, see docs/zoo.md; or DIR/NAME, as zoo.add wrote."
+    )
     flags.DEFINE_string("saved_model", None, "Directory of an exported version, MODELS/NAME/<n>.")
     flags.DEFINE_string("support", None, "Directory of the support set: pictures DIR/<class>/*.")
     flags.DEFINE_string("query", None, "Directory of the pictures to classify: DIR/*.")
@@ -42,7 +48,8 @@ def define_flags() -> None:
         "pictures", lambda path: path is None or path.lower().endswith(".png"), "give the name of a file, FILE.png"
     )
     flags.DEFINE_boolean("strict", False, "Stop at a file that is no picture, rather than go on with the others.")
-    flags.mark_flags_as_required(["saved_model", "support", "query"])
+    flags.mark_flags_as_mutual_exclusive(["model", "saved_model"], required=True)
+    flags.mark_flags_as_required(["support", "query"])
 
 
 def main() -> None:
@@ -55,7 +62,7 @@ def main() -> None:
     queries = _files(_directory(FLAGS.query, "query"))
     if not queries:
         raise UserError(f"{FLAGS.query} has no file{_but_folders(FLAGS.query)}: put the pictures to classify there.")
-    model = ExportedClassifier(FLAGS.saved_model)
+    model = _model()
     for limit in model.card.get("limits", []):
         print(f"Note: {limit}", file=sys.stderr)
     skipped = {}
@@ -86,6 +93,14 @@ def main() -> None:
         _write_json(answers, skipped, model.card.get("limits", []))
     if FLAGS.pictures:
         _draw([square(picture, _DRAWN_SIDE) for picture in contents], labels, thumbnails, answers)
+
+
+def _model():
+    if FLAGS.saved_model is not None:
+        return ExportedClassifier(FLAGS.saved_model)
+    from ml_lstm import zoo  # needs the methods, which what reads exports does without
+
+    return zoo.picture_classifier(FLAGS.model)
 
 
 def _support_set(model, support, leave_out):
@@ -166,7 +181,8 @@ def _write_json(answers, skipped, limits):
         }
         for path, answer in answers.items()
     ]
-    told = {"saved_model": FLAGS.saved_model, "limits": limits, "answers": listed, "left_out": skipped}
+    source = {"model": FLAGS.model} if FLAGS.model else {"saved_model": FLAGS.saved_model}
+    told = source | {"limits": limits, "answers": listed, "left_out": skipped}
     records.write_json(expanded(FLAGS.json), told)
 
 

@@ -1,0 +1,20 @@
+"""A tiny model of the zoo, made of a tiny run."""
+
+import keras
+import pytest
+
+from ml_lstm.zoo.entries import write_entry
+from tests.zoo.tiny import BY_METHOD, WORDS, trained
+
+
+@pytest.fixture(scope="session", params=sorted(BY_METHOD))
+def run_and_model(request, tmp_path_factory):
+    """A run and the method as it was trained there."""
+    keras.utils.set_random_seed(0)
+    return trained(tmp_path_factory.mktemp("runs") / request.param, request.param)
+
+
+@pytest.fixture(scope="session")
+def entry(run_and_model, tmp_path_factory):
+    """What the zoo made of the run."""
+    return write_entry(run_and_model[0], WORDS, tmp_path_factory.mktemp("zoo") / "tiny")
