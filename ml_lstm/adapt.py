@@ -146,18 +146,28 @@ def _but_folders(directory):
 
 
 def _print_table(answers):
-    rows = [("file", "class", "probability")]
+    rows = [("file", "class", *_numbers_told(answers))]
     for path, answer in answers.items():
         best = sorted(answer.probabilities, key=answer.probabilities.get, reverse=True)  # of equals, the first
-        shown = best[: FLAGS.top] if FLAGS.top else [answer.prediction]
         form = ".1%" if FLAGS.top else ".3f"
-        names = [path.name, *[""] * (len(shown) - 1)]
-        rows += [
-            (name, label, f"{answer.probabilities[label]:{form}}") for name, label in zip(names, shown, strict=True)
-        ]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    for name, prediction, probability in rows:
-        print(f"{name:<{widths[0]}}  {prediction:<{widths[1]}}  {probability}")
+        probability, *familiarity = _numbers(answer)
+        rows.append((path.name, answer.prediction, f"{probability:{form}}", *(f"{it:.3f}" for it in familiarity)))
+        rows += [("", label, f"{answer.probabilities[label]:{form}}") for label in best[1 : FLAGS.top or 1]]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)] + [len("probability")]
+    for row in rows:
+        *columns, last = row
+        print("".join(f"{value:<{width}}  " for value, width in zip(columns, widths, strict=False)) + last)
+
+
+def _numbers(answer):
+    """The probability of the class that was predicted, and the familiarity, of a calibrated model."""
+    numbers = [answer.probabilities[answer.prediction]]
+    return numbers if answer.familiarity is None else [*numbers, answer.familiarity]
+
+
+def _numbers_told(answers):
+    """What those are called."""
+    return ["probability", "familiarity"][: len(_numbers(next(iter(answers.values()))))]
 
 
 def _write_csv(answers):
@@ -166,9 +176,9 @@ def _write_csv(answers):
         place.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         rows = csv.writer(file)
-        rows.writerow(["file", "class", "probability"])
+        rows.writerow(["file", "class", *_numbers_told(answers)])
         for path, answer in answers.items():
-            rows.writerow([path, answer.prediction, answer.probabilities[answer.prediction]])
+            rows.writerow([path, answer.prediction, *_numbers(answer)])
 
 
 def _write_json(answers, skipped, limits):
@@ -178,6 +188,7 @@ def _write_json(answers, skipped, limits):
             "class": answer.prediction,
             "probability": answer.probabilities[answer.prediction],
             "probabilities": answer.probabilities,
+            **({} if answer.familiarity is None else {"familiarity": answer.familiarity}),
         }
         for path, answer in answers.items()
     ]

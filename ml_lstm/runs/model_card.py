@@ -1,11 +1,10 @@
 """What goes with a model wherever it is used: how it came about, and what one should know beforehand."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from ml_lstm.command_line import records
 from ml_lstm.data.pictures import MAX_PIXELS
-from ml_lstm.methods import FewShotClassifier
+from ml_lstm.methods import Calibrated, FewShotClassifier
 from ml_lstm.runs.directory import RunDirectory
 
 
@@ -26,7 +25,7 @@ def model_card(run: RunDirectory, method: FewShotClassifier, train_episodes: int
         "inner_steps": method.served_inner_steps,
         "flags": trained,
         "commit": records.commit(),
-        "limits": _limits(trained, method, run.problem().image_shape),
+        "limits": limits(run, method),
     }
 
 
@@ -35,12 +34,23 @@ def classes_in_words(method: FewShotClassifier) -> str:
     return "any number of classes" if method.most_classes is None else f"at most {method.most_classes} classes"
 
 
-def _limits(trained, method, image_shape) -> Sequence[str]:
-    height, width, channels = image_shape
+def limits(run: RunDirectory, method: FewShotClassifier) -> list[str]:
+    """What the one who uses a model should know beforehand, in sentences.
+
+    Args:
+        run: where it was trained.
+        method: with its weights.
+    """
+    height, width, channels = run.problem().image_shape
+    of_none = ": none stands for something else."
+    if isinstance(method, Calibrated):
+        of_none = (
+            "; a familiarity below 0.05 says that it is probably of none of them, as it does of 5 % of those that are."
+        )
     return [
         f"{classes_in_words(method).capitalize()} in a support set; meta-training had up to {method.n_way}.",
         f"Images are resized to {height}x{width} pixels of {channels} channel(s), whatever their proportions; an "
         f"encoded image may have at most {MAX_PIXELS} pixels.",
-        f"Meta-trained on {trained['dataset']}: on other kinds of images expect less than was measured there.",
-        "Every query gets one of the support set's classes: none stands for something else.",
+        f"Meta-trained on {run.bound()['dataset']}: on other kinds of images expect less than was measured there.",
+        f"Every query gets one of the support set's classes{of_none}",
     ]

@@ -27,7 +27,8 @@ class Answers:
     Args:
         method: trained.
         image_shape: `(height, width, channels)` that it was trained on, channels 1 or 3.
-        adapt, classify: the method's, or functions that were traced of them.
+        adapt, classify: the method's, or functions that were traced of them. What the method tells of the logits'
+            `familiarity` is told too.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Answers:
     ):
         self.image_shape = tuple(image_shape)
         self._most_classes = method.most_classes
+        self._familiarity = method.familiarity
         self._adapt = adapt or method.adapt
         self._classify = classify or method.classify
 
@@ -76,12 +78,16 @@ class Answers:
             images: float32 [Q, height, width, C] in [0, 1].
 
         Returns:
-            `probabilities` float32 [Q, K] and `predictions` string [Q].
+            `probabilities` float32 [Q, K] and `predictions` string [Q]; of a calibrated method also `familiarity`
+            float32 [Q], see `Calibrated`.
         """
         classes = adaptation["classes"]
-        logits = self._classify({name: adaptation[name] for name in adaptation if name != "classes"}, images)
+        kept = {name: adaptation[name] for name in adaptation if name != "classes"}
+        logits = self._classify(kept, images)
         probabilities = tf.nn.softmax(tf.cast(logits[:, : tf.size(classes)], tf.float32))
-        return {"probabilities": probabilities, "predictions": tf.gather(classes, tf.argmax(probabilities, axis=-1))}
+        answer = {"probabilities": probabilities, "predictions": tf.gather(classes, tf.argmax(probabilities, axis=-1))}
+        familiarity = self._familiarity(kept, logits)
+        return answer if familiarity is None else answer | {"familiarity": familiarity}
 
     def resized(self, images: tf.Tensor, name: str) -> tf.Tensor:
         """Images as the method takes them.

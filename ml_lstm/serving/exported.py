@@ -21,10 +21,13 @@ class Answer(NamedTuple):
     Attributes:
         prediction: the most probable class.
         probabilities: by class, in the order of the support set.
+        familiarity: the share of pictures of known classes that look no less strange, in (0, 1]: of something else it
+            is small. None of a model that was not calibrated.
     """
 
     prediction: str
     probabilities: dict[str, float]
+    familiarity: float | None = None
 
 
 class NoPictureError(ValueError):
@@ -101,7 +104,8 @@ class PictureClassifier:
             raise NoPictureError(sentence(error).removeprefix("query_images: the image at index 0 ")) from None
         classes = [_text(name) for name in adaptation["classes"].numpy()]
         probabilities = dict(zip(classes, outputs["probabilities"].numpy()[0].tolist(), strict=True))
-        return Answer(_text(outputs["predictions"].numpy()[0]), probabilities)
+        familiarity = float(outputs["familiarity"][0]) if "familiarity" in outputs else None
+        return Answer(_text(outputs["predictions"].numpy()[0]), probabilities, familiarity)
 
 
 class ExportedClassifier(PictureClassifier):

@@ -26,9 +26,9 @@ class ServingModule:
 
     * `adapt_and_predict` (also `serving_default`): `support_images` uint8 [S, H, W, C], `support_labels`
       string [S], `query_images` uint8 [Q, H, W, C] to `classes` string [K], `probabilities` float32 [Q, K],
-      `predictions` string [Q];
+      `predictions` string [Q]; of a calibrated method also `familiarity` float32 [Q], see `methods.Calibrated`;
     * `adapt`: the support set to `classes`, the method's adaptation, by name, and their `fingerprint` string [1];
-    * `predict`: those and `query_images` to `probabilities` and `predictions`; an adaptation of another export, or
+    * `predict`: those and `query_images` to the same without `classes`; an adaptation of another export, or
       that was changed, is refused by its fingerprint;
     * each also with `_encoded` behind its name: images as JPEG, PNG, BMP or GIF bytes, string [S] or [Q];
     * `check_encoded`: `query_images` string [Q] to `readable` bool [Q] and `unreadable`, the indices of those that are

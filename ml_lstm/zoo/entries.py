@@ -14,10 +14,10 @@ import numpy as np
 
 from ml_lstm.command_line.records import whole, write_json
 from ml_lstm.errors import UserError
-from ml_lstm.methods import FewShotClassifier
+from ml_lstm.methods import Calibrated, Calibration, FewShotClassifier
 from ml_lstm.paths import for_tensorflow
 from ml_lstm.runs import RunDirectory, settings, trained_method
-from ml_lstm.runs.model_card import model_card
+from ml_lstm.runs.model_card import limits, model_card
 
 SHIPPED = Path(__file__).parent
 _CARD, _WEIGHTS = "card.json", "weights.weights.h5"
@@ -103,7 +103,26 @@ class Entry:
         write_json(self.path / _CARD, dict(values))
         self.__dict__.pop("card", None)
 
+    def tell_limits(self, method: FewShotClassifier) -> None:
+        """Writes into the card's `limits` all that its user should know beforehand, what it is bad at included."""
+        own = [*self.card["bad_at"], self.card["confidence"]]
+        self.write_card(self.card | {"limits": limits(self.run, method) + own})
+
     def method(self) -> FewShotClassifier:
+        """The method with its weights, calibrated if its card says how.
+
+        Raises:
+            UserError: as `uncalibrated_method`.
+        """
+        method, found = self.uncalibrated_method(), self.card.get("calibration")
+        if found is None:
+            return method
+        try:
+            return Calibrated(method, Calibration(*(found[name] for name in Calibration._fields)))
+        except (TypeError, KeyError):
+            raise self._damaged(_CARD) from None
+
+    def uncalibrated_method(self) -> FewShotClassifier:
         """The method with its weights, see `settings.build_lean_method`.
 
         Raises:
@@ -146,6 +165,7 @@ def write_entry(run: RunDirectory, card: Mapping[str, Any], path: Path) -> Entry
     entry = Entry(path)
     told = {"train_seconds": round(progress.seconds, 1), "figures": []}
     entry.write_card(model_card(run, method, episodes) | told | dict(card))
+    entry.tell_limits(method)
     return entry
 
 

@@ -1,5 +1,6 @@
 """A model of the zoo answers about picture files as its export does, and by the commands."""
 
+import csv
 import io
 import json
 import re
@@ -11,7 +12,6 @@ import pytest
 from PIL import Image
 
 from ml_lstm import serving, zoo
-from ml_lstm.errors import UserError
 from ml_lstm.serving.exported import ExportedClassifier, NoPictureError
 
 
@@ -36,8 +36,9 @@ NO_PICTURES = [b"", b"no picture", picture(50)[:60], picture(50, "JPEG")[:300], 
 
 
 @pytest.fixture(scope="module")
-def both(entry, tmp_path_factory):
+def both(calibrated, tmp_path_factory):
     """The model of the zoo, and its export."""
+    entry = calibrated
     card = json.dumps(entry.card)
     version = serving.export_version(
         entry.method(), entry.run.problem().image_shape, str(tmp_path_factory.mktemp("models") / "m"), card
@@ -53,6 +54,8 @@ def test_answers_are_those_of_the_export(both):
         assert list(mine.probabilities) == list(theirs.probabilities) == ["night", "day ü", "dusk"]
         assert mine.probabilities == pytest.approx(theirs.probabilities, abs=1e-5)
         assert mine.prediction == theirs.prediction
+        assert mine.familiarity == pytest.approx(theirs.familiarity)
+        assert 6 * mine.familiarity == pytest.approx(round(6 * mine.familiarity))  # of five known queries
 
 
 def test_what_is_no_picture_is_refused_in_the_words_of_the_export(both):
@@ -65,13 +68,8 @@ def test_what_is_no_picture_is_refused_in_the_words_of_the_export(both):
         assert words[0] == words[1] or ("Trying to decode" in words[0]) == ("Trying to decode" in words[1]), words
 
 
-def test_an_empty_support_set_is_refused(both):
-    for model in both:
-        with pytest.raises(UserError, match="The support set is empty: send support_images"):
-            model.adapt([], [])
-
-
-def test_the_card_is_that_of_the_entry(both, entry):
+def test_the_card_is_that_of_the_entry(both, calibrated):
+    entry = calibrated
     of_zoo, of_export = both
     assert of_zoo.card["limits"] == of_export.card["limits"] == entry.card["limits"]
     assert of_zoo.card["image_shape"] == of_export.card["image_shape"] == [16, 16, entry.card["image_shape"][2]]
@@ -98,8 +96,10 @@ def own_line(result, command):
     return line
 
 
-def test_pictures_are_classified_with_one_command_and_no_export(both, entry, folders):
+def test_pictures_are_classified_with_one_command_and_no_export(both, calibrated, folders):
+    entry = calibrated
     flags = [f"--support={folders / 'support'}", f"--query={folders / 'query'}", f"--json={folders / 'out.json'}"]
+    flags += [f"--csv={folders / 'out.csv'}", "--top=2"]
     result = run("adapt", f"--model={entry.path}", *flags)
     assert result.returncode == 0, result.stderr
     assert [f"Note: {limit}" for limit in entry.card["limits"]] == [
@@ -113,6 +113,13 @@ def test_pictures_are_classified_with_one_command_and_no_export(both, entry, fol
     expected = both[0].classify(adaptation, QUERIES[0])
     assert answer["class"] == expected.prediction
     assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
+    assert answer["familiarity"] == pytest.approx(expected.familiarity)
+    heading, first, second = result.stdout.splitlines()
+    assert heading.split() == ["file", "class", "probability", "familiarity"]
+    assert first.endswith(f"  {expected.familiarity:.3f}") and second.endswith("%")
+    with open(folders / "out.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["familiarity"]) == pytest.approx(expected.familiarity)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from ml_lstm import zoo
+from ml_lstm.methods import Calibrated
 from tests.zoo.tiny import WORDS
 
 
@@ -21,14 +22,22 @@ def added(run_and_model, tmp_path_factory):
     directory = tmp_path_factory.mktemp("zoo")
     words = [f"--{name}={WORDS[name]}" for name in ("trained_on", "licence", "confidence")]
     words += [f"--bad_at={sentence}" for sentence in WORDS["bad_at"]]
+    words += [f"--json={directory / 'calibration.json'}", "--episodes=3"]
     result = run("zoo.add", f"--run_dir={run_and_model[0].path}", "--name=tiny", f"--zoo_dir={directory}", *words)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("tiny: 4 episodes of ")
+    measured = json.loads((directory / "calibration.json").read_text())
+    assert [test["k_shot"] for test in measured["tests"]] == [1, 5]
+    assert (measured["n_way"], measured["unknown_classes"], measured["episodes"]) == (5, 5, 3)
     return zoo.find(str(directory / "tiny"))
 
 
 def test_a_run_becomes_a_model_with_figures_and_an_export(added, tmp_path):
     assert WORDS.items() <= added.card.items()
+    assert added.card["limits"][-3:] == [*WORDS["bad_at"], WORDS["confidence"]]
+    assert any("familiarity below 0.05" in limit for limit in added.card["limits"])
+    assert len(added.card["calibration"]["unfamiliarities"]) == 200
+    assert isinstance(added.method(), Calibrated)
     figures = tmp_path / "zoo_tiny_5way_1shot.json"
     result = run("evaluate", f"--model={added.path}", f"--json={figures}", "--episodes=4")
     assert result.returncode == 0, result.stderr

@@ -1,9 +1,11 @@
 """A tiny model of the zoo, made of a tiny run."""
 
+import shutil
+
 import keras
 import pytest
 
-from ml_lstm.zoo.entries import write_entry
+from ml_lstm.zoo.entries import Entry, write_entry
 from tests.zoo.tiny import BY_METHOD, WORDS, trained
 
 
@@ -18,3 +20,13 @@ def run_and_model(request, tmp_path_factory):
 def entry(run_and_model, tmp_path_factory):
     """What the zoo made of the run."""
     return write_entry(run_and_model[0], WORDS, tmp_path_factory.mktemp("zoo") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def calibrated(entry, tmp_path_factory):
+    """The same with a calibration that was not found, but made up."""
+    path = shutil.copytree(entry.path, tmp_path_factory.mktemp("zoo") / "calibrated")
+    copy = Entry(path)
+    copy.write_card(copy.card | {"calibration": {"temperature": 0.5, "unfamiliarities": [-2.0, -1.5, -1.0, -0.5, 0.0]}})
+    copy.tell_limits(copy.method())
+    return copy

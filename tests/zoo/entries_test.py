@@ -140,4 +140,6 @@ def test_a_shipped_model_adapts_and_its_card_is_complete(name):
         result = json.loads((RESULTS / figure["result"]).read_text())
         assert result["accuracy"] == figure["accuracy"]
         assert result["train_episodes"] == card["train_episodes"]
+    calibration = json.loads((RESULTS / card["calibration"]["result"]).read_text())
+    assert calibration["tests"] == card["calibration"]["tests"]
     assert {path.name for path in (SHIPPED / name).iterdir()} == {"card.json", "flags.json", "weights.weights.h5"}
