@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from ml_lstm.episode import Episode
 from ml_lstm.methods import FewShotClassifier
-from ml_lstm.methods.calibrated import Calibrated, Calibration, fitted_temperature
+from ml_lstm.methods.calibrated import Calibration, fitted_temperature
 
 _KEPT = 200
 _BINS = 15
@@ -53,27 +53,28 @@ def answered(method: FewShotClassifier, episodes: tf.data.Dataset, n_way: int) -
     return Answered(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def joined(parts: list[Answered]) -> Answered:
-    """Several in one."""
-    return Answered(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+def calibration_by(found: dict[int, Answered]) -> Calibration:
+    """What makes a method's answers rates.
 
-
-def calibration_by(found: Answered) -> Calibration:
-    """What makes a method's answers rates, by what it said of classes that it was not trained on."""
+    Args:
+        found: what it said of classes that it was not trained on, by two numbers of support images a class.
+    """
     places = (np.arange(_KEPT) + 0.5) / _KEPT
-    unfamiliarities = np.quantile(found.known, places)
+    shots = sorted(found)
     return Calibration(
-        float(f"{fitted_temperature(found.logits, found.labels):.4g}"),
-        tuple(float(f"{value:.6g}") for value in unfamiliarities),
+        tuple(shots),
+        tuple(float(f"{fitted_temperature(found[k].logits, found[k].labels):.4g}") for k in shots),
+        tuple(tuple(float(f"{value:.6g}") for value in np.quantile(found[k].known, places)) for k in shots),
     )
 
 
-def judged(method: Calibrated, found: Answered, threshold: float = 0.05) -> dict[str, float]:
+def judged(calibration: Calibration, k_shot: int, found: Answered, threshold: float = 0.05) -> dict[str, float]:
     """How well calibrated a method is.
 
     Args:
-        method: calibrated.
-        found: what it said, on other classes than those it was calibrated on.
+        calibration: of the method.
+        k_shot: support images of each class; one of the numbers that it was calibrated on.
+        found: what the method said, once calibrated, of other classes than those it was calibrated on.
         threshold: of familiarity, below which a query is taken for one of none of the classes.
 
     Returns:
@@ -82,7 +83,8 @@ def judged(method: Calibrated, found: Answered, threshold: float = 0.05) -> dict
         threshold, and `found`, that of unknown ones; `area_under_roc`, the share of pairs of a known and an unknown
         query of which the known one is the more familiar.
     """
-    known, unknown = (_familiarity(method.calibration, values) for values in (found.known, found.unknown))
+    _, temperature, unfamiliarities = next(at for at in zip(*calibration, strict=True) if at[0] == k_shot)
+    known, unknown = (_familiarity(unfamiliarities, values) for values in (found.known, found.unknown))
     right = found.logits.argmax(axis=1) == found.labels
     order = np.argsort(np.concatenate([found.known, found.unknown]), kind="stable")
     ranks = np.empty(len(order))
@@ -92,7 +94,7 @@ def judged(method: Calibrated, found: Answered, threshold: float = 0.05) -> dict
     return {
         "accuracy": float(right.mean()),
         "calibration_error": _calibration_error(found.logits, right),
-        "uncalibrated_error": _calibration_error(found.logits * method.calibration.temperature, right),
+        "uncalibrated_error": _calibration_error(found.logits * temperature, right),
         "threshold": threshold,
         "false_alarms": float(np.mean(known < threshold)),
         "found": float(np.mean(unknown < threshold)),
@@ -100,8 +102,8 @@ def judged(method: Calibrated, found: Answered, threshold: float = 0.05) -> dict
     }
 
 
-def _familiarity(calibration, strange):
-    known = np.sort(calibration.unfamiliarities)
+def _familiarity(unfamiliarities, strange):
+    known = np.sort(unfamiliarities)
     return (1 + len(known) - np.searchsorted(known, strange, side="left")) / (len(known) + 1)
 
 

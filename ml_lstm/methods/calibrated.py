@@ -10,16 +10,18 @@ from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
 
 
 class Calibration(NamedTuple):
-    """What was found on classes that the method was not trained on.
+    """What was found on classes that the method was not trained on, with two sizes of support set.
 
     Attributes:
-        temperature: that logits are divided by.
-        unfamiliarities: of queries whose class was in the support set, see `FewShotClassifier.unfamiliarity`; some
-            hundred of them, evenly spaced in the order of all.
+        shots: support images of each class, few and many.
+        temperatures: that logits are divided by, at each.
+        unfamiliarities: of queries whose class was in the support set, see `FewShotClassifier.unfamiliarity`; at each
+            size as many, evenly spaced in the order of all.
     """
 
-    temperature: float
-    unfamiliarities: tuple[float, ...]
+    shots: tuple[int, int]
+    temperatures: tuple[float, float]
+    unfamiliarities: tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
@@ -34,6 +36,9 @@ class Calibrated(FewShotClassifier):
 
     It is the share of such queries that look at least as strange. Who takes queries below 0.05 for something else is
     wrong about 5 % of those that are not, as far as support set and queries are like those it was calibrated on.
+
+    Temperature and unfamiliarities depend on how many images a class has in the support set, on average over its
+    classes. Between the two numbers that were tried they are interpolated along its logarithm; beyond, they stay.
 
     Args:
         method: trained.
@@ -63,23 +68,35 @@ class Calibrated(FewShotClassifier):
         self.method.served_inner_steps = steps
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
-        """That of the method; see `FewShotClassifier.adapt`."""
-        return self.method.adapt(support_images, support_labels, training)
+        """That of the method, and `shots` float32 [1]; see `FewShotClassifier.adapt`."""
+        classes, labels = tf.unique(self.method.support_classes(support_labels))
+        shots = tf.cast(tf.size(labels), tf.float32) / tf.cast(tf.size(classes), tf.float32)
+        return self.method.adapt(support_images, support_labels, training) | {"shots": shots[None]}
 
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Logits whose softmax are rates; see `FewShotClassifier.classify`."""
-        return self.method.classify(adaptation, query_images, query_statistics) / self.calibration.temperature
+        logits = self.method.classify(adaptation, query_images, query_statistics)
+        return logits / tf.cast(self._temperature(adaptation), logits.dtype)
 
     def unfamiliarity(self, adaptation: Adaptation, logits: tf.Tensor) -> tf.Tensor:
         """That of the method; see `FewShotClassifier.unfamiliarity`."""
-        return self.method.unfamiliarity(adaptation, logits * self.calibration.temperature)
+        return self.method.unfamiliarity(adaptation, logits * tf.cast(self._temperature(adaptation), logits.dtype))
 
     def familiarity(self, adaptation: Adaptation, logits: tf.Tensor) -> tf.Tensor:
         """As above; see `FewShotClassifier.familiarity`."""
-        known = tf.constant(self.calibration.unfamiliarities, tf.float32)
+        known = self._between(adaptation, self.calibration.unfamiliarities)
         strange = tf.cast(self.unfamiliarity(adaptation, logits), tf.float32)
         as_strange = tf.reduce_sum(tf.cast(known >= strange[:, None], tf.float32), axis=1)
         return (1.0 + as_strange) / (1.0 + known.shape[0])
+
+    def _temperature(self, adaptation):
+        return tf.exp(self._between(adaptation, np.log(self.calibration.temperatures)))
+
+    def _between(self, adaptation, values):
+        """Of two values, for few shots and for many, what is in force for an adaptation."""
+        few, many = np.log(self.calibration.shots)
+        share = tf.clip_by_value((tf.math.log(adaptation["shots"][0]) - few) / (many - few), 0.0, 1.0)
+        return (1.0 - share) * tf.constant(values[0], tf.float32) + share * tf.constant(values[1], tf.float32)
 
     def get_config(self):
         """See `keras.layers.Layer.get_config`."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ml_lstm.data import EpisodeSampler, FewShotData
-from ml_lstm.evaluation import answered, calibration_by, joined, judged
+from ml_lstm.evaluation import answered, calibration_by, judged
 from ml_lstm.methods import Calibrated, FewShotClassifier
 from ml_lstm.zoo.entries import Entry
 
@@ -27,16 +27,16 @@ def calibrate(entry: Entry, data: FewShotData, episodes: int) -> dict[str, Any]:
     """
     method = entry.uncalibrated_method()
     n_way = min(data.setting("test")[0], *(data.pools[split].num_classes // 2 for split in ("val", "test")))
-    found = joined([_answered(method, data, "val", n_way, k_shot, episodes) for k_shot in _SHOTS])
+    found = {k_shot: _answered(method, data, "val", n_way, k_shot, episodes) for k_shot in _SHOTS}
     calibrated = Calibrated(method, calibration_by(found))
-    tests = [
-        {"k_shot": k_shot} | judged(calibrated, _answered(calibrated, data, "test", n_way, k_shot, episodes))
-        for k_shot in _SHOTS
-    ]
+    tests = []
+    for k_shot in _SHOTS:
+        answers = _answered(calibrated, data, "test", n_way, k_shot, episodes)
+        tests.append({"k_shot": k_shot} | judged(calibrated.calibration, k_shot, answers))
     told = {"n_way": n_way, "unknown_classes": n_way, "n_query": _QUERIES, "episodes": episodes, "tests": tests}
     entry.write_card(entry.card | {"calibration": calibrated.calibration._asdict() | told})
     entry.tell_limits(calibrated)
-    return told | {"temperature": calibrated.calibration.temperature}
+    return told | {"temperatures": calibrated.calibration.temperatures}
 
 
 def _answered(method: FewShotClassifier, data, split, n_way, k_shot, episodes):

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from ml_lstm.episode import Episode, Problem
 from ml_lstm.evaluation.familiar import Answered, answered, calibration_by, judged
-from ml_lstm.methods import Calibrated, Calibration, PixelNearestNeighbour
+from ml_lstm.methods import Calibration, PixelNearestNeighbour
 
 SHAPE = (4, 4, 1)
 
@@ -35,10 +35,11 @@ def test_a_query_of_a_class_that_the_support_set_has_is_known():
 
 def test_the_rates_of_the_calibration_are_those_of_its_own_answers():
     found = random_answers()
-    calibration = calibration_by(found)
-    assert len(calibration.unfamiliarities) == 200
-    tempered = found._replace(logits=found.logits / calibration.temperature)
-    told = judged(Calibrated(method(), calibration), tempered, threshold=0.1)
+    calibration = calibration_by({5: found, 1: random_answers(2)})
+    assert calibration.shots == (1, 5)
+    assert [len(values) for values in calibration.unfamiliarities] == [200, 200]
+    tempered = found._replace(logits=found.logits / calibration.temperatures[1])
+    told = judged(calibration, 5, tempered, threshold=0.1)
     assert told["false_alarms"] == pytest.approx(0.1, abs=0.01)
     assert told["calibration_error"] <= told["uncalibrated_error"] + 0.01
 
@@ -46,9 +47,8 @@ def test_the_rates_of_the_calibration_are_those_of_its_own_answers():
 def test_the_area_under_the_curve_and_the_rates_are_those_of_scikit_learn_and_numpy():
     found = random_answers(1)
     limit = float(np.quantile(found.known, 0.95))
-    told = judged(
-        Calibrated(method(), Calibration(1.0, tuple(np.quantile(found.known, np.arange(0.5, 200) / 200)))), found
-    )
+    quantiles = tuple(np.quantile(found.known, np.arange(0.5, 200) / 200))
+    told = judged(Calibration((1, 5), (1.0, 1.0), (quantiles, quantiles)), 1, found)
     is_unknown = np.repeat([0, 1], [len(found.known), len(found.unknown)])
     assert told["area_under_roc"] == pytest.approx(
         roc_auc_score(is_unknown, np.concatenate([found.known, found.unknown])), abs=1e-6
@@ -63,5 +63,5 @@ def test_probabilities_that_are_rates_have_no_calibration_error_and_others_have(
     for wrong, error in ((200, 0.0), (0, 0.2)):
         labels = np.repeat([1, 0], [wrong, 1000 - wrong])
         found = Answered(logits, labels, np.zeros(1000), np.ones(1000))
-        told = judged(Calibrated(method(), Calibration(1.0, (0.0,))), found)
+        told = judged(Calibration((1, 5), (1.0, 1.0), ((0.0,), (0.0,))), 1, found)
         assert told["calibration_error"] == pytest.approx(error, abs=1e-9)

@@ -11,7 +11,7 @@ from ml_lstm.methods import Calibrated, Calibration, PrototypicalNetworks, Simpl
 from ml_lstm.methods.calibrated import fitted_temperature
 
 SHAPE = (16, 16, 1)
-CALIBRATION = Calibration(0.25, (-3.0, -2.0, -1.0))
+CALIBRATION = Calibration((1, 4), (0.25, 1.0), ((-3.0, -2.0, -1.0), (-6.0, -4.0, -2.0)))
 
 
 def pictures(number, seed):
@@ -24,22 +24,29 @@ def method(request):
     return request.param(embedding(conv4(SHAPE, 5, filters=4)), Problem(SHAPE, 5))
 
 
-def test_logits_are_divided_by_the_temperature(method):
+@pytest.mark.parametrize(
+    ("labels", "temperature"), [([0, 1, 2], 0.25), ([0, 0, 1, 1, 1, 1, 2, 2, 2], 2**-0.415), ([0] * 9 + [1], 1.0)]
+)
+def test_logits_are_divided_by_the_temperature_for_so_many_shots(labels, temperature, method):
+    """Three a class are log(3) / log(4) = 0.7925 of the way from 1/4 to 1, or 2 to the power of 2 * (0.7925 - 1)."""
     calibrated = Calibrated(method, CALIBRATION)
-    labels = np.array([0, 0, 1, 2])
-    adaptation, plain = (model.adapt(pictures(4, 0), labels) for model in (calibrated, method))
-    expected = method.classify(plain, pictures(3, 1)) / 0.25
-    np.testing.assert_allclose(calibrated.classify(adaptation, pictures(3, 1)), expected, rtol=1e-6)
+    support = pictures(len(labels), 0)
+    adaptation, plain = (model.adapt(support, np.array(labels)) for model in (calibrated, method))
+    expected = method.classify(plain, pictures(3, 1)) / temperature
+    np.testing.assert_allclose(calibrated.classify(adaptation, pictures(3, 1)), expected, rtol=1e-3)
 
 
-def test_familiarity_is_the_share_of_known_queries_no_less_strange():
+@pytest.mark.parametrize(("shots", "scale"), [(1.0, 1.0), (2.0, 1.5), (9.0, 2.0)])
+def test_familiarity_is_the_share_of_known_queries_no_less_strange(shots, scale):
     class Told(PrototypicalNetworks):
         def unfamiliarity(self, adaptation, logits):
             return logits[:, 0]
 
     calibrated = Calibrated(Told(embedding(conv4(SHAPE, 2, filters=2)), Problem(SHAPE, 2)), CALIBRATION)
-    logits = tf.constant([[-3.5], [-3.0], [-2.5], [-1.0], [0.0]]) / 0.25  # -3.5 is the least strange
-    np.testing.assert_allclose(calibrated.familiarity({}, logits), [1, 1, 3 / 4, 2 / 4, 1 / 4])
+    adaptation = {"shots": tf.constant([shots])}
+    strange = scale * tf.constant([[-3.5], [-2.9], [-2.5], [-1.1], [0.0]])
+    found = calibrated.familiarity(adaptation, strange / calibrated._temperature(adaptation))
+    np.testing.assert_allclose(found, [1, 3 / 4, 3 / 4, 2 / 4, 1 / 4])
 
 
 def test_a_method_that_was_not_calibrated_does_not_tell(method):

@@ -36,7 +36,7 @@ def test_a_run_becomes_a_model_with_figures_and_an_export(added, tmp_path):
     assert WORDS.items() <= added.card.items()
     assert added.card["limits"][-3:] == [*WORDS["bad_at"], WORDS["confidence"]]
     assert any("familiarity below 0.05" in limit for limit in added.card["limits"])
-    assert len(added.card["calibration"]["unfamiliarities"]) == 200
+    assert [len(values) for values in added.card["calibration"]["unfamiliarities"]] == [200, 200]
     assert isinstance(added.method(), Calibrated)
     figures = tmp_path / "zoo_tiny_5way_1shot.json"
     result = run("evaluate", f"--model={added.path}", f"--json={figures}", "--episodes=4")

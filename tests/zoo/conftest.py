@@ -27,6 +27,8 @@ def calibrated(entry, tmp_path_factory):
     """The same with a calibration that was not found, but made up."""
     path = shutil.copytree(entry.path, tmp_path_factory.mktemp("zoo") / "calibrated")
     copy = Entry(path)
-    copy.write_card(copy.card | {"calibration": {"temperature": 0.5, "unfamiliarities": [-2.0, -1.5, -1.0, -0.5, 0.0]}})
+    strange = [-2.0, -1.5, -1.0, -0.5, 0.0]
+    made_up = {"shots": [1, 5], "temperatures": [0.5, 0.25], "unfamiliarities": [strange, strange]}
+    copy.write_card(copy.card | {"calibration": made_up})
     copy.tell_limits(copy.method())
     return copy
