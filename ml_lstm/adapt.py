@@ -48,7 +48,7 @@ def define_flags() -> None:
         "pictures", lambda path: path is None or path.lower().endswith(".png"), "give the name of a file, FILE.png"
     )
     flags.DEFINE_boolean("strict", False, "Stop at a file that is no picture, rather than go on with the others.")
-    flags.mark_flags_as_mutual_exclusive(["model", "saved_model"], required=True)
+    command.require_one_of("model", "saved_model")
     flags.mark_flags_as_required(["support", "query"])
 
 

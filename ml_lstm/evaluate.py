@@ -25,7 +25,7 @@ def define_flags() -> None:
         "model", None, "A model that comes with ml_lstm, see docs/zoo.md; or DIR/NAME, as zoo.add wrote."
     )
     flags.DEFINE_string("json", None, "File to write the result to: in place of RUN/evaluate-*.json for a --model.")
-    flags.mark_flags_as_mutual_exclusive(["run_dir", "model"], required=True)
+    command.require_one_of("run_dir", "model")
     flags.register_multi_flags_validator(
         ["model", "json"], lambda given: (given["model"] is None) == (given["json"] is None), "--json goes with --model"
     )

@@ -26,7 +26,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "inner_steps", None, "Updates of the learner for a support set; unset: as in training.", lower_bound=1
     )
-    flags.mark_flags_as_mutual_exclusive(["run_dir", "model"], required=True)
+    command.require_one_of("run_dir", "model")
     flags.mark_flags_as_required(["export_dir"])
 
 

@@ -72,4 +72,4 @@ def test_a_run_and_a_model_exclude_one_another():
     }.items():
         refused = run(command, *flags)
         assert refused.returncode == 2
-        assert "Exactly one of (run_dir, model)" in refused.stderr.splitlines()[-1]
+        assert "give either --run_dir or --model" in refused.stderr.splitlines()[-1]
