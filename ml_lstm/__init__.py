@@ -19,6 +19,7 @@ __all__ = [
     "runs",
     "serving",
     "training",
+    "zoo",
 ]
 
 # Errors only: a request that a model refuses would else be two lines of warning from inside the graph. TensorFlow

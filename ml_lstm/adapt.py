@@ -1,4 +1,7 @@
-"""Learns classes from pictures: python -m ml_lstm.adapt --saved_model=MODELS/NAME/1 --support=DIR --query=DIR"""
+"""Learns classes from pictures: python -m ml_lstm.adapt --model=NAME --support=DIR --query=DIR
+
+With --saved_model=MODELS/NAME/1 in place of --model it is an export that learns.
+"""
 
 import csv
 import io
@@ -25,6 +28,9 @@ _DRAWN_SIDE = 64  # pixels
 
 def define_flags() -> None:
     """What `adapt` takes."""
+    flags.DEFINE_string(
+        "model", None, "A model that comes with ml_lstm, see docs/zoo.md; or DIR/NAME, as zoo.add wrote."
+    )
     flags.DEFINE_string("saved_model", None, "Directory of an exported version, MODELS/NAME/<n>.")
     flags.DEFINE_string("support", None, "Directory of the support set: pictures DIR/<class>/*.")
     flags.DEFINE_string("query", None, "Directory of the pictures to classify: DIR/*.")
@@ -43,7 +49,8 @@ def define_flags() -> None:
         "pictures", lambda path: path is None or path.lower().endswith(".png"), "give the name of a file, FILE.png"
     )
     flags.DEFINE_boolean("strict", False, "Stop at a file that is no picture, rather than go on with the others.")
-    flags.mark_flags_as_required(["saved_model", "support", "query"])
+    command.require_one_of("model", "saved_model")
+    flags.mark_flags_as_required(["support", "query"])
 
 
 def main() -> None:
@@ -56,7 +63,7 @@ def main() -> None:
     queries = _files(_directory(FLAGS.query, "query"))
     if not queries:
         raise UserError(f"{FLAGS.query} has no file{_but_folders(FLAGS.query)}: put the pictures to classify there.")
-    model = ExportedClassifier(FLAGS.saved_model)
+    model = _model()
     for limit in model.card.get("limits", []):
         print(f"Note: {limit}", file=sys.stderr)
     skipped = {}
@@ -87,6 +94,14 @@ def main() -> None:
         _write_json(answers, skipped, model.card.get("limits", []))
     if FLAGS.pictures:
         _draw([square(picture, _DRAWN_SIDE) for picture in contents], labels, thumbnails, answers)
+
+
+def _model():
+    if FLAGS.saved_model is not None:
+        return ExportedClassifier(FLAGS.saved_model)
+    from ml_lstm import zoo  # needs the methods, which what reads exports does without
+
+    return zoo.picture_classifier(FLAGS.model)
 
 
 def _support_set(model, support, leave_out):
@@ -132,18 +147,28 @@ def _but_folders(directory):
 
 
 def _print_table(answers):
-    rows = [("file", "class", "probability")]
+    rows = [("file", "class", *_numbers_told(answers))]
     for path, answer in answers.items():
         best = sorted(answer.probabilities, key=answer.probabilities.get, reverse=True)  # of equals, the first
-        shown = best[: FLAGS.top] if FLAGS.top else [answer.prediction]
         form = ".1%" if FLAGS.top else ".3f"
-        names = [path.name, *[""] * (len(shown) - 1)]
-        rows += [
-            (name, label, f"{answer.probabilities[label]:{form}}") for name, label in zip(names, shown, strict=True)
-        ]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    for name, prediction, probability in rows:
-        print(f"{name:<{widths[0]}}  {prediction:<{widths[1]}}  {probability}")
+        probability, *familiarity = _numbers(answer)
+        rows.append((path.name, answer.prediction, f"{probability:{form}}", *(f"{it:.3f}" for it in familiarity)))
+        rows += [("", label, f"{answer.probabilities[label]:{form}}") for label in best[1 : FLAGS.top or 1]]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)] + [len("probability")]
+    for row in rows:
+        *columns, last = row
+        print("".join(f"{value:<{width}}  " for value, width in zip(columns, widths, strict=False)) + last)
+
+
+def _numbers(answer):
+    """The probability of the class that was predicted, and the familiarity, of a calibrated model."""
+    numbers = [answer.probabilities[answer.prediction]]
+    return numbers if answer.familiarity is None else [*numbers, answer.familiarity]
+
+
+def _numbers_told(answers):
+    """What those are called."""
+    return ["probability", "familiarity"][: len(_numbers(next(iter(answers.values()))))]
 
 
 def _write_csv(answers):
@@ -152,9 +177,9 @@ def _write_csv(answers):
         place.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         rows = csv.writer(file)
-        rows.writerow(["file", "class", "probability"])
+        rows.writerow(["file", "class", *_numbers_told(answers)])
         for path, answer in answers.items():
-            rows.writerow([path, answer.prediction, answer.probabilities[answer.prediction]])
+            rows.writerow([path, answer.prediction, *_numbers(answer)])
 
 
 def _write_json(answers, skipped, limits):
@@ -164,10 +189,12 @@ def _write_json(answers, skipped, limits):
             "class": answer.prediction,
             "probability": answer.probabilities[answer.prediction],
             "probabilities": answer.probabilities,
+            **({} if answer.familiarity is None else {"familiarity": answer.familiarity}),
         }
         for path, answer in answers.items()
     ]
-    told = {"saved_model": FLAGS.saved_model, "limits": limits, "answers": listed, "left_out": skipped}
+    source = {"model": FLAGS.model} if FLAGS.model else {"saved_model": FLAGS.saved_model}
+    told = source | {"limits": limits, "answers": listed, "left_out": skipped}
     records.write_json(expanded(FLAGS.json), told)
 
 

@@ -1,11 +1,14 @@
-"""Evaluates a trained run on classes it never saw: python -m ml_lstm.evaluate --run_dir=RUN"""
+"""Evaluates a trained run on classes it never saw: python -m ml_lstm.evaluate --run_dir=RUN
+
+With --model=NAME in place of --run_dir it is a model of the zoo that is evaluated.
+"""
 
 import time
 
 import tensorflow as tf
 from absl import flags, logging
 
-from ml_lstm import evaluation, runs
+from ml_lstm import evaluation, runs, zoo
 from ml_lstm.command_line import command, devices, records
 from ml_lstm.data import SOURCES, SPLITS
 from ml_lstm.errors import UserError
@@ -18,7 +21,14 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """What `evaluate` takes beside the run's own flags."""
     flags.DEFINE_string("run_dir", None, "Directory of a trained run.")
-    flags.register_validator("run_dir", bool, "give the directory of the run")
+    flags.DEFINE_string(
+        "model", None, "A model that comes with ml_lstm, see docs/zoo.md; or DIR/NAME, as zoo.add wrote."
+    )
+    flags.DEFINE_string("json", None, "File to write the result to: in place of RUN/evaluate-*.json for a --model.")
+    command.require_one_of("run_dir", "model")
+    flags.register_multi_flags_validator(
+        ["model", "json"], lambda given: (given["model"] is None) == (given["json"] is None), "--json goes with --model"
+    )
     flags.DEFINE_integer("episodes", 600, "Episodes to evaluate on.", lower_bound=2)
     flags.DEFINE_enum(
         "split",
@@ -46,12 +56,13 @@ def define_flags() -> None:
 
 def main() -> None:
     """Prints the accuracy and writes it to `RUN/evaluate-*.json`."""
-    run = runs.RunDirectory(FLAGS.run_dir)
+    entry = None if FLAGS.model is None else zoo.find(FLAGS.model)
+    run = entry.run if entry else runs.RunDirectory(FLAGS.run_dir)
     image_size = max(run.problem().image_shape[:2])
     devices.use_as_flagged(work=devices.Work(image_size, side_by_side=evaluation.EPISODES_AT_A_TIME))
     trained_flags = run.bound()
     setting = run.values(**settings.given())
-    method, trained_episodes, progress = runs.trained_method(run)
+    method, trained_episodes, train_seconds = _trained(run, entry)
     if method.most_classes is not None and setting["n_way"] > method.most_classes:
         raise UserError(
             f"--n_way={setting['n_way']} is more than the {method.most_classes} classes that {run.path} "
@@ -79,7 +90,8 @@ def main() -> None:
     accuracy = evaluation.Accuracy.of(evaluation.episode_accuracies(method, episodes, query_statistics))
     by_instance = _by_instance(run, method, episodes) if FLAGS.by_instance else {}
     data_dir = setting.get("data_dir")
-    path = run.add_evaluation(
+    path = _write(
+        run,
         {
             "accuracy": accuracy.mean,
             "confidence_interval_95": accuracy.confidence_interval_95,
@@ -96,8 +108,9 @@ def main() -> None:
             "flags": trained_flags,
             "commit": records.commit(),
             "train_episodes": trained_episodes,
-            "train_seconds": round(progress.seconds, 1),
+            "train_seconds": round(train_seconds, 1),
             "device": devices.describe(),
+            **({"model": entry.name} if entry else {}),
             **by_instance,
         },
     )
@@ -110,6 +123,22 @@ def main() -> None:
         f"5th percentile {100 * spread[5]:.1f} %, median {100 * spread[50]:.1f} %\n"
         f"  written to {path}"
     )
+
+
+def _trained(run, entry):
+    """`(method, episodes it was trained for, seconds that took)`."""
+    if entry:
+        return entry.method(), entry.card["train_episodes"], entry.card["train_seconds"]
+    method, episodes, progress = runs.trained_method(run)
+    return method, episodes, progress.seconds
+
+
+def _write(run, record):
+    """Writes the result; returns where."""
+    if FLAGS.json is None:
+        return run.add_evaluation(record)
+    records.write_json(expanded(FLAGS.json), record)
+    return expanded(FLAGS.json)
 
 
 def _by_instance(run, method, episodes) -> dict[str, list[float]]:

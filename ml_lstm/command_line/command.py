@@ -74,6 +74,15 @@ def make_output_last() -> None:
         setattr(sys, name, lasting)
 
 
+def require_one_of(*names: str) -> None:
+    """Refuses none of some flags, and more than one of them."""
+    flags.register_multi_flags_validator(
+        names,
+        lambda given: sum(value is not None for value in given.values()) == 1,
+        f"give either {' or '.join(f'--{name}' for name in names)}",
+    )
+
+
 def run(
     main: Callable[..., None], prepare: Callable[[Sequence[str]], Any] | None = None, goes_on: bool = False
 ) -> None:

@@ -3,6 +3,7 @@
 import functools
 
 from ml_lstm.methods.base import Adaptation, FewShotClassifier
+from ml_lstm.methods.calibrated import Calibrated, Calibration
 from ml_lstm.methods.families.learned_optimizer import without_xla
 from ml_lstm.methods.fine_tuning import FineTuning
 from ml_lstm.methods.maml import MAML
@@ -49,6 +50,8 @@ __all__ = [
     "MAML",
     "METHODS",
     "Adaptation",
+    "Calibrated",
+    "Calibration",
     "FewShotClassifier",
     "FineTuning",
     "MatchingNetworks",

@@ -162,6 +162,33 @@ class FewShotClassifier(Configured, MetaLearner):
         """
         raise NotImplementedError
 
+    def unfamiliarity(self, adaptation: Adaptation, logits: tf.Tensor) -> tf.Tensor:
+        r"""How little queries are like anything in the support set, in a measure of the method's own.
+
+        Unless overridden it is the energy of the logits, :math:`-\log \sum_c \exp(l_c)` (Liu, Wang, Owens & Li,
+        *Energy-based Out-of-distribution Detection*, NeurIPS 2020).
+
+        Args:
+            adaptation: what `adapt` returned.
+            logits: what `classify` returned, [Q, K].
+
+        Returns:
+            [Q].
+        """
+        return -tf.reduce_logsumexp(logits, axis=1)
+
+    def familiarity(self, adaptation: Adaptation, logits: tf.Tensor) -> tf.Tensor | None:
+        """The share of queries of known classes that are no less strange than these, in (0, 1]; see `Calibrated`.
+
+        Args:
+            adaptation: what `adapt` returned.
+            logits: what `classify` returned, [Q, K].
+
+        Returns:
+            float32 [Q]; None where the method was not calibrated.
+        """
+        return None
+
     @property
     def training_statistics(self) -> Statistics:
         """What normalises the queries of meta-training."""

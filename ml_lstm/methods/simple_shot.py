@@ -97,6 +97,17 @@ class SimpleShot(KeepsAverages, JointlyTrained):
         features = self._transformed(self.query_features(query_images, query_statistics), adaptation["centre"])
         return mask_logits(-squared_distances(features, adaptation["centroids"]), adaptation["class_mask"])
 
+    def unfamiliarity(self, adaptation: Adaptation, logits: tf.Tensor) -> tf.Tensor:
+        r"""Of features of length 1, minus the largest :math:`z(x) \cdot v_c`; see `FewShotClassifier.unfamiliarity`.
+
+        Its mean for a query of class c does not depend on how many examples the class has, as that of the distance
+        does.
+        """
+        if self.transform == "UN":
+            return super().unfamiliarity(adaptation, logits)
+        lengths = tf.reduce_sum(tf.square(adaptation["centroids"]), axis=1)
+        return -tf.reduce_max((1.0 + lengths + logits) / 2.0, axis=1)
+
     def _centre(self, features, labels, n_classes):
         """What is taken from features [S, F]: [F], zero where nothing is."""
         if self.transform != "CL2N":

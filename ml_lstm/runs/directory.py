@@ -171,6 +171,10 @@ class RunDirectory:
         except (KeyError, TypeError, ValueError, OverflowError):
             raise self._damaged() from None
 
+    def copy_flags(self, directory: Path) -> None:
+        """Writes `flags.json` into another directory, which then says what the run is bound to."""
+        write_json(directory / self._flags_path.name, self._read())
+
     def network(self) -> keras.Model | None:
         """The untrained network that the run keeps; None if it keeps none, as its options make it again.
 
@@ -251,8 +255,12 @@ def _checked(problem):
     return problem
 
 
-def trained_method(run: RunDirectory) -> tuple[FewShotClassifier, int, Progress]:
+def trained_method(run: RunDirectory, lean: bool = False) -> tuple[FewShotClassifier, int, Progress]:
     """The method with the best weights of a run, or the newest ones if none was validated yet.
+
+    Args:
+        run: trained.
+        lean: whether to leave out what only training has a use for, see `settings.build_lean_method`.
 
     Returns:
         `(method, episodes it was trained for, Progress at that time)`.
@@ -260,7 +268,11 @@ def trained_method(run: RunDirectory) -> tuple[FewShotClassifier, int, Progress]
     Raises:
         UserError: if nothing was saved, or all is damaged.
     """
-    method, progress = settings.build_method(run.values(), run.problem(), run.network()), Progress()
+    if lean:
+        method = settings.build_lean_method(run.values(), run.problem())
+    else:
+        method = settings.build_method(run.values(), run.problem(), run.network())
+    progress = Progress()
     objects = {"model": method, "progress": progress}
     for store in (run.best(**objects), run.backup(**objects)):
         episodes = store.restore_newest()

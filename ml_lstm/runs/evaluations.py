@@ -67,10 +67,15 @@ def read(directory: Path) -> list[dict[str, Any]]:
     Raises:
         UserError: for a file that is no result.
     """
-    return [_read(path) for path in sorted(directory.glob("evaluate-*.json"))]
+    return [read_result(path) for path in sorted(directory.glob("evaluate-*.json"))]
 
 
-def _read(path):
+def read_result(path: Path) -> dict[str, Any]:
+    """One of those results.
+
+    Raises:
+        UserError: for a file that is none.
+    """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         if not all(_is_number(result[name]) == (name not in ("dataset", "split")) for name in _REQUIRED):

@@ -289,6 +289,24 @@ def build_network(values: Values, problem: Problem) -> keras.Model | None:
         raise UserError(str(error)) from error
 
 
+def build_lean_method(values: Values, problem: Problem) -> FewShotClassifier:
+    """The method that a run's choices and options describe, to be given trained weights: only what answers need.
+
+    It has no head for the classes of training, computes in float32 whatever it was trained in (bfloat16 is slow on
+    processors that lack it), and leaves random numbers as they are.
+
+    Args:
+        values: see `complete`.
+        problem: of its data.
+
+    Raises:
+        UserError: for options that do not go together.
+    """
+    plain = {"mixed_precision": False} if "mixed_precision" in values else {}
+    values, problem = values | plain, problem._replace(train_classes=None)
+    return _assembled(values, problem, build_network(values, problem))
+
+
 def build_method(values: Values, problem: Problem, network: keras.Model | None = None) -> FewShotClassifier:
     """The untrained method that a run's choices and options describe; its weights come from `seed`.
 
@@ -305,6 +323,10 @@ def build_method(values: Values, problem: Problem, network: keras.Model | None =
     if keeps_network(values):
         # What else there is does not depend on whether the network was made, or read from where it is kept.
         keras.utils.set_random_seed(values["seed"])
+    return _assembled(values, problem, network)
+
+
+def _assembled(values, problem, network):
     method = METHODS[values["method"]]
     made_of = {"problem": problem}
     try:

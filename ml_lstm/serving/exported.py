@@ -1,8 +1,9 @@
-"""An exported model as seen from Python: picture files in, answers out, whatever method is inside."""
+"""A model as seen from Python: picture files in, answers out, whatever method is inside."""
 
 import functools
 import json
 import re
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -11,6 +12,8 @@ from ml_lstm import photographs
 from ml_lstm.errors import UserError, sentence
 from ml_lstm.paths import for_tensorflow
 
+Tensors = dict[str, tf.Tensor]
+
 
 class Answer(NamedTuple):
     """What the model says of a picture.
@@ -18,17 +21,94 @@ class Answer(NamedTuple):
     Attributes:
         prediction: the most probable class.
         probabilities: by class, in the order of the support set.
+        familiarity: the share of pictures of known classes that look no less strange, in (0, 1]: of something else it
+            is small. None of a model that was not calibrated.
     """
 
     prediction: str
     probabilities: dict[str, float]
+    familiarity: float | None = None
 
 
 class NoPictureError(ValueError):
     """Its message says why the model takes some bytes for no picture."""
 
 
-class ExportedClassifier:
+class PictureClassifier:
+    """Learns classes from picture files and tells what is in others.
+
+    Args:
+        adapt: from `support_images` string [S] and `support_labels` string [S] to an adaptation, `classes` string [K]
+            among it.
+        predict: from what that has returned and `query_images` string [Q] to `probabilities` float32 [Q, K] and
+            `predictions` string [Q].
+        card: `image_shape` and `limits` of the model card, as far as they are known.
+    """
+
+    def __init__(self, adapt: Callable[..., Tensors], predict: Callable[..., Tensors], card: Mapping[str, Any]):
+        self._adapt = adapt
+        self._predict = predict
+        self.card = dict(card)
+
+    def fitted(self, contents: bytes) -> bytes:
+        """A picture file turned and shrunk to what the model needs of it, see `photographs.fitted`."""
+        shape = self.card.get("image_shape")
+        return photographs.fitted(contents, max(shape[:2])) if shape else contents
+
+    def require_picture(self, contents: bytes) -> None:
+        """Asks the model whether it can read a picture, at the price of classifying it.
+
+        Raises:
+            NoPictureError: if it cannot.
+        """
+        self.classify(self._of_a_blank, contents)
+
+    @functools.cached_property
+    def _of_a_blank(self):
+        """An adaptation, of no meaning."""
+        blank = tf.io.encode_png(tf.zeros([1, 1, 1], tf.uint8))
+        return self.adapt([blank.numpy()], [""])
+
+    def adapt(self, contents: list[bytes], labels: list[str]) -> Tensors:
+        """Learns classes from pictures.
+
+        Args:
+            contents: S picture files.
+            labels: the class of each.
+
+        Returns:
+            What `classify` needs.
+
+        Raises:
+            UserError: for more classes than the model can tell apart.
+        """
+        names = [label.encode(errors="surrogateescape") for label in labels]
+        try:
+            return self._adapt(support_images=tf.constant(contents), support_labels=tf.constant(names))
+        except tf.errors.InvalidArgumentError as error:
+            raise UserError(sentence(error)) from None
+
+    def classify(self, adaptation: Tensors, contents: bytes) -> Answer:
+        """Classifies a picture.
+
+        Args:
+            adaptation: what `adapt` returned.
+            contents: a picture file.
+
+        Raises:
+            NoPictureError: if the model cannot read it.
+        """
+        try:
+            outputs = self._predict(**adaptation, query_images=tf.constant([contents]))
+        except tf.errors.InvalidArgumentError as error:
+            raise NoPictureError(sentence(error).removeprefix("query_images: the image at index 0 ")) from None
+        classes = [_text(name) for name in adaptation["classes"].numpy()]
+        probabilities = dict(zip(classes, outputs["probabilities"].numpy()[0].tolist(), strict=True))
+        familiarity = float(outputs["familiarity"][0]) if "familiarity" in outputs else None
+        return Answer(_text(outputs["predictions"].numpy()[0]), probabilities, familiarity)
+
+
+class ExportedClassifier(PictureClassifier):
     """Adapts and classifies by the `_encoded` signatures of a version that `export_version` wrote.
 
     Args:
@@ -50,78 +130,23 @@ class ExportedClassifier:
         except (OSError, ValueError, tf.errors.OpError):
             raise UserError(f"{directory} is damaged: export the model again.") from None
         try:
-            self._adapt = self._model.signatures["adapt_encoded"]
-            self._predict = self._model.signatures["predict_encoded"]
+            signatures = self._model.signatures
+            adapt, predict = signatures["adapt_encoded"], signatures["predict_encoded"]
         except (AttributeError, KeyError):
             raise UserError(f"{directory} was not exported by ml_lstm: it has no signature adapt_encoded.") from None
+        super().__init__(adapt, predict, _card(signatures))
 
-    @functools.cached_property
-    def card(self) -> dict[str, Any]:
-        """`image_shape` and `limits` of the model card, unless the export is of an older version."""
-        if "describe" not in self._model.signatures:
-            return {}
-        described = self._model.signatures["describe"](fields=tf.constant(["image_shape", "limits"]))
-        values = {
-            field.decode(): json.loads(value)
-            for field, value in zip(described["fields"].numpy(), described["values"].numpy(), strict=True)
-        }
-        return {field: value for field, value in values.items() if value is not None}
 
-    def fitted(self, contents: bytes) -> bytes:
-        """A picture file turned and shrunk to what the model needs of it, see `photographs.fitted`."""
-        shape = self.card.get("image_shape")
-        return photographs.fitted(contents, max(shape[:2])) if shape else contents
-
-    def require_picture(self, contents: bytes) -> None:
-        """Asks the model whether it can read a picture, at the price of classifying it.
-
-        Raises:
-            NoPictureError: if it cannot.
-        """
-        self.classify(self._of_a_blank, contents)
-
-    @functools.cached_property
-    def _of_a_blank(self):
-        """An adaptation, of no meaning."""
-        blank = tf.io.encode_png(tf.zeros([1, 1, 1], tf.uint8))
-        return self.adapt([blank.numpy()], [""])
-
-    def adapt(self, contents: list[bytes], labels: list[str]) -> dict[str, tf.Tensor]:
-        """Learns classes from pictures.
-
-        Args:
-            contents: S picture files.
-            labels: the class of each.
-
-        Returns:
-            What `classify` needs.
-
-        Raises:
-            UserError: for more classes than the model can tell apart.
-        """
-        names = [label.encode(errors="surrogateescape") for label in labels]
-        try:
-            return self._adapt(support_images=tf.constant(contents), support_labels=tf.constant(names))
-        except tf.errors.InvalidArgumentError as error:
-            raise UserError(sentence(error)) from None
-
-    def classify(self, adaptation: dict[str, tf.Tensor], contents: bytes) -> Answer:
-        """Classifies a picture.
-
-        Args:
-            adaptation: what `adapt` returned.
-            contents: a picture file.
-
-        Raises:
-            NoPictureError: if the model cannot read it.
-        """
-        try:
-            outputs = self._predict(**adaptation, query_images=tf.constant([contents]))
-        except tf.errors.InvalidArgumentError as error:
-            raise NoPictureError(sentence(error).removeprefix("query_images: the image at index 0 ")) from None
-        classes = [_text(name) for name in adaptation["classes"].numpy()]
-        probabilities = dict(zip(classes, outputs["probabilities"].numpy()[0].tolist(), strict=True))
-        return Answer(_text(outputs["predictions"].numpy()[0]), probabilities)
+def _card(signatures):
+    """What the export says of itself; nothing if it is of an older version."""
+    if "describe" not in signatures:
+        return {}
+    described = signatures["describe"](fields=tf.constant(["image_shape", "limits"]))
+    values = {
+        field.decode(): json.loads(value)
+        for field, value in zip(described["fields"].numpy(), described["values"].numpy(), strict=True)
+    }
+    return {field: value for field, value in values.items() if value is not None}
 
 
 def _text(name):

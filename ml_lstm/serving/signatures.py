@@ -8,17 +8,12 @@ import tensorflow as tf
 
 from ml_lstm.data import pictures
 from ml_lstm.data.pictures import require
-from ml_lstm.data.resizing import MAX_SIDE, resize
 from ml_lstm.methods import FewShotClassifier, without_xla
+from ml_lstm.serving.answers import Answers, affordable, announced_pixels
 from ml_lstm.serving.fingerprints import Fingerprint, settled
 
-# The largest picture takes 250 MB while it is resized as float32.
-_PICTURES_AT_ONCE = 4
 _MOST_FIELDS = 64
 _FINGERPRINT = "fingerprint"
-
-# Of all picture files of an input: a file of 650 bytes can announce 16 million, which take seconds to decode.
-_MOST_PIXELS = 32 * pictures.MAX_PIXELS
 
 
 class ServingModule:
@@ -31,9 +26,9 @@ class ServingModule:
 
     * `adapt_and_predict` (also `serving_default`): `support_images` uint8 [S, H, W, C], `support_labels`
       string [S], `query_images` uint8 [Q, H, W, C] to `classes` string [K], `probabilities` float32 [Q, K],
-      `predictions` string [Q];
+      `predictions` string [Q]; of a calibrated method also `familiarity` float32 [Q], see `methods.Calibrated`;
     * `adapt`: the support set to `classes`, the method's adaptation, by name, and their `fingerprint` string [1];
-    * `predict`: those and `query_images` to `probabilities` and `predictions`; an adaptation of another export, or
+    * `predict`: those and `query_images` to the same without `classes`; an adaptation of another export, or
       that was changed, is refused by its fingerprint;
     * each also with `_encoded` behind its name: images as JPEG, PNG, BMP or GIF bytes, string [S] or [Q];
     * `check_encoded`: `query_images` string [Q] to `readable` bool [Q] and `unreadable`, the indices of those that are
@@ -50,22 +45,20 @@ class ServingModule:
     def __init__(
         self, method: FewShotClassifier, image_shape: tuple[int, int, int], card: Mapping[str, Any] | None = None
     ):
-        self._method = method
         self._fingerprint = Fingerprint()
         self.image_shape = tuple(image_shape)
         # Traced once and called by all signatures: an unrolled inner loop takes seconds to trace.
         images, labels = tf.TensorSpec([None, *self.image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
         with without_xla():
-            self._adapt_once = tf.function(method.adapt, autograph=False).get_concrete_function(images, labels)
+            adapt = tf.function(method.adapt, autograph=False).get_concrete_function(images, labels)
         self._adaptation_specs = {
-            name: tf.TensorSpec(value.shape, value.dtype, name=name)
-            for name, value in self._adapt_once.structured_outputs.items()
+            name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in adapt.structured_outputs.items()
         }
-        self._classify_once = tf.function(
-            method.classify, autograph=False, input_signature=[self._adaptation_specs, images]
-        )
+        classify = tf.function(method.classify, autograph=False, input_signature=[self._adaptation_specs, images])
+        self._answers = Answers(method, self.image_shape, adapt, classify)
         raw, encoded = tf.TensorSpec([None] * 4, tf.uint8), tf.TensorSpec([None], tf.string)
-        self.functions = self._traced("", raw, self._resize) | self._traced("_encoded", encoded, self._decode)
+        self.functions = self._traced("", raw, self._answers.resized)
+        self.functions |= self._traced("_encoded", encoded, self._answers.decoded)
         self.functions["serving_default"] = self.functions["adapt_and_predict"]
         self.functions["check_encoded"] = tf.function(self._check, autograph=False).get_concrete_function(
             query_images=tf.TensorSpec(encoded.shape, encoded.dtype, name="query_images")
@@ -84,14 +77,10 @@ class ServingModule:
         """The three functions for one form of images; `ready` makes that form what the method takes."""
 
         def adaptation_to(support_images, support_labels):
-            with _not_empty(support_images, "The support set is empty: send support_images."):
-                images = ready(support_images, "support_images")
-            return self._adapt(images, support_labels)
+            return self._answers.adapt(ready(support_images, "support_images"), support_labels)
 
         def prediction(adaptation, query_images):
-            with _not_empty(query_images, "There is no query: send query_images."):
-                images = ready(query_images, "query_images")
-            return self._predict(adaptation, images)
+            return self._answers.predict(adaptation, ready(query_images, "query_images"))
 
         def adapt(support_images, support_labels):
             adaptation = adaptation_to(support_images, support_labels)
@@ -119,23 +108,6 @@ class ServingModule:
             for function, specs in inputs.items()
         }
 
-    def _adapt(self, images, names):
-        sizes = tf.shape(images)[0], tf.size(names)
-        same_length = require(
-            tf.equal(*sizes), "support_images and support_labels must have the same length; they have", *sizes
-        )
-        with tf.control_dependencies([same_length]):
-            classes, labels = tf.unique(names)
-        most = self._method.most_classes
-        few_enough = require(
-            most is None or tf.size(classes) <= most,
-            f"The model can tell at most {most} classes apart; the support set has",
-            tf.size(classes),
-        )
-        with tf.control_dependencies([few_enough]):
-            adaptation = self._adapt_once(images, labels)
-            return {"classes": tf.identity(classes)} | {name: settled(values) for name, values in adaptation.items()}
-
     def _checked(self, adaptation, fingerprint):
         """An adaptation as `adapt` returned it, if it has this fingerprint."""
         adaptation = {name: settled(values) for name, values in adaptation.items()}
@@ -145,12 +117,6 @@ class ServingModule:
         )
         with tf.control_dependencies([same]):
             return {name: tf.identity(values) for name, values in adaptation.items()}
-
-    def _predict(self, adaptation, images):
-        classes = adaptation["classes"]
-        logits = self._classify_once({name: adaptation[name] for name in self._adaptation_specs}, images)
-        probabilities = tf.nn.softmax(tf.cast(logits[:, : tf.size(classes)], tf.float32))
-        return {"probabilities": probabilities, "predictions": tf.gather(classes, tf.argmax(probabilities, axis=-1))}
 
     def _check(self, query_images):
         """Decodes each image by itself; to leave out what fails is the one way to go on within a graph."""
@@ -163,8 +129,8 @@ class ServingModule:
                 return tf.identity(index)
 
         files = tf.data.Dataset.from_tensor_slices(query_images)
-        announced = tf.reduce_sum(_those_without_errors(files.map(_announced_pixels), number))
-        with _affordable(announced, "query_images"):
+        announced = tf.reduce_sum(_those_without_errors(files.map(announced_pixels), number))
+        with affordable(announced, "query_images"):
             query_images = tf.identity(query_images)
         numbered = tf.data.Dataset.from_tensor_slices((tf.range(number), query_images))
         found = _those_without_errors(numbered.map(decode), number)
@@ -184,43 +150,6 @@ class ServingModule:
         indices = tf.where(tf.reduce_any(same, axis=1), tf.argmax(same, axis=1), len(names))
         return {"fields": fields, "values": tf.gather([*values, "null"], indices)}
 
-    def _resize(self, images, name):
-        """uint8 [n, H, W, C] as float32 [n, height, width, C] in [0, 1]."""
-        *size, channels = self.image_shape
-        shape = tf.shape(images)
-        not_flat = require(tf.reduce_min(shape[1:3]) > 0, f"{name} must be at least one pixel high and wide.")
-        not_long = require(
-            tf.reduce_max(shape[1:3]) <= MAX_SIDE, f"{name} must be at most {MAX_SIDE} pixels high and wide."
-        )
-        with tf.control_dependencies([not_flat, not_long]):
-            fits = require(
-                tf.equal(shape[3], channels),
-                f"{name} must have {channels} channel(s) in the last dimension; got",
-                shape[3],
-            )
-        with tf.control_dependencies([fits]):
-            pixels = tf.ensure_shape(tf.identity(images), [None, None, None, channels])
-        resized = tf.cond(tf.reduce_all(tf.equal(shape[1:3], size)), lambda: pixels, lambda: resize(pixels, *size))
-        return tf.cast(tf.ensure_shape(resized, [None, *self.image_shape]), tf.float32) / 255.0
-
-    def _decode(self, encoded, name):
-        """Image files, string [n], as float32 [n, height, width, C] in [0, 1]."""
-
-        def decode(numbered):
-            number, contents = numbered
-            *size, channels = self.image_shape
-            picture = pictures.decode(contents, channels, [f"{name}: the image at index", number], max(size))
-            return self._resize(picture[None], name)[0]
-
-        pixels = tf.reduce_sum(tf.map_fn(_announced_pixels, encoded, fn_output_signature=tf.float64))
-        with _affordable(pixels, name):
-            return tf.map_fn(
-                decode,
-                (tf.range(tf.size(encoded)), encoded),
-                parallel_iterations=_PICTURES_AT_ONCE,
-                fn_output_signature=tf.TensorSpec(self.image_shape, tf.float32),
-            )
-
 
 def _those_without_errors(scalars, most):
     """A data set's elements, at most so many, but for those that fail: in a data set alone an error is not the end."""
@@ -231,21 +160,3 @@ def _those_without_errors(scalars, most):
     options.experimental_optimization.apply_default_optimizations = False
     options.autotune.enabled = False
     return found.concatenate(none).take(1).with_options(options).get_single_element()
-
-
-def _announced_pixels(contents):
-    """As a float, whose sums do not overflow."""
-    return tf.cast(pictures.announced_pixels(contents), tf.float64)
-
-
-def _affordable(pixels, name):
-    """Within it picture files have no more pixels in all than may be decoded for one request."""
-    words = (
-        f"{name}: the images have too many pixels, over {_MOST_PIXELS} in all: shrink them, or send queries in parts."
-    )
-    return tf.control_dependencies([require(pixels <= _MOST_PIXELS, words)])
-
-
-def _not_empty(images, words):
-    """Within it there is at least one image."""
-    return tf.control_dependencies([require(tf.shape(images)[0] > 0, words)])

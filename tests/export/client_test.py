@@ -60,6 +60,7 @@ class NearestMean:
         told: its card among the server's metadata; None where the server tells none.
         most_bytes: of a request's pictures.
         busy: requests that are still to be turned away.
+        calibrated: whether it tells how familiar queries are, the brighter the more.
         requests: (version, label, signature, inputs) of those that were not.
     """
 
@@ -76,6 +77,7 @@ class NearestMean:
         self.told = None
         self.most_bytes = math.inf
         self.busy = 0
+        self.calibrated = False
         self.requests = []
 
     def run(self, version, label, signature, inputs):
@@ -119,6 +121,8 @@ class NearestMean:
             "probabilities": rows,
             "predictions": [outputs["classes"][row.index(max(row))] for row in rows],
         }
+        if self.calibrated:
+            answers["familiarity"] = self._read(inputs, "query_images")
         return answers if signature == "predict_encoded" else {"classes": outputs["classes"]} | answers
 
     def _read(self, inputs, name):
@@ -524,6 +528,17 @@ def test_the_command_without_the_extra_is_one_line(folders):
     )
 
 
+def test_an_answer_is_a_pair_that_knows_how_familiar_the_picture_is_where_the_model_tells(connect, model):
+    client = connect()
+    queries = [picture(51), picture(255)]
+    (prediction, _), _ = plain = client.adapt_and_predict(*SUPPORT, queries)
+    assert (prediction, [answer.familiarity for answer in plain]) == ("night", [None, None])
+    model.calibrated = True
+    for answers in (client.adapt_and_predict(*SUPPORT, queries), client.predict(client.adapt(*SUPPORT), queries)):
+        assert answers == plain
+        assert [answer.familiarity for answer in answers] == pytest.approx([0.2, 1.0])
+
+
 @pytest.fixture
 def folders(tmp_path):
     """Support set of dark `night` and bright `day ü`, two queries."""
@@ -576,6 +591,17 @@ def test_table_csv_and_json_agree_and_name_what_is_no_picture(ask, folders):
         assert (row["file"], row["class"], float(row["probability"])) == (answer["file"], prediction, probability)
         assert re.fullmatch(rf"{name} +{prediction} +{probability:.3f}", line)
     assert table[0].split() == ["file", "class", "probability"]
+
+
+def test_familiarity_is_in_all_tables_of_a_calibrated_model(ask, folders, model):
+    model.calibrated = True
+    status, table, errors = ask(f"--csv={folders / 'out.csv'}", f"--json={folders / 'out.json'}")
+    assert status == 0, errors
+    assert [line.split()[-1] for line in table] == ["familiarity", f"{3 / 255:.3f}", f"{252 / 255:.3f}"]
+    told = [answer["familiarity"] for answer in json.loads((folders / "out.json").read_text())["answers"]]
+    assert told == pytest.approx([3 / 255, 252 / 255])
+    with open(folders / "out.csv", newline="", encoding="utf-8") as file:
+        assert [float(row["familiarity"]) for row in csv.DictReader(file)] == told
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])

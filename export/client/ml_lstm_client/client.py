@@ -15,16 +15,27 @@ _TOO_LARGE = 413
 _LEAST_SIDE = 16  # of any model's images
 
 
-class Answer(NamedTuple):
-    """What the model says of a picture.
+class _Answer(NamedTuple):
+    prediction: str
+    probabilities: dict[str, float]
+
+
+class Answer(_Answer):
+    """What the model says of a picture: `(prediction, probabilities)`, and how familiar it is.
 
     Attributes:
         prediction: the most probable class.
         probabilities: by class, in the order in which the support set named them first.
+        familiarity: the share of pictures of known classes that look no less strange to the model, in (0, 1]: of a
+            picture of something else it is small. None of a model that was not calibrated.
     """
 
-    prediction: str
-    probabilities: dict[str, float]
+    familiarity: float | None
+
+    def __new__(cls, prediction: str, probabilities: dict[str, float], familiarity: float | None = None) -> Self:
+        answer = super().__new__(cls, prediction, probabilities)
+        answer.familiarity = familiarity
+        return answer
 
 
 class ServingError(Exception):
@@ -256,7 +267,9 @@ class Client(abc.ABC):
         classes, predictions = self._texts(classes), self._checked_texts(outputs["predictions"])
         try:
             rows = [dict(zip(classes, row, strict=True)) for row in self._rows(outputs["probabilities"])]
-            return [Answer(prediction, row) for prediction, row in zip(predictions, rows, strict=True)]
+            told = "familiarity" in outputs  # by a calibrated model
+            familiar = self._rows(outputs["familiarity"]) if told else [None] * len(rows)
+            return [Answer(*answer) for answer in zip(predictions, rows, familiar, strict=True)]
         except (TypeError, ValueError):
             raise self._no_few_shot_model() from None
 

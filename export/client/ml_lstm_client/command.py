@@ -251,22 +251,31 @@ def _but_folders(directory):
 
 
 def _print_table(answers):
-    rows = [("file", "class", "probability")]
-    rows += [
-        (path.name, answer.prediction, f"{answer.probabilities[answer.prediction]:.3f}")
-        for path, answer in answers.items()
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    for name, prediction, probability in rows:
-        print(f"{name:<{widths[0]}}  {prediction:<{widths[1]}}  {probability}")
+    rows = [("file", "class", *_numbers_told(answers))]
+    for path, answer in answers.items():
+        rows.append((path.name, answer.prediction, *(f"{number:.3f}" for number in _numbers(answer))))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for *columns, last in rows:
+        print("".join(f"{value:<{width}}  " for value, width in zip(columns, widths, strict=True)) + last)
+
+
+def _numbers(answer):
+    """The probability of the class that was predicted, and the familiarity, of a calibrated model."""
+    numbers = [answer.probabilities[answer.prediction]]
+    return numbers if answer.familiarity is None else [*numbers, answer.familiarity]
+
+
+def _numbers_told(answers):
+    """What those are called."""
+    return ["probability", "familiarity"][: len(_numbers(next(iter(answers.values()))))]
 
 
 def _write_csv(file_path, answers):
     with whole(file_path) as place, place.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = csv.writer(file)
-        rows.writerow(["file", "class", "probability"])
+        rows.writerow(["file", "class", *_numbers_told(answers)])
         for path, answer in answers.items():
-            rows.writerow([path, answer.prediction, answer.probabilities[answer.prediction]])
+            rows.writerow([path, answer.prediction, *_numbers(answer)])
 
 
 def _write_json(file_path, source, answers, left_out):
@@ -276,6 +285,7 @@ def _write_json(file_path, source, answers, left_out):
             "class": answer.prediction,
             "probability": answer.probabilities[answer.prediction],
             "probabilities": answer.probabilities,
+            **({} if answer.familiarity is None else {"familiarity": answer.familiarity}),
         }
         for path, answer in answers.items()
     ]

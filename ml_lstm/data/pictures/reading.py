@@ -13,6 +13,11 @@ MOST_SEGMENTS = 64
 
 def require(condition: tf.Tensor | bool, *words: str | tf.Tensor) -> tf.Operation:
     """An operation that fails with `INVALID_ARGUMENT` and `words` unless the scalar `condition` holds."""
+    if tf.executing_eagerly():  # where TensorFlow's own words are others
+        if condition:
+            return tf.no_op()
+        told = [word if isinstance(word, str) else str(word.numpy()) for word in words]
+        raise tf.errors.InvalidArgumentError(None, None, " ".join(told))
     return tf.debugging.Assert(condition, list(words), summarize=1)
 
 

@@ -1,0 +1,167 @@
+"""From picture files and names to classes and probabilities by a method: what signatures trace, or what is called."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from ml_lstm.data import pictures
+from ml_lstm.data.pictures import require
+from ml_lstm.data.resizing import MAX_SIDE, resize
+from ml_lstm.methods import Adaptation, FewShotClassifier
+from ml_lstm.serving.fingerprints import settled
+
+# The largest picture takes 250 MB while it is resized as float32.
+_PICTURES_AT_ONCE = 4
+
+# Of all picture files of an input: a file of 650 bytes can announce 16 million, which take seconds to decode.
+_MOST_PIXELS = 32 * pictures.MAX_PIXELS
+
+
+class Answers:
+    """What a method says of images of any size, for classes of any names.
+
+    What is wrong with what is asked is `INVALID_ARGUMENT` with a sentence.
+
+    Shapes: S support images, Q queries, K classes in the support set.
+
+    Args:
+        method: trained.
+        image_shape: `(height, width, channels)` that it was trained on, channels 1 or 3.
+        adapt, classify: the method's, or functions that were traced of them. What the method tells of the logits'
+            `familiarity` is told too.
+    """
+
+    def __init__(
+        self,
+        method: FewShotClassifier,
+        image_shape: tuple[int, int, int],
+        adapt: Callable | None = None,
+        classify: Callable | None = None,
+    ):
+        self.image_shape = tuple(image_shape)
+        self._most_classes = method.most_classes
+        self._familiarity = method.familiarity
+        self._adapt = adapt or method.adapt
+        self._classify = classify or method.classify
+
+    def adapt(self, images: tf.Tensor, names: tf.Tensor) -> Adaptation:
+        """Learns classes.
+
+        Args:
+            images: float32 [S, height, width, C] in [0, 1].
+            names: of the class of each, string [S].
+
+        Returns:
+            `classes` string [K], and what the method keeps of the support set, by name.
+        """
+        sizes = tf.shape(images)[0], tf.size(names)
+        same_length = require(
+            tf.equal(*sizes), "support_images and support_labels must have the same length; they have", *sizes
+        )
+        with tf.control_dependencies([same_length]):
+            classes, labels = tf.unique(names)
+        most = self._most_classes
+        few_enough = require(
+            most is None or tf.size(classes) <= most,
+            f"The model can tell at most {most} classes apart; the support set has",
+            tf.size(classes),
+        )
+        with tf.control_dependencies([few_enough]):
+            adaptation = self._adapt(images, labels)
+            return {"classes": tf.identity(classes)} | {name: settled(values) for name, values in adaptation.items()}
+
+    def predict(self, adaptation: Adaptation, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Classifies queries.
+
+        Args:
+            adaptation: what `adapt` returned.
+            images: float32 [Q, height, width, C] in [0, 1].
+
+        Returns:
+            `probabilities` float32 [Q, K] and `predictions` string [Q]; of a calibrated method also `familiarity`
+            float32 [Q], see `Calibrated`.
+        """
+        classes = adaptation["classes"]
+        kept = {name: adaptation[name] for name in adaptation if name != "classes"}
+        logits = self._classify(kept, images)
+        probabilities = tf.nn.softmax(tf.cast(logits[:, : tf.size(classes)], tf.float32))
+        answer = {"probabilities": probabilities, "predictions": tf.gather(classes, tf.argmax(probabilities, axis=-1))}
+        familiarity = self._familiarity(kept, logits)
+        return answer if familiarity is None else answer | {"familiarity": familiarity}
+
+    def resized(self, images: tf.Tensor, name: str) -> tf.Tensor:
+        """Images as the method takes them.
+
+        Args:
+            images: uint8 [n, H, W, C], n at least 1.
+            name: of the input, for messages.
+
+        Returns:
+            float32 [n, height, width, C] in [0, 1].
+        """
+        with _not_empty(images, name):
+            return self._resized(images, name)
+
+    def decoded(self, encoded: tf.Tensor, name: str) -> tf.Tensor:
+        """Picture files as the method takes them.
+
+        Args:
+            encoded: JPEG, PNG, BMP or GIF bytes, string [n], n at least 1.
+            name: of the input, for messages.
+
+        Returns:
+            float32 [n, height, width, C] in [0, 1].
+        """
+
+        def decode(numbered):
+            number, contents = numbered
+            *size, channels = self.image_shape
+            picture = pictures.decode(contents, channels, [f"{name}: the image at index", number], max(size))
+            return self._resized(picture[None], name)[0]
+
+        with _not_empty(encoded, name):
+            pixels = tf.reduce_sum(tf.map_fn(announced_pixels, encoded, fn_output_signature=tf.float64))
+        with affordable(pixels, name):
+            return tf.map_fn(
+                decode,
+                (tf.range(tf.size(encoded)), encoded),
+                parallel_iterations=_PICTURES_AT_ONCE if not tf.executing_eagerly() else 1,
+                fn_output_signature=tf.TensorSpec(self.image_shape, tf.float32),
+            )
+
+    def _resized(self, images, name):
+        *size, channels = self.image_shape
+        shape = tf.shape(images)
+        not_flat = require(tf.reduce_min(shape[1:3]) > 0, f"{name} must be at least one pixel high and wide.")
+        not_long = require(
+            tf.reduce_max(shape[1:3]) <= MAX_SIDE, f"{name} must be at most {MAX_SIDE} pixels high and wide."
+        )
+        with tf.control_dependencies([not_flat, not_long]):
+            fits = require(
+                tf.equal(shape[3], channels),
+                f"{name} must have {channels} channel(s) in the last dimension; got",
+                shape[3],
+            )
+        with tf.control_dependencies([fits]):
+            pixels = tf.ensure_shape(tf.identity(images), [None, None, None, channels])
+        resized = tf.cond(tf.reduce_all(tf.equal(shape[1:3], size)), lambda: pixels, lambda: resize(pixels, *size))
+        return tf.cast(tf.ensure_shape(resized, [None, *self.image_shape]), tf.float32) / 255.0
+
+
+def announced_pixels(contents: tf.Tensor) -> tf.Tensor:
+    """How many pixels a picture file announces, as a float, whose sums do not overflow."""
+    return tf.cast(pictures.announced_pixels(contents), tf.float64)
+
+
+def affordable(pixels: tf.Tensor, name: str):
+    """Within it the picture files of an input have no more pixels in all than may be decoded for one request."""
+    words = (
+        f"{name}: the images have too many pixels, over {_MOST_PIXELS} in all: shrink them, or send queries in parts."
+    )
+    return tf.control_dependencies([require(pixels <= _MOST_PIXELS, words)])
+
+
+def _not_empty(images, name):
+    """Within it there is at least one image."""
+    what = {"support_images": "The support set is empty", "query_images": "There is no query"}[name]
+    return tf.control_dependencies([require(tf.shape(images)[0] > 0, f"{what}: send {name}.")])
