@@ -1,6 +1,7 @@
 """A photograph that is shrunk before it is sent is, to a model, the photograph that it was."""
 
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -54,6 +55,25 @@ PHOTOGRAPHS |= {
     "PNG with opacity": written(veiled(scene()), "PNG", 6),
     "grey PNG with opacity": written(veiled(scene()).convert("LA"), "PNG"),
     "PNG with a transparent shade": written(scene().convert("L"), "PNG", transparency=120),
+}
+
+
+def with_chunk_behind_pixels(png, kind, data):
+    end = png.index(b"IEND") - 4
+    chunk = kind + data
+    return png[:end] + len(data).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + png[end:]
+
+
+EXIF = b"MM\0\x2a\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
+PHOTOGRAPHS |= {
+    "PNG with EXIF data behind its pixels": with_chunk_behind_pixels(written(scene(), "PNG"), b"eXIf", EXIF),
+    "PNG with other EXIF data behind its pixels": with_chunk_behind_pixels(written(scene(), "PNG", 3), b"eXIf", EXIF),
+    "PNG with no EXIF data behind its pixels": with_chunk_behind_pixels(written(scene(), "PNG", 3), b"eXIf", b""),
+    "grey PNG with a transparent shade behind its pixels": with_chunk_behind_pixels(
+        written(scene().convert("L"), "PNG"), b"tRNS", b"\0\x78"
+    ),
+    "JPEG turned by XMP only": written(scene(), "JPEG", xmp=XMP),
 }
 
 

@@ -2,14 +2,17 @@
 
 import datetime
 import faulthandler
+import gc
 import itertools
 import random
-import resource
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
+
+from ml_lstm.serving.server import memory
 
 # Of the server that is sent examples.
 from tests.serving.conftest import channel, exported, method, server, start_server  # noqa: F401
@@ -20,6 +23,10 @@ _EXAMPLES_A_ROUND = 40
 _EXAMPLE_SECONDS = 30  # on a machine that is busy with eight times as much
 _HANGS_AFTER = datetime.timedelta(minutes=15)
 _MOST_MEGABYTES = 700
+_MOST_KEPT_MEGABYTES = 200
+
+# See Linux's proc_pid_clear_refs(5).
+_CLEAR_REFS, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 def pytest_collection_modifyitems(items):
@@ -41,7 +48,7 @@ def try_examples(request, capsys):
         seconds = (asked or _SECONDS) * dict(request.node.user_properties)["share"]
         first = random.randrange(2**32) if asked else 0
 
-        check_once = _bounded(check)
+        check_once, check_kept = _bounded(check)
         started, tried = time.monotonic(), 0
 
         def one(example):
@@ -64,6 +71,7 @@ def try_examples(request, capsys):
                 faulthandler.cancel_dump_traceback_later()
             if time.monotonic() - started > seconds:
                 break
+        check_kept()
         if asked:
             with capsys.disabled():
                 print(f"\n{request.node.name}: {tried} examples, seeds from {first} to {number}")
@@ -72,20 +80,39 @@ def try_examples(request, capsys):
 
 
 def _bounded(check):
-    def megabytes():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-    before = None
+    """Lets no example take long or take memory, and all of them keep none."""
+    first = None
 
     def checked(example):
-        nonlocal before
-        started = time.monotonic()
+        nonlocal first
+        _forget_peak()
+        before, started = _megabytes("VmRSS"), time.monotonic()
         check(example)
-        seconds = time.monotonic() - started
-        if before is None:  # the first one has things loaded
-            before = megabytes()
+        seconds, took = time.monotonic() - started, _megabytes("VmHWM") - before
+        if first is None:  # it has things loaded
+            first = _megabytes("VmRSS")
             return
         assert seconds < _EXAMPLE_SECONDS, f"took {seconds:.0f} s"
-        assert megabytes() - before < _MOST_MEGABYTES, f"took {megabytes() - before:.0f} MB"
+        assert took < _MOST_MEGABYTES, f"took {took} MB"
 
-    return checked
+    def check_kept():
+        gc.collect()
+        memory.trim()
+        kept = _megabytes("VmRSS") - first
+        assert kept < _MOST_KEPT_MEGABYTES, f"all examples together kept {kept} MB"
+
+    return checked, check_kept
+
+
+def _forget_peak():
+    """Has `VmHWM` begin anew."""
+    if _CLEAR_REFS.exists():
+        _CLEAR_REFS.write_text("5")
+
+
+def _megabytes(name):
+    """Of this process, as Linux counts them; elsewhere none, as nothing there forgets a peak."""
+    if not _CLEAR_REFS.exists():
+        return 0
+    (line,) = (line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) // 1024

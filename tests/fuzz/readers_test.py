@@ -10,6 +10,7 @@ import pytest
 import requests
 import tensorflow as tf
 from hypothesis import strategies as st
+from tensorflow.core.framework import types_pb2
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
@@ -216,25 +217,51 @@ def as_tensorflow_reads(proto):
         return None
 
 
-def test_a_proto_is_read_as_tensorflow_reads_it_or_refused(try_examples, signature):
-    def check(drawn):
-        name, proto = drawn
+@pytest.fixture
+def check_proto(signature):
+    def check(name, proto):
         alone = SignatureDef()
         alone.inputs[name].CopyFrom(signature.inputs[name])
         found = or_refused(lambda: tensors.inputs_from_protos({name: proto}, alone, MOST_BYTES))
         if found is None:
-            return
+            return None
         array = found[name]
         assert list(array.shape) == [size.size for size in proto.tensor_shape.dim]
         assert math.prod(array.shape) * (64 if array.dtype == object else array.itemsize) <= MOST_BYTES
         theirs = as_tensorflow_reads(proto)
-        if theirs is not None and array.dtype.kind in "buif":
+        if theirs is not None and array.dtype.kind in "buifc":
             np.testing.assert_array_equal(array, theirs)
         elif theirs is not None and array.dtype == object:
             assert array.ravel().tolist() == np.asarray(theirs, object).ravel().tolist()
+        return array
 
+    return check
+
+
+def test_a_proto_is_read_as_tensorflow_reads_it_or_refused(try_examples, check_proto):
     pairs = st.sampled_from(sorted(TYPES)).flatmap(lambda name: st.tuples(st.just(name), protos(name)))
-    try_examples(pairs, check)
+    try_examples(pairs, lambda drawn: check_proto(*drawn))
+
+
+READ = {"half", "bfloat16", "float", "double", "complex64", "complex128", "bool", "string"}
+READ |= {f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
+KINDS = types_pb2.DataType.items() + [(f"no type, {number}", number) for number in (34, 99, 134, 1000, -1, 2**31 - 1)]
+VALUES = {"string_val": [b"a", b"b"], "float8_val": b"ab", "resource_handle_val": [{}, {}], "variant_val": [{}, {}]}
+
+
+@pytest.mark.parametrize(("kind", "number"), KINDS, ids=[kind for kind, _ in KINDS])
+def test_a_proto_of_any_type_is_read_or_refused(kind, number, check_proto):
+    fields = [field.name for field in TensorProto.DESCRIPTOR.fields if field.name.endswith("_val")]
+    forms = [{}] + [{field: VALUES.get(field, [1, 1])} for field in fields]
+    forms += [{"tensor_content": bytes(length)} for length in (1, 2, 4, 8, 16, 32)]
+    found = []
+    for form in forms:
+        for sizes in ([], [2], [0], [1, 2]):
+            proto = TensorProto(dtype=number, **form)
+            for size in sizes:
+                proto.tensor_shape.dim.add(size=size)
+            found.append(check_proto("bytes", proto))
+    assert any(array is not None for array in found) == (kind.removeprefix("DT_").lower() in READ)
 
 
 # The server

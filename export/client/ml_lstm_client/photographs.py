@@ -58,7 +58,7 @@ def _fitted(contents, side):
         # As the model would: at half, a quarter or an eighth, which takes a fraction of the time.
         ratio = max(each for each in (1, 2, 4, 8) if min(picture.size) >= each * least)
         picture.draft(None, tuple(edge // ratio for edge in picture.size))
-    picture = ImageOps.exif_transpose(picture)
+    picture = _as_seen(picture)
     if picture.has_transparency_data:
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
@@ -72,6 +72,16 @@ def _fitted(contents, side):
     else:
         picture.save(file, "PNG")
     return file.getvalue()
+
+
+def _as_seen(picture):
+    """Turned as the model would: by EXIF data in front of the pixels, where Pillow also takes others and XMP's word."""
+    believed = {name: picture.info[name] for name in ("exif", "transparency") if name in picture.info}
+    picture.load()
+    picture.info = believed
+    picture = picture.copy()  # which forgets what else it has read
+    ImageOps.exif_transpose(picture, in_place=True)
+    return picture
 
 
 def _opened(contents):
