@@ -13,7 +13,7 @@ export function classesView(app) {
   byId("example").addEventListener("click", () => app.model && app.example());
   byId("add-class").addEventListener("click", () => {
     app.change((state) => states.addClass(state));
-    byId("classes").lastElementChild.querySelector("input").select();
+    byId("add-class").previousElementSibling.querySelector("input").select();
   });
   byId("add-folder").addEventListener("click", () => app.model && choose((found) => app.addFolders(found), { folder: true }));
   byId("clear-all").addEventListener("click", () => {
@@ -56,7 +56,8 @@ function card(app, { id }) {
     on: { input: () => app.change((state) => states.renameClass(state, id, name.value), null) },
   });
   const remove = button("×", () => {
-    const next = (place.nextElementSibling ?? place.previousElementSibling)?.querySelector("input");
+    const beside = [place.nextElementSibling, place.previousElementSibling];
+    const next = beside.map((one) => one?.querySelector("input")).find(Boolean);
     app.change((state) => states.removeClass(state, id));
     (next ?? byId("add-class")).focus();
   });
