@@ -24,6 +24,9 @@ BENCH_JSON ?= runs/bench.json
 demo: .venv/installed
 	$(BIN)/python -m ml_lstm.train --flagfile=configs/quickstart.flags --run_dir=$(DEMO_RUN)
 	$(BIN)/python -m ml_lstm.evaluate --run_dir=$(DEMO_RUN)
+	@echo "Try it in a browser, at the address which this says in the end:"
+	@echo "  $(BIN)/python -m ml_lstm.export --run_dir=$(DEMO_RUN) --export_dir=models/demo && \\"
+	@echo "  $(BIN)/python -m ml_lstm.serve --model_base_path=models/demo"
 
 test: .venv/bench
 	$(BIN)/ruff check .

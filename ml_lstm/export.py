@@ -11,7 +11,7 @@ from absl import flags, logging
 from ml_lstm import runs, serving, zoo
 from ml_lstm.command_line import command
 from ml_lstm.errors import UserError
-from ml_lstm.runs.model_card import classes_in_words, model_card
+from ml_lstm.runs.model_card import answering, classes_in_words, model_card
 
 FLAGS = flags.FLAGS
 
@@ -40,7 +40,8 @@ def main() -> None:
             card["limits"].append(
                 f"It adapts in {FLAGS.inner_steps} steps; it was evaluated with {method.served_inner_steps}."
             )
-        method.served_inner_steps = card["inner_steps"] = FLAGS.inner_steps
+        method.served_inner_steps = FLAGS.inner_steps
+    card |= answering(method)
     height, width, channels = card["image_shape"]
     version = serving.export_version(
         method, (height, width, channels), FLAGS.export_dir, json.dumps(card, indent=2, sort_keys=True)
@@ -61,8 +62,8 @@ def _trained():
     method, episodes, _ = runs.trained_method(run)
     card = model_card(run, method, episodes)
     # Of these weights; a run may have been evaluated, and gone on.
-    card["evaluations"] = [found for found in run.evaluations() if found["train_episodes"] == episodes]
-    if not card["evaluations"]:
+    card["figures"] = [found for found in run.evaluations() if found["train_episodes"] == episodes]
+    if not card["figures"]:
         card["limits"].append("The accuracy of these weights was not measured before they were exported.")
     return method, card
 

@@ -1,4 +1,7 @@
-"""Serves exported models as TensorFlow Serving does: python -m ml_lstm.serve --model_base_path=MODELS/NAME"""
+"""Serves exported models as TensorFlow Serving does: python -m ml_lstm.serve --model_base_path=MODELS/NAME
+
+With --model=NAME it is a model of the zoo, exported by itself. A browser is shown a page to try it with.
+"""
 
 import ipaddress
 import json
@@ -22,15 +25,20 @@ _OPERATIONS = 6
 
 def define_flags() -> None:
     """What `serve` takes; names shared with tensorflow_model_server mean the same."""
+    flags.DEFINE_string(
+        "model",
+        None,
+        "A model that comes with ml_lstm, see docs/zoo.md; or DIR/NAME, as zoo.add wrote. It is exported once, to a "
+        "cache.",
+    )
     flags.DEFINE_string("model_base_path", None, "Directory of a model's versions, MODELS/NAME.")
     flags.DEFINE_string("model_name", None, "What callers name that model; unset: the directory's name.")
     flags.DEFINE_string(
         "model_config_file",
         None,
-        "TensorFlow Serving's ModelServerConfig, in place of --model_base_path: several "
-        "models, version policies and labels.",
+        "TensorFlow Serving's ModelServerConfig, in place of the others: several models, version policies and labels.",
     )
-    flags.mark_flags_as_mutual_exclusive(["model_base_path", "model_config_file"], required=True)
+    command.require_one_of("model", "model_base_path", "model_config_file")
     flags.DEFINE_string(
         "host", "127.0.0.1", "Address to listen at. Beyond the loopback anyone who reaches it is answered."
     )
@@ -53,6 +61,7 @@ def define_flags() -> None:
     flags.DEFINE_list(
         "allowed_origins", [], "Web pages of other servers that may send REST requests, https://example.org say."
     )
+    flags.DEFINE_boolean("ui", True, "Show browsers a page, at / of the REST interface.")
     devices.define_flags()
 
 
@@ -79,7 +88,16 @@ def main() -> None:
         FLAGS.max_request_bytes, FLAGS.max_images, FLAGS.max_concurrent, FLAGS.max_waiting, FLAGS.request_seconds
     )
     callers = Callers(_allowed_hosts(), FLAGS.allowed_origins)
-    serve(config, limits, FLAGS.host, FLAGS.rest_api_port, FLAGS.port, FLAGS.file_system_poll_wait_seconds, callers)
+    serve(
+        config,
+        limits,
+        FLAGS.host,
+        FLAGS.rest_api_port,
+        FLAGS.port,
+        FLAGS.file_system_poll_wait_seconds,
+        callers,
+        FLAGS.ui,
+    )
 
 
 def _allowed_hosts():
@@ -90,9 +108,9 @@ def _allowed_hosts():
 
 def _config():
     config = ModelServerConfig()
-    if FLAGS.model_base_path:
-        directory = for_tensorflow(FLAGS.model_base_path).absolute()
-        config.model_config_list.config.add(name=FLAGS.model_name or directory.name, base_path=str(directory))
+    if FLAGS.model_config_file is None:
+        name, directory = _one_model()
+        config.model_config_list.config.add(name=FLAGS.model_name or name, base_path=str(directory))
         return config
     try:
         text_format.Parse(expanded(FLAGS.model_config_file).read_text(), config)
@@ -102,6 +120,16 @@ def _config():
         if model.base_path:  # without one it is refused
             model.base_path = str(for_tensorflow(model.base_path))
     return config
+
+
+def _one_model():
+    """What it is called unless by `--model_name`, and the directory of its versions."""
+    if FLAGS.model is None:
+        directory = for_tensorflow(FLAGS.model_base_path).absolute()
+        return directory.name, directory
+    from ml_lstm import zoo  # needs the methods, which what reads exports does without
+
+    return zoo.find(FLAGS.model).name, zoo.kept_export(FLAGS.model)
 
 
 def _work(config):

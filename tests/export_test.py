@@ -73,6 +73,8 @@ def test_a_kill_leaves_whole_versions_only_and_the_next_export_tidies_up(run_dir
     card = assert_whole(models / newest)
     assert card["flags"] == settings.bound(settings.complete(SMALL))
     assert (card["method"], card["most_classes"], card["inner_steps"]) == ("meta_lstm", 5, 2)
+    assert (card["familiarity"], card["figures"], card["image_shape"]) == (False, [], [16, 16, 1])
+    assert card["trained_on"] == "The meta-training classes of glyphs."
     words = " ".join(card["limits"])
     for part in ("At most 5 classes", str(MAX_PIXELS), "trained on glyphs", "not measured", "2 steps"):
         assert part in words

@@ -30,8 +30,9 @@ _FLOORS = (
 # Arrows that point down and yet must not be.
 _FORBIDDEN = {("methods", "data"), ("methods", "plots"), ("learners", "data"), ("cells", "data"), ("data", "learners")}
 
-# Arrows that are gone along only when they are asked for: `adapt --model` builds a method, `adapt --saved_model` none.
-_WHEN_ASKED_FOR = {("adapt", "zoo")}
+# Arrows that are gone along only when they are asked for: `adapt --model` builds a method, `adapt --saved_model` none,
+# and `serve --model` has one exported.
+_WHEN_ASKED_FOR = {("adapt", "zoo"), ("serve", "zoo")}
 
 # What reads exports, on a machine that may do nothing else.
 _READERS = ("ml_lstm.adapt", "ml_lstm.serve", "ml_lstm.serving.server", "ml_lstm.serving.exported")

@@ -5,7 +5,8 @@ An update rule is a Keras layer, a recurrent cell over the learner's P coordinat
     cell.build(((F, P0), (P0,)))                                # shapes of the features and the gradient
     state = cell.get_initial_state(parameters)                  # a named tuple, `parameters` [P] first
     parameters, state = cell(UpdateInputs(features, gradient), state)
-    cell.gates(state)                                           # {name: [P]}, what to watch while training
+    gates = cell.gates(state)                                   # {name: [P]}, what to watch while training
+    cell.input_and_forget(gates)                                # those of the LSTM that takes the same step
 
 `state_size` is a tuple like the state with the numbers that each coordinate keeps.
 """
@@ -62,3 +63,14 @@ class UpdateRule(Configured, keras.layers.Layer):
     def gates(self, states: tuple) -> dict[str, tf.Tensor]:
         """Values [P] worth a histogram after a step, by name; none unless a rule has some."""
         return {}
+
+    def input_and_forget(self, gates: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor] | None:
+        r"""A step as the LSTM meta-learner's, :math:`\theta_t = f_t \odot \theta_{t-1} - i_t \odot \nabla_t`.
+
+        Args:
+            gates: after the step, of `gates`.
+
+        Returns:
+            :math:`(i_t, f_t)`, [P] each; None for a rule without gates.
+        """
+        return None

@@ -58,6 +58,10 @@ class GatedUpdateRule(UpdateRule):
             setattr(self, f"{gate}_kernel", kernel)
             setattr(self, f"{gate}_bias", bias)
 
+    def input_and_forget(self, gates: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `UpdateRule.input_and_forget`; the gates of these names, unless overridden."""
+        return gates["input_gate"], gates["forget_gate"]
+
     def gate_logit(self, gate: str, features: tf.Tensor, *own: tf.Tensor) -> tf.Tensor:
         """A gate [P] before its sigmoid, from `features` [F, P] and M vectors [P]."""
         kernel = tf.convert_to_tensor(getattr(self, f"{gate}_kernel"))

@@ -85,3 +85,8 @@ class GRUCell(GatedUpdateRule):
     def gates(self, states: GRUState) -> dict[str, tf.Tensor]:
         """The gates' values [P] in (0, 1) after a step, by name."""
         return {"update_gate": states.update_gate, "reset_gate": states.reset_gate}
+
+    def input_and_forget(self, gates: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """By the second way of writing the rule; see `UpdateRule.input_and_forget`."""
+        update_gate, reset_gate = gates["update_gate"], gates["reset_gate"]
+        return update_gate, 1.0 - update_gate * (1.0 - reset_gate)

@@ -12,7 +12,7 @@ from ml_lstm.learners.freezing import split_at_frozen
 from ml_lstm.learners.randomness import seed_states
 from ml_lstm.learners.requirements import refuse_unadaptable, refuse_unbuilt
 from ml_lstm.learners.structure import is_graph, last_layer
-from ml_lstm.learners.variables import averages
+from ml_lstm.learners.variables import averages, by_layer
 
 
 class LearnerState(NamedTuple):
@@ -70,6 +70,17 @@ class FunctionalLearner:
         self._body = _without_head(model) if shared_head else model
         self._beginning, rest = split_at_frozen(self._body)
         self._run = _without_name(rest) if rest else lambda features, training: features
+
+    @property
+    def layer_names(self) -> list[str]:
+        """Of the L layers that have trainable variables."""
+        return list(by_layer(self.model))
+
+    def layer_means(self, vector: tf.Tensor) -> tf.Tensor:
+        """Numbers of the learner's coordinates [P], for each layer their mean, [L]."""
+        tensors = [tf.reshape(tensor, [-1]) for tensor in self.unflatten(vector)]
+        layers = by_layer(self.model).values()
+        return tf.stack([tf.reduce_mean(tf.concat([tensors[i] for i in indices], axis=0)) for indices in layers])
 
     @property
     def num_parameters(self) -> int:

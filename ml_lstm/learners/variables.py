@@ -44,3 +44,30 @@ def take_momentum(model: keras.Model, momentum: float) -> None:
     for layer in nested_layers(model):
         if isinstance(layer, EpisodicBatchNormalization) and layer.momentum is None:
             layer.momentum = momentum
+
+
+def by_layer(model: keras.Model) -> dict[str, list[int]]:
+    """Which of a model's trainable variables each layer has, as indices by the layer's name, in their order.
+
+    Layers of a model inside it stand for themselves, and a layer that is made of layers for all of them. What no layer
+    has is the model's own.
+
+    Args:
+        model: built.
+    """
+    owners = {}
+    for layer in _layers(model):
+        for variable in layer.trainable_variables:
+            owners.setdefault(id(variable), layer.name)
+    found = {}
+    for index, variable in enumerate(model.trainable_variables):
+        found.setdefault(owners.get(id(variable), model.name), []).append(index)
+    return found
+
+
+def _layers(model):
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer

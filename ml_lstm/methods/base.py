@@ -147,6 +147,21 @@ class FewShotClassifier(Configured, MetaLearner):
         """
         raise NotImplementedError
 
+    def explain(self, support_images, support_labels) -> dict[str, tf.Tensor]:
+        """What happens in `adapt`, step by step; for a method that has `served_inner_steps`.
+
+        Shapes: T inner steps, L layers of the learner that have parameters.
+
+        Args:
+            support_images, support_labels: as for `adapt`.
+
+        Returns:
+            `losses` float32 [T + 1]: of the whole support set before each step and after the last, in nats. With gates
+            also `input_gates` and `forget_gates` float32 [T, L], by `UpdateRule.input_and_forget`, means over the
+            parameters of each layer; and `layers` string [L], their names.
+        """
+        raise NotImplementedError
+
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Classifies queries, each on its own unless they are normalised by one another.
 

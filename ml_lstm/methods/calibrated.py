@@ -73,6 +73,10 @@ class Calibrated(FewShotClassifier):
         shots = tf.cast(tf.size(labels), tf.float32) / tf.cast(tf.size(classes), tf.float32)
         return self.method.adapt(support_images, support_labels, training) | {"shots": shots[None]}
 
+    def explain(self, support_images, support_labels) -> dict[str, tf.Tensor]:
+        """That of the method; see `FewShotClassifier.explain`."""
+        return self.method.explain(support_images, support_labels)
+
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Logits whose softmax are rates; see `FewShotClassifier.classify`."""
         logits = self.method.classify(adaptation, query_images, query_statistics)

@@ -15,7 +15,7 @@ import tensorflow as tf
 from ml_lstm.episode import Problem
 from ml_lstm.learners import LearnerState
 from ml_lstm.methods.base import Adaptation, Statistics
-from ml_lstm.methods.families.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import InnerBatch, class_mask, inner_batches, mask_logits, mean_cross_entropy
 from ml_lstm.methods.families.joint_training import NormalizedByEpisode
 from ml_lstm.options import Count, Rule, Whole
 
@@ -106,33 +106,51 @@ class FineTuning(NormalizedByEpisode):
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Fine-tunes for `inner_steps` on a support set; see `FewShotClassifier.adapt`."""
-        images, labels = self._network.begin(self.normalize(support_images)), self.support_classes(support_labels)
-        mask = class_mask(labels, self.n_way)
-        start = self._network.initial_state()
-        rate, decay = (tf.cast(v, images.dtype) for v in (self.fine_tuning_rate, self.fine_tuning_decay))
-        features = self.features_shape[-1]
-        weights = _Weights(
-            start.parameters, tf.zeros([features, self.n_way], images.dtype), tf.zeros([self.n_way], images.dtype)
-        )
-        for step, indices in enumerate(inner_batch_indices(labels, self.inner_steps, self.inner_batch_size or None)):
-            batch = (images, labels) if indices is None else (tf.gather(images, indices), tf.gather(labels, indices))
-            gradients = self._gradients(weights, start.statistics, *batch, mask)
+        start, support = self._network.initial_state(), self._support(support_images, support_labels)
+        *_, weights = self._fine_tuned(start, support)
+        # Afresh, so that the statistics know the final weights only.
+        final = LearnerState(weights.parameters, start.statistics)
+        _, statistics = self._network.finish(final, support.images, training=True)
+        return weights._asdict() | {
+            "statistics": self._network.pack_statistics(statistics),
+            "class_mask": support.mask,
+        }
+
+    def explain(self, support_images, support_labels) -> dict[str, tf.Tensor]:
+        """See `FewShotClassifier.explain`; there are no gates."""
+        start, support = self._network.initial_state(), self._support(support_images, support_labels)
+        losses = [self._loss(weights, start.statistics, support) for weights in self._fine_tuned(start, support)]
+        return {"losses": tf.cast(tf.stack(losses), tf.float32)}
+
+    def _support(self, images, labels):
+        begun, classes = self._network.begin(self.normalize(images)), self.support_classes(labels)
+        return InnerBatch(begun, classes, class_mask(classes, self.n_way))
+
+    def _fine_tuned(self, start, support):
+        """The weights before the first step, and after each."""
+        rate, decay = (tf.cast(v, support.images.dtype) for v in (self.fine_tuning_rate, self.fine_tuning_decay))
+        features, dtype = self.features_shape[-1], support.images.dtype
+        weights = _Weights(start.parameters, tf.zeros([features, self.n_way], dtype), tf.zeros([self.n_way], dtype))
+        yield weights
+        for step, batch in enumerate(inner_batches(support, self.inner_steps, self.inner_batch_size or None)):
+            gradients = self._gradients(weights, start.statistics, batch)
             step_size = rate / (1 + step * decay)
             weights = _Weights(*(w - step_size * g for w, g in zip(weights, gradients, strict=True)))
-        # Afresh, so that the statistics know the final weights only.
-        _, statistics = self._network.finish(LearnerState(weights.parameters, start.statistics), images, training=True)
-        return weights._asdict() | {"statistics": self._network.pack_statistics(statistics), "class_mask": mask}
+            yield weights
 
-    def _gradients(self, weights, statistics, images, labels, mask):
+    def _gradients(self, weights, statistics, batch):
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            logits, _ = self._logits(weights, statistics, images, training=True)
-            loss = mean_cross_entropy(labels, mask_logits(logits, mask))
+            loss = self._loss(weights, statistics, batch)
         return tape.gradient(loss, list(weights), unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
+    def _loss(self, weights, statistics, batch):
+        logits = self._logits(weights, statistics, batch.images, training=True)
+        return mean_cross_entropy(batch.labels, mask_logits(logits, batch.mask))
+
     def _logits(self, weights, statistics, begun, training):
-        features, statistics = self._network.finish(LearnerState(weights.parameters, statistics), begun, training)
-        return tf.matmul(features, weights.head_kernel) + weights.head_bias, statistics
+        features, _ = self._network.finish(LearnerState(weights.parameters, statistics), begun, training)
+        return tf.matmul(features, weights.head_kernel) + weights.head_bias
 
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Runs the fine-tuned network; see `FewShotClassifier.classify`."""
@@ -140,5 +158,5 @@ class FineTuning(NormalizedByEpisode):
         statistics = self._network.unpack_statistics(adaptation["statistics"])
         by_queries = query_statistics == "queries"
         begun = self._network.begin(self.normalize(query_images))
-        logits, _ = self._logits(weights, statistics, begun, training=by_queries)
+        logits = self._logits(weights, statistics, begun, training=by_queries)
         return mask_logits(logits, adaptation["class_mask"])

@@ -79,3 +79,7 @@ class MetaLSTM(GradientBasedClassifier):
             cell_state, blocks = self._optimizer(blocks, loss, gradient * self.inner_gradient_scale)
             learner = LearnerState(cell_state[0], statistics)
             yield InnerStep(learner, loss, self.cell.gates(cell_state))
+
+    def input_and_forget(self, step):
+        """The cell's; see `GradientBasedClassifier.input_and_forget`."""
+        return self.cell.input_and_forget(step.watched)

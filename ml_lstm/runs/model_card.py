@@ -9,7 +9,10 @@ from ml_lstm.runs.directory import RunDirectory
 
 
 def model_card(run: RunDirectory, method: FewShotClassifier, train_episodes: int) -> dict[str, Any]:
-    """The card of a trained run, as JSON can hold it, its `limits` among it: sentences for who uses the model.
+    """The card of a trained run, as JSON can hold it.
+
+    Among it are `trained_on`, a sentence, and `limits`, sentences for who uses the model. How good it is, `figures`, is
+    for the caller to add: a list of what `evaluate` found, and an empty one where nothing was measured.
 
     Args:
         run: where it was trained.
@@ -20,13 +23,32 @@ def model_card(run: RunDirectory, method: FewShotClassifier, train_episodes: int
     return {
         "method": trained["method"],
         "train_episodes": train_episodes,
-        "most_classes": method.most_classes,
+        "trained_on": _trained_on(run),
         "image_shape": list(run.problem().image_shape),
-        "inner_steps": method.served_inner_steps,
+        **answering(method),
         "flags": trained,
         "commit": records.commit(),
         "limits": limits(run, method),
     }
+
+
+def answering(method: FewShotClassifier) -> dict[str, Any]:
+    """What a card says of the answers: of how many classes, after how many inner steps, and whether with `familiarity`.
+
+    Args:
+        method: as it answers.
+    """
+    return {
+        "most_classes": method.most_classes,
+        "inner_steps": method.served_inner_steps,
+        "familiarity": isinstance(method, Calibrated),
+    }
+
+
+def _trained_on(run):
+    classes, source = run.problem().train_classes, run.bound()["dataset"]
+    count = "" if classes is None else f"{classes:,} "
+    return f"The {count}meta-training classes of {'a folder of pictures' if source == 'folder' else source}."
 
 
 def classes_in_words(method: FewShotClassifier) -> str:

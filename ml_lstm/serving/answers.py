@@ -27,8 +27,8 @@ class Answers:
     Args:
         method: trained.
         image_shape: `(height, width, channels)` that it was trained on, channels 1 or 3.
-        adapt, classify: the method's, or functions that were traced of them. What the method tells of the logits'
-            `familiarity` is told too.
+        adapt, classify, explain: the method's, or functions that were traced of them. What the method tells of the
+            logits' `familiarity` is told too.
     """
 
     def __init__(
@@ -37,12 +37,14 @@ class Answers:
         image_shape: tuple[int, int, int],
         adapt: Callable | None = None,
         classify: Callable | None = None,
+        explain: Callable | None = None,
     ):
         self.image_shape = tuple(image_shape)
         self._most_classes = method.most_classes
         self._familiarity = method.familiarity
         self._adapt = adapt or method.adapt
         self._classify = classify or method.classify
+        self._explain = explain or method.explain
 
     def adapt(self, images: tf.Tensor, names: tf.Tensor) -> Adaptation:
         """Learns classes.
@@ -54,6 +56,23 @@ class Answers:
         Returns:
             `classes` string [K], and what the method keeps of the support set, by name.
         """
+        classes, adaptation = self._of_support_set(self._adapt, images, names)
+        return {"classes": classes} | {name: settled(values) for name, values in adaptation.items()}
+
+    def explain(self, images: tf.Tensor, names: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What happens in `adapt`, step by step, of a method that has steps.
+
+        Args:
+            images, names: as for `adapt`.
+
+        Returns:
+            `classes` string [K], and what the method tells, see `FewShotClassifier.explain`.
+        """
+        classes, explanation = self._of_support_set(self._explain, images, names)
+        return {"classes": classes} | explanation
+
+    def _of_support_set(self, function, images, names):
+        """The names of its classes, and what the function makes of images and the numbers of their classes."""
         sizes = tf.shape(images)[0], tf.size(names)
         same_length = require(
             tf.equal(*sizes), "support_images and support_labels must have the same length; they have", *sizes
@@ -67,8 +86,7 @@ class Answers:
             tf.size(classes),
         )
         with tf.control_dependencies([few_enough]):
-            adaptation = self._adapt(images, labels)
-            return {"classes": tf.identity(classes)} | {name: settled(values) for name, values in adaptation.items()}
+            return tf.identity(classes), function(images, labels)
 
     def predict(self, adaptation: Adaptation, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies queries.

@@ -30,6 +30,9 @@ class ServingModule:
     * `adapt`: the support set to `classes`, the method's adaptation, by name, and their `fingerprint` string [1];
     * `predict`: those and `query_images` to the same without `classes`; an adaptation of another export, or
       that was changed, is refused by its fingerprint;
+    * `explain`, of a method that adapts in T steps: the support set to `classes` and how it learned, `losses` float32
+      [T + 1] and, by gates, `layers` string [L], `input_gates` and `forget_gates` float32 [T, L]; see
+      `methods.FewShotClassifier.explain`;
     * each also with `_encoded` behind its name: images as JPEG, PNG, BMP or GIF bytes, string [S] or [Q];
     * `check_encoded`: `query_images` string [Q] to `readable` bool [Q] and `unreadable`, the indices of those that are
       not. TensorFlow's decoders do not say which image of a request was damaged; this is asked after they refused one.
@@ -55,10 +58,14 @@ class ServingModule:
             name: tf.TensorSpec(value.shape, value.dtype, name=name) for name, value in adapt.structured_outputs.items()
         }
         classify = tf.function(method.classify, autograph=False, input_signature=[self._adaptation_specs, images])
-        self._answers = Answers(method, self.image_shape, adapt, classify)
+        self._explains = method.served_inner_steps is not None
+        # A function of its own, so that `adapt` computes no more than it needs.
+        explain = tf.function(method.explain, autograph=False, input_signature=[images, labels])
+        self._answers = Answers(method, self.image_shape, adapt, classify, explain)
         raw, encoded = tf.TensorSpec([None] * 4, tf.uint8), tf.TensorSpec([None], tf.string)
-        self.functions = self._traced("", raw, self._answers.resized)
-        self.functions |= self._traced("_encoded", encoded, self._answers.decoded)
+        with without_xla():
+            self.functions = self._traced("", raw, self._answers.resized)
+            self.functions |= self._traced("_encoded", encoded, self._answers.decoded)
         self.functions["serving_default"] = self.functions["adapt_and_predict"]
         self.functions["check_encoded"] = tf.function(self._check, autograph=False).get_concrete_function(
             query_images=tf.TensorSpec(encoded.shape, encoded.dtype, name="query_images")
@@ -74,7 +81,7 @@ class ServingModule:
         return list(by_id.values())
 
     def _traced(self, suffix, images, ready):
-        """The three functions for one form of images; `ready` makes that form what the method takes."""
+        """The functions for one form of images; `ready` makes that form what the method takes."""
 
         def adaptation_to(support_images, support_labels):
             return self._answers.adapt(ready(support_images, "support_images"), support_labels)
@@ -93,6 +100,9 @@ class ServingModule:
             adaptation = adaptation_to(support_images, support_labels)
             return {"classes": adaptation["classes"], **prediction(adaptation, query_images)}
 
+        def explain(support_images, support_labels):
+            return self._answers.explain(ready(support_images, "support_images"), support_labels)
+
         support = {
             "support_images": tf.TensorSpec(images.shape, images.dtype, name="support_images"),
             "support_labels": tf.TensorSpec([None], tf.string, name="support_labels"),
@@ -103,6 +113,7 @@ class ServingModule:
             _FINGERPRINT: tf.TensorSpec([1], tf.string, name=_FINGERPRINT),
         } | self._adaptation_specs
         inputs = {adapt: support, predict: kept | queries, adapt_and_predict: support | queries}
+        inputs |= {explain: support} if self._explains else {}
         return {
             function.__name__ + suffix: tf.function(function, autograph=False).get_concrete_function(**specs)
             for function, specs in inputs.items()

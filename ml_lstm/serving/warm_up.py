@@ -36,6 +36,8 @@ def _requests(module):
         support = {"support_images": images[:2], "support_labels": tf.constant(["a", "b"])}
         queries = {"query_images": images[2:]}
         requests["adapt" + suffix] = support
+        if "explain" + suffix in module.functions:
+            requests["explain" + suffix] = support
         requests["predict" + suffix] = module.functions["adapt" + suffix](**support) | queries
         requests["adapt_and_predict" + suffix] = support | queries
     return requests | {

@@ -10,5 +10,6 @@ An entry is a directory: `flags.json`, as a run has it, `weights.weights.h5` and
 
 from ml_lstm.zoo.classifier import picture_classifier
 from ml_lstm.zoo.entries import Entry, card, find, load, names
+from ml_lstm.zoo.kept_exports import kept_export
 
-__all__ = ["Entry", "card", "find", "load", "names", "picture_classifier"]
+__all__ = ["Entry", "card", "find", "kept_export", "load", "names", "picture_classifier"]

@@ -17,7 +17,7 @@ from ml_lstm.errors import UserError
 from ml_lstm.methods import Calibrated, Calibration, FewShotClassifier
 from ml_lstm.paths import for_tensorflow
 from ml_lstm.runs import RunDirectory, settings, trained_method
-from ml_lstm.runs.model_card import limits, model_card
+from ml_lstm.runs.model_card import answering, limits, model_card
 
 SHIPPED = Path(__file__).parent
 _CARD, _WEIGHTS = "card.json", "weights.weights.h5"
@@ -106,7 +106,7 @@ class Entry:
     def tell_limits(self, method: FewShotClassifier) -> None:
         """Writes into the card's `limits` all that its user should know beforehand, what it is bad at included."""
         own = [*self.card["bad_at"], self.card["confidence"]]
-        self.write_card(self.card | {"limits": limits(self.run, method) + own})
+        self.write_card(self.card | answering(method) | {"limits": limits(self.run, method) + own})
 
     def method(self) -> FewShotClassifier:
         """The method with its weights, calibrated if its card says how.

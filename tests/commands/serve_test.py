@@ -124,6 +124,19 @@ def test_a_package_that_is_missing_is_one_line(commands, tmp_path):
     )
 
 
-@pytest.mark.parametrize("flags", [[], ["--model_base_path=a", "--model_config_file=b"], ["--max_images=0"]])
+def test_a_model_that_the_zoo_lacks_is_one_line(commands):
+    assert "no model 'nothing' in the zoo" in _serve(commands, "--model=nothing").refusal()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["--model_base_path=a", "--model_config_file=b"],
+        ["--model=a", "--model_base_path=b"],
+        ["--model=a", "--model_config_file=b"],
+        ["--max_images=0"],
+    ],
+)
 def test_wrong_flags_exit_2(commands, flags):
     assert commands.run("serve", *flags).refusal(2)

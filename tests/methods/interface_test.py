@@ -202,6 +202,18 @@ def test_the_export_gives_the_same_answers(method, variant, signatures):
         np.testing.assert_allclose(answer["probabilities"], expected, atol=rounding)
 
 
+def test_the_export_tells_how_it_learned_if_it_does_so_in_steps(method, signatures):
+    if method.served_inner_steps is None:
+        assert not any(name.startswith("explain") for name in signatures)
+        return
+    expected = method.explain(SUPPORT, LABELS)
+    told = signatures["explain"](**NAMED)
+    assert told.keys() == {"classes", *expected}
+    assert told["losses"].shape == (method.served_inner_steps + 1,)
+    for name in expected.keys() - {"layers"}:
+        np.testing.assert_allclose(told[name], expected[name], rtol=1e-3, err_msg=name)
+
+
 def changed(value):
     """A tensor that differs in one value."""
     array = np.array(value.numpy())

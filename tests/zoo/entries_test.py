@@ -84,6 +84,7 @@ def test_the_card_says_what_it_was_told_and_what_the_run_tells(run_and_model, en
     assert WORDS.items() <= card.items()
     assert (card["method"], card["most_classes"]) == (run.bound()["method"], model.most_classes)
     assert (card["train_episodes"], card["flags"]) == (4, run.bound())
+    assert (card["inner_steps"], card["familiarity"]) == (model.served_inner_steps, False)
     assert any("trained on glyphs" in limit for limit in card["limits"])
     json.dumps(card)
 
@@ -100,6 +101,10 @@ def test_a_model_that_is_not_there_is_one_line_with_those_that_are(tmp_path, mon
         zoo.load("")
     with pytest.raises(UserError, match=r"nowhere is no model of the zoo \(no card.json\)"):
         zoo.load(str(tmp_path / "nowhere"))
+
+
+def test_the_card_says_whether_answers_have_familiarity(calibrated):
+    assert calibrated.card["familiarity"]
 
 
 @pytest.mark.parametrize("file", ["card.json", "weights.weights.h5", "flags.json"])

@@ -17,23 +17,9 @@ from ml_lstm.learners import (
     take_momentum,
 )
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
-from ml_lstm.methods.families.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import InnerBatch, class_mask, inner_batches, mask_logits, mean_cross_entropy
 from ml_lstm.methods.families.recompute import Recomputed
 from ml_lstm.options import FREE, Count, Share, Whole
-
-
-class InnerBatch(NamedTuple):
-    """What an inner step sees.
-
-    Attributes:
-        images: [n, ...], see `GradientBasedClassifier.prepare`.
-        labels: int32 [n].
-        mask: [K], 1 for the classes of the support set.
-    """
-
-    images: tf.Tensor
-    labels: tf.Tensor
-    mask: tf.Tensor
 
 
 class InnerStep(NamedTuple):
@@ -177,6 +163,32 @@ class GradientBasedClassifier(FewShotClassifier):
         logits, _ = self.network.finish(state, self.prepare(query_images), training=query_statistics == "queries")
         return mask_logits(logits, adaptation["class_mask"])
 
+    def explain(self, support_images, support_labels) -> dict[str, tf.Tensor]:
+        """See `FewShotClassifier.explain`; losses by batch norm's statistics of the support set, as in a step."""
+        images, labels = self.prepare(support_images), self.support_classes(support_labels)
+        steps = list(self.steps(images, labels, training=False))
+        n_classes = self._n_classes(labels, training=False)
+        support = InnerBatch(images, labels, class_mask(labels, n_classes))
+        states = [self.network.initial_state(n_classes), *(step.learner for step in steps)]
+        losses = [tf.cast(self._loss(state, support)[0], tf.float32) for state in states]
+        return {"losses": tf.stack(losses)} | self._gates_by_layer(steps)
+
+    def _gates_by_layer(self, steps):
+        gates = [self.input_and_forget(step) for step in steps]
+        if None in gates:
+            return {}
+        means = [[tf.cast(self.network.layer_means(gate), tf.float32) for gate in both] for both in gates]
+        input_gates, forget_gates = zip(*means, strict=True)
+        return {
+            "layers": tf.constant(self.network.layer_names),
+            "input_gates": tf.stack(input_gates),
+            "forget_gates": tf.stack(forget_gates),
+        }
+
+    def input_and_forget(self, step: InnerStep) -> tuple[tf.Tensor, tf.Tensor] | None:
+        """See `UpdateRule.input_and_forget`; None of a method without gates."""
+        return None
+
     def diagnostics(self, support_images, support_labels) -> dict[str, tf.Tensor]:
         """The inner losses [T], and what the update rule shows, each [T, P]."""
         images, labels = self.prepare(support_images), self.support_classes(support_labels)
@@ -198,12 +210,15 @@ class GradientBasedClassifier(FewShotClassifier):
     def _inner_gradient(self, state, batch, _in_meta_training=None):
         with tf.GradientTape() as tape:
             tape.watch(state.parameters)
-            logits, statistics = self.network.finish(state, batch.images, training=True)
-            loss = mean_cross_entropy(batch.labels, mask_logits(logits, batch.mask))
+            loss, statistics = self._loss(state, batch)
         gradient = tape.gradient(loss, state.parameters)
         if not self.second_order:
             loss, gradient = tf.stop_gradient(loss), tf.stop_gradient(gradient)
         return loss, gradient, statistics
+
+    def _loss(self, state, batch):
+        logits, statistics = self.network.finish(state, batch.images, training=True)
+        return mean_cross_entropy(batch.labels, mask_logits(logits, batch.mask)), statistics
 
     def steps(self, images: tf.Tensor, labels: tf.Tensor, training: bool) -> Iterator[InnerStep]:
         """The inner loop, step by step.
@@ -214,15 +229,9 @@ class GradientBasedClassifier(FewShotClassifier):
             training: as for `adapt`.
         """
         n_classes = self._n_classes(labels, training)
-        mask = class_mask(labels, n_classes)
+        support = InnerBatch(images, labels, class_mask(labels, n_classes))
         steps = self.inner_steps if training else self.served_inner_steps
-        indices = inner_batch_indices(labels, steps, self.inner_batch_size or None)
-        batches = (
-            InnerBatch(images, labels, mask)
-            if taken is None
-            else InnerBatch(tf.gather(images, taken), tf.gather(labels, taken), mask)
-            for taken in indices
-        )
+        batches = inner_batches(support, steps, self.inner_batch_size or None)
         return self.updates(self.network.initial_state(n_classes), batches, n_classes, training)
 
     def _n_classes(self, labels, training):

@@ -1,9 +1,26 @@
 """What methods share inside an episode: mini-batches, orders, masks and the inner loss."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import tensorflow as tf
 
 # Added to the logit of a class that the support set lacks: its probability underflows to exactly 0.
 MASKED_LOGIT = -1e9
+
+
+class InnerBatch(NamedTuple):
+    """What an inner step sees.
+
+    Attributes:
+        images: [n, ...], as far as the learner's frozen beginning has made something of them.
+        labels: int32 [n].
+        mask: [K], 1 for the classes of the support set.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+    mask: tf.Tensor
 
 
 def class_mask(labels: tf.Tensor, n_way: int) -> tf.Tensor:
@@ -64,3 +81,12 @@ def inner_batch_indices(labels: tf.Tensor, steps: int, batch_size: int | None) -
     order = tf.argsort(nth_of_its_class * (tf.reduce_max(labels) + 1) + labels, stable=True)
     taken = tf.range(tf.minimum(batch_size, size))
     return [tf.gather(order, (step * batch_size + taken) % size) for step in range(steps)]
+
+
+def inner_batches(support: InnerBatch, steps: int, batch_size: int | None) -> Iterator[InnerBatch]:
+    """What each inner step sees of a support set, see `inner_batch_indices`."""
+    for taken in inner_batch_indices(support.labels, steps, batch_size):
+        if taken is None:
+            yield support
+        else:
+            yield InnerBatch(tf.gather(support.images, taken), tf.gather(support.labels, taken), support.mask)

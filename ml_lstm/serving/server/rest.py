@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST interface: predict, status and metadata, and the server's metrics."""
+"""TensorFlow Serving's REST interface: predict, status and metadata; the server's metrics, and its page."""
 
 import asyncio
 import contextlib
@@ -24,6 +24,7 @@ import ml_lstm
 from ml_lstm.serving.refusals import Refusal, shortened
 from ml_lstm.serving.server import json_tensors
 from ml_lstm.serving.server.json_reader import JsonReader
+from ml_lstm.serving.server.page_files import Page
 from ml_lstm.serving.server.predictor import Predictor
 from ml_lstm.serving.server.recorder import Recorder
 from ml_lstm.serving.server.store import ModelStore
@@ -71,7 +72,9 @@ class Callers(NamedTuple):
         return f"Pages of {shortened(origin)!r} may not ask this server: --allowed_origins says which may."
 
 
-def rest_app(store: ModelStore, predictor: Predictor, recorder: Recorder, callers: Callers) -> ASGIApp:
+def rest_app(
+    store: ModelStore, predictor: Predictor, recorder: Recorder, callers: Callers, page: Page | None
+) -> ASGIApp:
     """The ASGI application.
 
     Args:
@@ -79,8 +82,9 @@ def rest_app(store: ModelStore, predictor: Predictor, recorder: Recorder, caller
         predictor: answers predict requests.
         recorder: gets a record of every request.
         callers: who is answered.
+        page: what a browser is shown at `/`; None for nothing.
     """
-    api = _Api(store, predictor, recorder)
+    api = _Api(store, predictor, recorder, page)
     app = Starlette(
         routes=[
             Route("/v1/models/{path:path}", api.get, methods=["GET"]),
@@ -88,6 +92,7 @@ def rest_app(store: ModelStore, predictor: Predictor, recorder: Recorder, caller
             Route("/v1/models", api.models, methods=["GET"]),
             Route("/", api.here, methods=["GET"]),
             Route("/metrics", api.metrics, methods=["GET"]),
+            *([Route("/page/{name}", page.file, methods=["GET"])] if page else []),
             Route("/{path:path}", api.nothing, methods=["GET", "POST"]),
         ],
         exception_handlers={Refusal: _refused, HTTPException: _http_error, Exception: _failed},
@@ -96,10 +101,11 @@ def rest_app(store: ModelStore, predictor: Predictor, recorder: Recorder, caller
 
 
 class _Api:
-    def __init__(self, store, predictor, recorder):
+    def __init__(self, store, predictor, recorder, page):
         self._store = store
         self._predictor = predictor
         self._recorder = recorder
+        self._page = page
         self._bytes_held = 0
 
     async def get(self, request: Request) -> Response:
@@ -128,19 +134,20 @@ class _Api:
         return _json({"models": [{"name": name, **self._status(name)} for name in self._store.names()]})
 
     async def here(self, request: Request) -> Response:
+        if self._page and self._page.is_wanted(request):
+            return await self._page.index(request)
         models = self._store.names()
-        return _json(
-            {
-                "server": f"ml_lstm {ml_lstm.__version__}",
-                "models": models,
-                "paths": [
-                    "GET /v1/models",
-                    *(f"GET /v1/models/{name}/metadata" for name in models),
-                    *(f"POST /v1/models/{name}:predict" for name in models),
-                    "GET /metrics",
-                ],
-            }
-        )
+        content = {
+            "server": f"ml_lstm {ml_lstm.__version__}",
+            "models": models,
+            "paths": [
+                "GET /v1/models",
+                *(f"GET /v1/models/{name}/metadata" for name in models),
+                *(f"POST /v1/models/{name}:predict" for name in models),
+                "GET /metrics",
+            ],
+        }
+        return _json(content, headers={"Vary": "Accept"})
 
     def _status(self, name):
         return _message(self._store.status(ModelSpec(name=name)))

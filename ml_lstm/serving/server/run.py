@@ -14,6 +14,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 from ml_lstm.errors import UserError
 from ml_lstm.serving.server.grpc_services import grpc_server
 from ml_lstm.serving.server.http import protocol
+from ml_lstm.serving.server.page_files import Page
 from ml_lstm.serving.server.predictor import Limits, Predictor
 from ml_lstm.serving.server.recorder import Recorder
 from ml_lstm.serving.server.rest import Callers, rest_app
@@ -33,6 +34,7 @@ def serve(
     port: int,
     poll_seconds: float,
     callers: Callers,
+    ui: bool = True,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then answers what has begun, for 30 s at most, and returns.
 
@@ -46,16 +48,17 @@ def serve(
         port: for gRPC; 0 for any that is free.
         poll_seconds: between looks for new versions.
         callers: of REST, that are answered.
+        ui: whether browsers are shown the page.
 
     Raises:
         UserError: if a port is taken, or no model can be loaded.
     """
     # How long a thread of Python's that computes keeps another one from its turn: by default 5 ms each time.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    asyncio.run(_serve(config, limits, host, rest_api_port, port, poll_seconds, callers))
+    asyncio.run(_serve(config, limits, host, rest_api_port, port, poll_seconds, callers, Page() if ui else None))
 
 
-async def _serve(config, limits, host, rest_api_port, port, poll_seconds, callers):
+async def _serve(config, limits, host, rest_api_port, port, poll_seconds, callers, page):
     store = ModelStore(config)
     predictor = Predictor(store, limits)
     recorder = Recorder(store)
@@ -68,7 +71,7 @@ async def _serve(config, limits, host, rest_api_port, port, poll_seconds, caller
         port = grpc_listener.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         rest_listener = _RestListener(
             uvicorn.Config(
-                rest_app(store, predictor, recorder, callers),
+                rest_app(store, predictor, recorder, callers, page),
                 http=protocol(_MOST_CONNECTIONS),
                 lifespan="off",
                 ws="none",
@@ -84,8 +87,12 @@ async def _serve(config, limits, host, rest_api_port, port, poll_seconds, caller
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _second_ends_at_once())
         rest_socket.listen()  # before it is said to be ready
-        address = f"[{host}]" if ":" in host else host
-        logging.info("REST at http://%s:%d, gRPC at %s:%d", address, rest_socket.getsockname()[1], address, port)
+        address, rest_port = f"[{host}]" if ":" in host else host, rest_socket.getsockname()[1]
+        logging.info("REST at http://%s:%d, gRPC at %s:%d", address, rest_port, address, port)
+        if page:
+            # Where the server listens at all addresses, this machine's browser has the loopback.
+            here = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(address, address)
+            logging.info("Open http://%s:%d/", here, rest_port)
         stopping = asyncio.create_task(_stop_with(rest_listener, grpc_listener))
         await rest_listener.serve(sockets=[rest_socket])
         watching.cancel()

@@ -1,0 +1,62 @@
+"""Exports of the zoo's models, each made once and kept."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+from absl import logging
+
+import ml_lstm
+from ml_lstm.data import cache
+from ml_lstm.errors import UserError
+from ml_lstm.paths import for_tensorflow
+from ml_lstm.zoo.entries import Entry, find
+
+_PACKAGE = Path(ml_lstm.__file__).parent
+_EXPORT = "ml_lstm.export"
+
+
+def kept_export(name: str) -> Path:
+    """A directory of versions of a model of the zoo, `<cache>/exports/NAME/<key>/`; it is made where it is not there.
+
+    The key changes with whatever is in the model's files, in this package's code, and with TensorFlow. The cache is
+    `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`, and may be deleted at any time.
+
+    Args:
+        name: see `ml_lstm.zoo.load`.
+
+    Raises:
+        UserError: if there is no such model, or it cannot be exported.
+    """
+    entry = find(name)
+    directory = for_tensorflow(cache.place(None) / "exports" / entry.name / _key(entry)).absolute()
+    if any(directory.glob("[0-9]*/saved_model.pb")):
+        logging.info("%s: exported before, to %s", entry.name, directory)
+    else:
+        logging.info("%s: is exported to %s, once", entry.name, directory)
+        _export(entry, directory)
+    return directory
+
+
+def _key(entry: Entry) -> str:
+    found = hashlib.sha256(tf.__version__.encode())
+    for path in [*sorted(_PACKAGE.rglob("*.py")), *sorted(path for path in entry.path.iterdir() if path.is_file())]:
+        found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()[:16]
+
+
+def _export(entry, directory):
+    """In a process of its own: what an export takes of TensorFlow's memory and threads is not the caller's."""
+    command = [sys.executable, "-m", _EXPORT, f"--model={entry.path.absolute()}", f"--export_dir={directory}"]
+    # So that it is this package that runs, wherever it is called from.
+    paths = [str(_PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, errors="backslashreplace")
+    if result.returncode:
+        last = (result.stderr.splitlines() or [""])[-1]
+        if not last.startswith(f"{_EXPORT}: "):
+            raise RuntimeError(f"{entry.path} cannot be exported:\n{result.stderr}")
+        raise UserError(last.removeprefix(f"{_EXPORT}: "))
