@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,8 +107,7 @@ def test_what_is_sent_is_what_was_drawn_at_some_times_the_models_size(taught):
 
 def test_files_are_dropped_chosen_and_removed(person):
     page = person.page
-    page.select_option("#models", "photographs")
-    page.locator("#teach-hint >> text=a few pictures").wait_for()
+    person.choose_model("photographs", 20)
     person.drop(person.card(0), ("1.png", "image/png", RED), ("2.png", "image/png", RED))
     with page.expect_file_chooser() as chooser:
         person.card(1).get_by_text("Files").click()
@@ -130,8 +130,7 @@ def test_a_file_that_is_no_picture_is_named(person):
 
 
 def test_a_photograph_is_turned_and_shrunk_before_it_is_sent(person):
-    person.page.select_option("#models", "photographs")
-    person.page.locator("#teach-hint >> text=a few pictures").wait_for()
+    person.choose_model("photographs", 20)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     photograph = Image.new("RGB", (1600, 1200), (20, 20, 220))
@@ -145,7 +144,7 @@ def test_a_photograph_is_turned_and_shrunk_before_it_is_sent(person):
     assert image.shape[:2] == (54, 40)  # 1200 x 1600 by 30: the shorter edge twice the model's 20 pixels
     assert image[5, 20, 0] > 150 > 100 > image[-5, 20, 0]
     person.page.check("#seen")
-    person.page.wait_for_function("document.querySelector('.pictures canvas').width === 20")
+    person.until("document.querySelector('.pictures canvas').width === 20")
     assert pixels(shown).shape[:2] == (20, 20)
 
 
@@ -178,7 +177,7 @@ def test_a_folder_of_class_folders_becomes_classes(person, tmp_path):
 def test_the_camera_takes_pictures_while_its_button_is_held(person):
     page = person.page
     person.card(0).get_by_text("Camera").click()
-    page.wait_for_function("document.querySelector('video').videoWidth > 0")
+    person.until("document.querySelector('video').videoWidth > 0")
     page.locator(".take").hover()
     page.mouse.down()
     page.locator("#camera >> text=2 taken").wait_for()
@@ -201,14 +200,12 @@ def test_an_empty_class_is_left_out_and_one_class_is_too_few(person):
 
 
 def test_more_classes_than_the_model_tells_apart_are_refused_in_words(person):
-    person.page.select_option("#models", "learner")
-    person.page.locator("#seen + span >> text=16 × 16").wait_for()
+    person.choose_model("learner", 16)
     person.teach(dict(list(GLYPHS.items())[:3]))
     assert person.page.locator("#add-class").is_disabled()
     person.ask(BAR)
     person.answer()
-    person.page.select_option("#models", "drawings")
-    person.page.locator("#seen + span >> text=24 × 24").wait_for()
+    person.choose_model("drawings", 24)
     person.page.click("#add-class")
     person.draw(person.card(3), ROOF)
     person.page.locator("#status[data-kind=answered] >> text=4 classes").wait_for()
@@ -315,14 +312,13 @@ def test_pictures_are_taken_away_as_the_command_line_takes_them(taught):
         assert sorted(archive.namelist()) == ["query/001.png", "support/bar/001.png", "support/cross/001.png"]
         assert Image.open(io.BytesIO(archive.read("query/001.png"))).size == (96, 96)
     assert "curl 'http://127.0.0.1" in page.inner_text("#takeaway pre")
-    page.click("text=as Python")
+    page.locator("#takeaway button", has_text="as Python").click()
     assert "urllib.request" in page.inner_text("#takeaway pre")
 
 
 def test_how_it_learned_is_drawn(person):
     page = person.page
-    page.select_option("#models", "learner")
-    page.locator("#seen + span >> text=16 × 16").wait_for()
+    person.choose_model("learner", 16)
     person.teach({"cross": CROSS, "bar": BAR})
     if page.locator("#learned").is_hidden():
         pytest.skip("the export has no signature explain_encoded")
@@ -390,8 +386,6 @@ def test_axe_finds_nothing_serious(new_page, scheme):
         import axe_playwright_python
     except ModuleNotFoundError:
         pytest.skip("axe-core is not installed: pip install '.[dev]'")
-    from pathlib import Path
-
     page = new_page(color_scheme=scheme)
     page.click("#example")
     page.wait_for_selector('#status[data-kind="answered"]')
@@ -416,7 +410,6 @@ def test_a_newer_version_is_taken_up_and_told(taught, export_again):
     notice = taught.page.locator("#notice >> text=Version 2 has taken the place of version 1")
     notice.wait_for(timeout=300_000)
     assert taught.answer() == "bar"
-    taught.page.select_option("#versions", "") if taught.page.locator("#versions").is_visible() else None
 
 
 def test_a_server_that_stops_and_comes_back_loses_nothing(new_page, models, tmp_path):

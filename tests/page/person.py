@@ -2,6 +2,7 @@
 
 import base64
 import io
+import time
 
 import numpy as np
 from PIL import Image
@@ -86,10 +87,17 @@ class Person:
         told = [{"name": name, "type": kind, "b64": base64.b64encode(data).decode()} for name, kind, data in files]
         self.page.evaluate(DROP, [place.element_handle(), told])
 
-    def choose_model(self, name):
-        """Chooses one of the server's models, and waits until it is there."""
+    def choose_model(self, name, side):
+        """Chooses one of the server's models, and waits until pictures are shown at its size."""
         self.page.select_option("#models", name)
-        self.page.wait_for_function("name => document.querySelector('#seen + span').textContent", arg=name)
+        self.page.locator(f"#seen + span >> text={side} × {side}").wait_for()
+
+    def until(self, expression):
+        """Waits for an expression of JavaScript: Playwright's own way to do so is against the page's policy."""
+        deadline = time.monotonic() + 120
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < deadline, expression
+            self.page.wait_for_timeout(50)
 
     def answer(self):
         """The answer in large letters, once all has been asked that was drawn."""
