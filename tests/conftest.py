@@ -13,6 +13,12 @@ def pytest_addoption(parser):
         type=int,
         help="How long tests/fuzz tries examples in all, others each time; by default a minute, the same each time.",
     )
+    parser.addoption(
+        "--screenshots",
+        nargs="?",
+        const="characters",
+        help="Has tests/page take docs/images/page-*.png, with a model of the zoo, or an exported one: MODELS/NAME.",
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,94 @@
+/** Ways in for files: choosing, dropping, pasting, folders of class folders. */
+
+/**
+ * Files by the folder that they are in.
+ *
+ * @param found `{file, folder}`, `folder` its path or "".
+ * @returns `[{name, files}]`, in the order of the names, with "" for those in none; without what is no picture by its name.
+ */
+export function grouped(found) {
+  const groups = new Map();
+  for (const { file, folder } of found) {
+    if (file.name.startsWith(".") || !looksLikePicture(file)) continue;
+    const name = folder.split("/").filter(Boolean).at(-1) ?? "";
+    groups.set(name, [...(groups.get(name) ?? []), file]);
+  }
+  return [...groups].map(([name, files]) => ({ name, files })).sort((a, b) => a.name.localeCompare(b.name));
+}
+
+function looksLikePicture(file) {
+  return file.type.startsWith("image/") || /\.(jpe?g|png|bmp|gif|webp|avif|heic)$/i.test(file.name);
+}
+
+/** What was dropped, as `{file, folder}`; reads folders. */
+export async function dropped(transfer) {
+  // Entries are there only until the event ends.
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.length) return [...transfer.files].map((file) => ({ file, folder: "" }));
+  return (await Promise.all(entries.map((entry) => walked(entry, "")))).flat();
+}
+
+async function walked(entry, folder) {
+  if (entry.isFile) {
+    const file = await new Promise((done, failed) => entry.file(done, failed));
+    return [{ file, folder }];
+  }
+  const reader = entry.createReader();
+  const found = [];
+  for (;;) {
+    const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+    if (!some.length) return found.flat();
+    found.push(...(await Promise.all(some.map((one) => walked(one, `${folder}/${entry.name}`)))));
+  }
+}
+
+/** Opens the browser's choice of files, or of a folder; calls `chosen` with `{file, folder}`. */
+export function choose(chosen, { folder = false } = {}) {
+  const input = Object.assign(document.createElement("input"), {
+    type: "file",
+    multiple: true,
+    accept: folder ? "" : "image/*",
+    webkitdirectory: folder,
+  });
+  input.addEventListener("change", () =>
+    chosen(
+      [...input.files].map((file) => ({
+        file,
+        folder: (file.webkitRelativePath ?? "").split("/").slice(0, -1).join("/"),
+      })),
+    ),
+  );
+  input.click();
+}
+
+/** Takes drops on an element, and says by a class of its own that it would. */
+export function acceptDrops(place, taken) {
+  let depth = 0;
+  const over = (more) => {
+    depth = Math.max(0, depth + more);
+    place.classList.toggle("over", depth > 0);
+  };
+  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+  place.addEventListener("dragenter", (event) => hasFiles(event) && over(1));
+  place.addEventListener("dragleave", (event) => hasFiles(event) && over(-1));
+  place.addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+  place.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    for (const other of document.querySelectorAll(".over")) other.classList.remove("over");
+    depth = 0;
+    taken(await dropped(event.dataTransfer));
+  });
+}
+
+/** Pictures on the clipboard, for a button: the browser may ask first. */
+export async function pasted() {
+  if (!navigator.clipboard?.read) throw new Error("This browser lets no button read the clipboard: press Ctrl+V here.");
+  const blobs = [];
+  for (const item of await navigator.clipboard.read()) {
+    const type = item.types.find((one) => one.startsWith("image/"));
+    if (type) blobs.push(await item.getType(type));
+  }
+  if (!blobs.length) throw new Error("There is no picture on the clipboard.");
+  return blobs;
+}
