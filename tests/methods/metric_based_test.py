@@ -147,7 +147,7 @@ MAPS, QUERY_MAPS = (RANDOM.uniform(size=(n, 4, 4, 1)).astype("float32") for n in
 def test_relation_scores_are_those_of_a_network_on_joined_maps():
     method = relation_network()
     module, features = method.relation, method.learner
-    classes = np.stack([features(MAPS[c == LABELS]).numpy().sum(0) for c in range(WAY)])
+    classes = np.stack([features(MAPS[c == LABELS]).numpy().mean(0) for c in range(WAY)])
     joined = [[np.concatenate([c, q], axis=-1) for c in classes] for q in features(QUERY_MAPS).numpy()]
     kernel = np.concatenate([module.of_class.kernel, module.of_query.kernel], axis=2)
     whole = tf.nn.conv2d(np.reshape(joined, (12, 4, 4, 4)), kernel, 1, "SAME") + module.of_query.bias
