@@ -8,6 +8,7 @@ from ml_lstm.data import pictures
 from ml_lstm.data.pictures import require
 from ml_lstm.data.resizing import MAX_SIDE, resize
 from ml_lstm.methods import Adaptation, FewShotClassifier
+from ml_lstm.serving.class_numbers import numbered
 from ml_lstm.serving.fingerprints import settled
 
 # The largest picture takes 250 MB while it is resized as float32.
@@ -52,14 +53,14 @@ class Answers:
             names: of the class of each, string [S].
 
         Returns:
-            `classes` string [K], and what the method keeps of the support set, by name.
+            `classes` string [K], sorted, and what the method keeps of the support set, by name.
         """
         sizes = tf.shape(images)[0], tf.size(names)
         same_length = require(
             tf.equal(*sizes), "support_images and support_labels must have the same length; they have", *sizes
         )
         with tf.control_dependencies([same_length]):
-            classes, labels = tf.unique(names)
+            classes, labels = numbered(names)
         most = self._most_classes
         few_enough = require(
             most is None or tf.size(classes) <= most,
