@@ -44,7 +44,7 @@ def taught(person):
 def test_the_page_says_what_the_model_is(page):
     assert page.inner_text("#card") == (
         "Learned on: Nothing: it compares pixels. Of 5 new classes with one picture of each it tells 50 % right. "
-        "Everything but tests."
+        "Where it guesses: Everything but tests."
     )
     page.click("#caveats summary")
     assert page.locator("#caveats li").all_inner_texts() == ["Faces.", "Any number of classes."]
