@@ -161,17 +161,15 @@ class Answers:
         """Images uint8 [n, H, W, C] of the input `name` as float32 [n, height, width, C] in [0, 1]."""
         *size, channels = self.image_shape
         shape = tf.shape(images)
-        not_flat = require(tf.reduce_min(shape[1:3]) > 0, name, "must be at least one pixel high and wide.")
-        not_long = require(
-            tf.reduce_max(shape[1:3]) <= MAX_SIDE, name, f"must be at most {MAX_SIDE} pixels high and wide."
-        )
+
+        def must(words):
+            return tf.strings.join([name, " must ", words])
+
+        not_flat = require(tf.reduce_min(shape[1:3]) > 0, must("be at least one pixel high and wide."))
+        not_long = require(tf.reduce_max(shape[1:3]) <= MAX_SIDE, must(f"be at most {MAX_SIDE} pixels high and wide."))
         with tf.control_dependencies([not_flat, not_long]):
-            fits = require(
-                tf.equal(shape[3], channels),
-                name,
-                f"must have {channels} channel(s) in the last dimension; got",
-                shape[3],
-            )
+            words = must(f"have {channels} channel(s) in the last dimension; got")
+            fits = require(tf.equal(shape[3], channels), words, shape[3])
         with tf.control_dependencies([fits]):
             pixels = tf.ensure_shape(tf.identity(images), [None, None, None, channels])
         resized = tf.cond(tf.reduce_all(tf.equal(shape[1:3], size)), lambda: pixels, lambda: resize(pixels, *size))
