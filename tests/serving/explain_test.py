@@ -28,7 +28,9 @@ INPUTS = {
 
 @pytest.fixture(scope="module")
 def expected(method):
-    return {name: value.numpy() for name, value in method.explain(IMAGES, np.unique(NAMES, return_inverse=True)[1]).items()}
+    return {
+        name: value.numpy() for name, value in method.explain(IMAGES, np.unique(NAMES, return_inverse=True)[1]).items()
+    }
 
 
 def check(outputs, expected):
