@@ -16,7 +16,6 @@ def test_what_reads_picture_files_is_there_once(exported):
     decoders = collections.Counter(
         node.op for function in graph.graph_def.library.function for node in function.node_def if "Decode" in node.op
     )
-    assert decoders["DecodePng"] == decoders["DecodeBmp"] == 1
     assert decoders["DecodeJpeg"] == 4  # whole, or shrunk by 2, 4 or 8
 
 
