@@ -392,12 +392,16 @@ def test_pictures_are_taken_away_as_the_command_line_takes_them(taught):
     assert "urllib.request" in page.inner_text("#takeaway pre")
 
 
+def _open_how_it_learned(page):
+    page.click("#learned summary")
+    page.locator("#learned .inside[aria-busy=false] svg").nth(2).wait_for()
+
+
 def test_how_it_learned_is_drawn(person):
     page = person.page
     person.choose_model("learner", 16)
     person.teach({"cross": CROSS, "bar": BAR})
-    page.click("#learned summary")
-    page.locator("#learned .inside[aria-busy=false] svg").nth(2).wait_for()
+    _open_how_it_learned(page)
     assert "In 2 inner steps the loss on your pictures" in page.inner_text("#learned")
     assert page.locator("#learned svg").first.locator("circle").count() == 3
     assert page.locator("#learned svg").nth(1).locator("circle").count() == 10
@@ -521,11 +525,16 @@ def test_screenshots(request, browser, tmp_path):
             page.locator(".card").first.wait_for()
             page.click("#example")
             Person(page).settled()
+            _open_how_it_learned(page)
             page.mouse.move(0, 0)
             path = IMAGES / f"page-{name}.png"
-            page.screenshot(path=path)
-            Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
-            assert path.stat().st_size < 150_000
+            shown = "#question" if name == "phone" else "body"
+            page.evaluate("selector => document.querySelector(selector).scrollIntoView()", shown)
+            page.screenshot(path=path, full_page=name != "phone")
+            # By the most coverage: cuts at medians leave out colors that few pixels have.
+            few = Image.open(path).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+            few.save(path, optimize=True)
+            assert path.stat().st_size < 200_000
             page.close()
     finally:
         server.stop()

@@ -3,7 +3,7 @@
 import { gateChart, inWords, lossChart } from "./charts.mjs";
 import { byId, element, svg } from "./dom.mjs";
 
-const SIZE = [340, 180];
+const SIZE = [285, 170]; // about as wide as three charts beside each other are, so that text keeps its size
 const SOON = { hint: "Thinking…" };
 const LACKS = { hint: "It takes two classes with pictures: then this shows what the model does with them." };
 
@@ -31,8 +31,8 @@ function contents(explanation) {
   const drawn = [["Loss on your pictures", "inner step", lossChart(losses, ...SIZE)]];
   if (input) {
     const steps = input.length > 1 ? "layer, steps from left to right" : "layer";
-    drawn.push(["Input gate: how far a step goes", steps, gateChart(input, layers, ...SIZE)]);
-    drawn.push(["Forget gate: how much is kept", steps, gateChart(forget, layers, ...SIZE)]);
+    drawn.push(["Input gate: step size", steps, gateChart(input, layers, ...SIZE)]);
+    drawn.push(["Forget gate: share kept", steps, gateChart(forget, layers, ...SIZE)]);
   }
   const charts = drawn.filter(([, , chart]) => chart).map(([title, below, chart]) => figure(title, below, chart));
   return [element("p", { text: inWords(explanation) }), element("div", { class: "charts" }, ...charts)];
