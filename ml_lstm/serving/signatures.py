@@ -82,8 +82,6 @@ class ServingModule:
 
     def _traced(self, suffix, images, ready):
         """The functions for one form of images; `ready` makes that form what the method takes."""
-        # Traced once for each input and called by all functions that have it: to trace what reads files takes seconds.
-        ready = tf.function(ready, autograph=False)
 
         def adaptation_to(support_images, support_labels):
             return self._answers.adapt(ready(support_images, "support_images"), support_labels)
