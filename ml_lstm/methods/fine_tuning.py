@@ -15,7 +15,13 @@ import tensorflow as tf
 from ml_lstm.episode import Problem
 from ml_lstm.learners import LearnerState
 from ml_lstm.methods.base import Adaptation, Statistics
-from ml_lstm.methods.families.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import (
+    balanced_weights,
+    class_mask,
+    inner_batch_indices,
+    mask_logits,
+    mean_cross_entropy,
+)
 from ml_lstm.methods.families.joint_training import NormalizedByEpisode
 from ml_lstm.options import Count, Rule, Whole
 
@@ -114,8 +120,9 @@ class FineTuning(NormalizedByEpisode):
         weights = _Weights(
             start.parameters, tf.zeros([features, self.n_way], images.dtype), tf.zeros([self.n_way], images.dtype)
         )
+        support = images, labels, balanced_weights(labels, mask)
         for step, indices in enumerate(inner_batch_indices(labels, self.inner_steps, self.inner_batch_size or None)):
-            batch = (images, labels) if indices is None else (tf.gather(images, indices), tf.gather(labels, indices))
+            batch = support if indices is None else tuple(tf.gather(values, indices) for values in support)
             gradients = self._gradients(weights, start.statistics, *batch, mask)
             step_size = rate / (1 + step * decay)
             weights = _Weights(*(w - step_size * g for w, g in zip(weights, gradients, strict=True)))
@@ -123,11 +130,11 @@ class FineTuning(NormalizedByEpisode):
         _, statistics = self._network.finish(LearnerState(weights.parameters, start.statistics), images, training=True)
         return weights._asdict() | {"statistics": self._network.pack_statistics(statistics), "class_mask": mask}
 
-    def _gradients(self, weights, statistics, images, labels, mask):
+    def _gradients(self, weights, statistics, images, labels, counted, mask):
         with tf.GradientTape() as tape:
             tape.watch(weights)
             logits, _ = self._logits(weights, statistics, images, training=True)
-            loss = mean_cross_entropy(labels, mask_logits(logits, mask))
+            loss = mean_cross_entropy(labels, mask_logits(logits, mask), counted)
         return tape.gradient(loss, list(weights), unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     def _logits(self, weights, statistics, begun, training):

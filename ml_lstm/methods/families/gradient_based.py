@@ -17,7 +17,13 @@ from ml_lstm.learners import (
     take_momentum,
 )
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
-from ml_lstm.methods.families.inner_loop import class_mask, inner_batch_indices, mask_logits, mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import (
+    balanced_weights,
+    class_mask,
+    inner_batch_indices,
+    mask_logits,
+    mean_cross_entropy,
+)
 from ml_lstm.methods.families.recompute import Recomputed
 from ml_lstm.options import FREE, Count, Share, Whole
 
@@ -29,11 +35,13 @@ class InnerBatch(NamedTuple):
         images: [n, ...], see `GradientBasedClassifier.prepare`.
         labels: int32 [n].
         mask: [K], 1 for the classes of the support set.
+        weights: [n], what each image counts in the loss, see `balanced_weights`.
     """
 
     images: tf.Tensor
     labels: tf.Tensor
     mask: tf.Tensor
+    weights: tf.Tensor
 
 
 class InnerStep(NamedTuple):
@@ -52,6 +60,9 @@ class InnerStep(NamedTuple):
 
 class GradientBasedClassifier(FewShotClassifier):
     """A network whose weights are learned so that a few gradient steps adapt it; an update rule is a subclass.
+
+    The steps are along the gradient of the support set's mean cross-entropy, in which each class counts the same where
+    shots differ, see `balanced_weights`.
 
     Args:
         learner: the network to adapt, a built Keras model from images to logits, of the problem's `n_way` classes or
@@ -199,7 +210,7 @@ class GradientBasedClassifier(FewShotClassifier):
         with tf.GradientTape() as tape:
             tape.watch(state.parameters)
             logits, statistics = self.network.finish(state, batch.images, training=True)
-            loss = mean_cross_entropy(batch.labels, mask_logits(logits, batch.mask))
+            loss = mean_cross_entropy(batch.labels, mask_logits(logits, batch.mask), batch.weights)
         gradient = tape.gradient(loss, state.parameters)
         if not self.second_order:
             loss, gradient = tf.stop_gradient(loss), tf.stop_gradient(gradient)
@@ -215,12 +226,13 @@ class GradientBasedClassifier(FewShotClassifier):
         """
         n_classes = self._n_classes(labels, training)
         mask = class_mask(labels, n_classes)
+        weights = balanced_weights(labels, mask)
         steps = self.inner_steps if training else self.served_inner_steps
         indices = inner_batch_indices(labels, steps, self.inner_batch_size or None)
         batches = (
-            InnerBatch(images, labels, mask)
+            InnerBatch(images, labels, mask, weights)
             if taken is None
-            else InnerBatch(tf.gather(images, taken), tf.gather(labels, taken), mask)
+            else InnerBatch(*(tf.gather(values, taken) for values in (images, labels)), mask, tf.gather(weights, taken))
             for taken in indices
         )
         return self.updates(self.network.initial_state(n_classes), batches, n_classes, training)
