@@ -199,7 +199,7 @@ def _write_json(answers, skipped, limits):
 
 
 def _draw(support, labels, queries, answers):
-    classes = list(dict.fromkeys(labels))  # in the order of every answer's probabilities
+    classes = list(dict.fromkeys(labels))
     sheet = episode_sheet(
         np.stack(support),
         np.array([classes.index(label) for label in labels]),

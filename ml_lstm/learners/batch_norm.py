@@ -6,13 +6,25 @@ import tensorflow as tf
 _AXES = [0, 1, 2]
 
 
+def _count_of(x, mean):
+    """How many numbers of `x` a channel's mean is of."""
+    return tf.cast(tf.size(x) // tf.size(mean), x.dtype)
+
+
+@tf.custom_gradient
+def _mean_of(x, mean):
+    """The fused kernel's own `mean` of `x`, with the gradient to `x` that TensorFlow drops."""
+    return tf.identity(mean), lambda d_mean: (tf.broadcast_to(d_mean / _count_of(x, mean), tf.shape(x)), None)
+
+
 @tf.custom_gradient
 def _moments_of(x, mean, variance):
     """The fused kernel's own `mean` and `variance` of `x`, with the gradient to `x` that TensorFlow drops."""
 
     def gradient(d_mean, d_variance):
-        count = tf.cast(tf.size(x) // tf.size(mean), x.dtype)
-        return (d_mean + 2.0 * d_variance * (x - mean)) / count, None, None
+        # For the second derivative the mean in here has to know its own gradient too.
+        centred = x - _mean_of(x, mean)
+        return (d_mean + 2.0 * d_variance * centred) / _count_of(x, mean), None, None
 
     return (tf.identity(mean), tf.identity(variance)), gradient
 

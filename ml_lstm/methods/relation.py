@@ -18,11 +18,12 @@ from ml_lstm.options import Count
 class RelationNetwork(EmbeddingBasedClassifier):
     r"""Scores pairs of class and query.
 
-    .. math:: r_c(x) = g_\phi([\sum_{i: y_i = c} f_\theta(x_i), f_\theta(x)]), \qquad
+    .. math:: r_c(x) = g_\phi([\tfrac{1}{|S_c|} \sum_{i: y_i = c} f_\theta(x_i), f_\theta(x)]), \qquad
         L = \frac{1}{QK} \sum_{x, c} (r_c(x) - 1_{y(x) = c})^2
 
     with the feature maps joined along the channels. A logit is log r, so that probabilities are the scores
-    divided by their sum.
+    divided by their sum. The paper sums the maps of a class, and always asks for the number of shots that it trained
+    for; the mean is the same for one shot, up to a factor for any number, and lets it differ, between classes too.
 
     Args:
         learner: see `EmbeddingBasedClassifier`; its output are feature maps [n, h, w, F]: `feature_maps(...)`, say.
@@ -45,9 +46,9 @@ class RelationNetwork(EmbeddingBasedClassifier):
         self.built = True
 
     def summarize(self, features, labels, n_classes):
-        """Feature maps summed over shots, [K, h, w, F]; see `EmbeddingBasedClassifier.summarize`."""
+        """Feature maps averaged over shots, [K, h, w, F]; see `EmbeddingBasedClassifier.summarize`."""
         return {
-            "class_maps": tf.math.unsorted_segment_sum(features, labels, n_classes),
+            "class_maps": tf.math.unsorted_segment_mean(features, labels, n_classes),
             "class_mask": class_mask(labels, n_classes),
         }
 

@@ -10,45 +10,63 @@ import tensorflow as tf
 from ml_lstm.episode import Problem
 from ml_lstm.methods.families.embedding_based import EmbeddingBasedClassifier
 from ml_lstm.methods.families.nearest_example import best_of_class
+from ml_lstm.options import Whole
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class SiameseNetwork(EmbeddingBasedClassifier):
     r"""Verifies whether two pictures are of one class.
 
-    .. math:: p(x_i, x_j) = \sigma(w \cdot |f_\theta(x_i) - f_\theta(x_j)| + b)
+    .. math:: p(x_i, x_j) = \sigma(w \cdot |h(x_i) - h(x_j)| + b), \qquad h(x) = \sigma(U f_\theta(x) + u)
+
+    h is the paper's dense layer (section 3.1), or without `sigmoid_units` the features :math:`f_\theta` themselves.
 
     Meta-training lowers the binary cross-entropy of all pairs of pictures of an episode, those of one class
     and those of two classes weighing half each, as if as many of both had been drawn. A class's logit is that of its
     best pair.
 
     Args:
-        learner, problem, **shared: see `EmbeddingBasedClassifier`.
+        learner, problem: see `EmbeddingBasedClassifier`.
+        sigmoid_units: of the sigmoid layer h that features go through before they are compared, 4096 in the paper; 0:
+            none, they are compared as they are.
+        **shared: see `EmbeddingBasedClassifier`.
     """
 
-    def __init__(self, learner: keras.Model, problem: Problem, **shared):
+    def __init__(self, learner: keras.Model, problem: Problem, *, sigmoid_units: Whole = 0, **shared):
         super().__init__(learner, problem, **shared)
+        self.sigmoid_units = sigmoid_units
+        self.squashed, compared_shape = None, self.features_shape
+        if sigmoid_units:
+            activation = {"activation": "sigmoid", "name": "squashed"}
+            self.squashed = keras.layers.Dense(sigmoid_units, dtype=self.dtype_policy, **activation)
+            self.squashed.build(self.features_shape)
+            compared_shape = (None, sigmoid_units)
         self.similarity = keras.layers.Dense(1, name="similarity", dtype=self.dtype_policy)
-        self.similarity.build(self.features_shape)
+        self.similarity.build(compared_shape)
         self.built = True
 
     def summarize(self, features, labels, n_classes):
-        """All embeddings [S, F]; see `EmbeddingBasedClassifier.summarize`."""
-        return {"features": features, "labels": labels}
+        """All examples as they are compared, [S, F]; see `EmbeddingBasedClassifier.summarize`."""
+        return {"features": self.compared(features), "labels": labels}
 
     def compare(self, adaptation, features, training):
         """The best pair's logit of each class; see `EmbeddingBasedClassifier.compare`."""
         labels = adaptation["labels"]
         n_classes = self.n_way if training else tf.reduce_max(labels) + 1
-        return best_of_class(self.pair_logits(features, adaptation["features"]), labels, n_classes)
+        return best_of_class(self.pair_logits(self.compared(features), adaptation["features"]), labels, n_classes)
+
+    def compared(self, features: tf.Tensor) -> tf.Tensor:
+        """h of features [n, F]: [n, `sigmoid_units`], or the features."""
+        return self.squashed(features) if self.squashed else features
 
     def pair_logits(self, features: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-        """Of [m, F] and [n, F]: the logits [m, n] of being of one class."""
+        """Of h, [m, F] and [n, F]: the logits [m, n] of being of one class."""
         return tf.squeeze(self.similarity(tf.abs(features[:, None] - others[None])), axis=-1)
 
     def objective(self, logits, query_labels, features, labels):
         """Verification of all pairs; see `EmbeddingBasedClassifier.objective`."""
         same = tf.cast(tf.equal(labels[:, None], labels[None]), features.dtype)
+        features = self.compared(features)
         losses = tf.nn.sigmoid_cross_entropy_with_logits(same, self.pair_logits(features, features))
         other = 1.0 - same
         same -= tf.eye(tf.shape(same)[0], dtype=same.dtype)  # a picture with itself is no pair

@@ -8,6 +8,7 @@ from ml_lstm.data import pictures
 from ml_lstm.data.pictures import require
 from ml_lstm.data.resizing import MAX_SIDE, resize
 from ml_lstm.methods import Adaptation, FewShotClassifier
+from ml_lstm.serving.class_numbers import numbered
 from ml_lstm.serving.fingerprints import settled
 
 # The largest picture takes 250 MB while it is resized as float32.
@@ -54,7 +55,7 @@ class Answers:
             names: of the class of each, string [S].
 
         Returns:
-            `classes` string [K], and what the method keeps of the support set, by name.
+            `classes` string [K], sorted, and what the method keeps of the support set, by name.
         """
         classes, adaptation = self._of_support_set(self._adapt, images, names)
         return {"classes": classes} | {name: settled(values) for name, values in adaptation.items()}
@@ -78,7 +79,7 @@ class Answers:
             tf.equal(*sizes), "support_images and support_labels must have the same length; they have", *sizes
         )
         with tf.control_dependencies([same_length]):
-            classes, labels = tf.unique(names)
+            classes, labels = numbered(names)
         most = self._most_classes
         few_enough = require(
             most is None or tf.size(classes) <= most,

@@ -20,7 +20,8 @@ class Answer(NamedTuple):
 
     Attributes:
         prediction: the most probable class.
-        probabilities: by class, in the order of the support set.
+        probabilities: by class, in the order of `classes`: sorted, or, of an export of an older version, as the support
+            set named them first.
         familiarity: the share of pictures of known classes that look no less strange, in (0, 1]: of something else it
             is small. None of a model that was not calibrated.
     """

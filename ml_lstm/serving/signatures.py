@@ -19,7 +19,8 @@ _FINGERPRINT = "fingerprint"
 class ServingModule:
     """The signatures of an exported classifier, by name in `functions`.
 
-    Labels are the caller's own strings. Images may have any height and width: they are resized as in
+    Labels are the caller's own strings, and `classes` are those, sorted, so that in which order a
+    support set is listed changes nothing. Images may have any height and width: they are resized as in
     training, then normalised by the method. What is wrong with a request is `INVALID_ARGUMENT` with a sentence.
 
     Shapes: S support images, Q queries, K classes in the support set.

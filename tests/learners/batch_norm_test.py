@@ -72,6 +72,73 @@ def test_gradient_flows_through_the_averages(dtype, tolerance):
     np.testing.assert_allclose(analytic, numeric, rtol=tolerance)
 
 
+SMALL = (2, 2, 2, 2)
+
+
+def curvature(dtype, of):
+    """Of a loss of batch norm's outputs, averages or both, the second derivative along two directions, by autograd."""
+    layer = EpisodicBatchNormalization(MOMENTUM, EPSILON, dtype=dtype)
+    layer.build((None, *SMALL[1:]))
+    layer.gamma.assign([1.5, -0.5])
+    x, first, second, weights = (
+        tf.constant(np.random.default_rng(seed).normal(1.0, 2.0, SMALL), dtype) for seed in range(4)
+    )
+
+    @tf.function(autograph=False)
+    def found():
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                value = of(layer, x, weights)
+            slope = tf.reduce_sum(inner.gradient(value, x) * first)
+        return tf.reduce_sum(outer.gradient(slope, x) * second)
+
+    def value(at):
+        with keras.StatelessScope():
+            return of(layer, at, weights).numpy()
+
+    def numeric(step=1e-3):
+        corners = ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))
+        parts = (sign * value(x + step * (a * first + b * second)) for a, b, sign in corners)
+        return sum(parts) / (4 * step**2)
+
+    with keras.StatelessScope():
+        return found().numpy(), numeric
+
+
+def of_averages(layer, x, weights):
+    """What the averages make of other inputs: not linear in either of them."""
+    _, mean, variance = layer._normalize(x)
+    factor, offset = layer.factor_and_offset(mean, variance)
+    return tf.reduce_sum(tf.square(weights * factor + offset))
+
+
+def of_variance(layer, x, weights):
+    return tf.reduce_sum(layer._normalize(x)[2] * tf.constant([1.0, -0.3], x.dtype))
+
+
+def of_mean(layer, x, weights):
+    return tf.reduce_sum(layer._normalize(x)[1] ** 3)
+
+
+def of_outputs(layer, x, weights):
+    return tf.reduce_sum(weights * layer._normalize(x)[0] ** 2)
+
+
+def of_all(layer, x, weights):
+    return of_averages(layer, x, weights) + of_outputs(layer, x, weights)
+
+
+@pytest.mark.parametrize("of", [of_averages, of_variance, of_mean, of_outputs, of_all])
+def test_second_derivatives_are_right_in_single_precision_too(of):
+    """The numeric ones are of float64, whose forward pass is plain arithmetic."""
+    exact, numeric = curvature("float64", of)
+    np.testing.assert_allclose(exact, numeric(), rtol=1e-4)
+    single, _ = curvature("float32", of)
+    np.testing.assert_allclose(single, exact, rtol=1e-3)
+
+
 def test_a_momentum_that_is_no_weight_is_refused():
     with pytest.raises(ValueError, match=r"1\.5"):
         EpisodicBatchNormalization(momentum=1.5)

@@ -233,7 +233,8 @@ def test_no_second_derivative_flows_by_default():
         state = method.network.initial_state()
         tape.watch(state.parameters)
         loss, gradient, _ = method.inner_gradient(
-            state, InnerBatch(tf.constant(SUPPORT), tf.constant(LABELS, tf.int32), tf.ones([WAY]))
+            state,
+            InnerBatch(tf.constant(SUPPORT), tf.constant(LABELS, tf.int32), tf.ones([WAY]), tf.ones([len(LABELS)])),
         )
         both = tf.reduce_sum(gradient) + loss
     assert tape.gradient(both, state.parameters) is None

@@ -41,11 +41,32 @@ def sigmoid(x):
 
 @pytest.mark.parametrize("distance", ["squared_euclidean", "cosine"])
 def test_prototypes_are_means_and_logits_minus_the_distances(distance):
-    method = PrototypicalNetworks(pictures_are_features(), PROBLEM, distance=distance, dtype="float64")
+    method = PrototypicalNetworks(
+        pictures_are_features(), PROBLEM, distance=distance, learn_temperature="never", dtype="float64"
+    )
     prototypes = np.stack([S[c == LABELS].mean(0) for c in range(WAY)])
     of = {"squared_euclidean": lambda a, b: ((a - b) ** 2).sum(), "cosine": lambda a, b: 1 - cosine(a, b)}[distance]
     np.testing.assert_allclose(method.adapt(SUPPORT, LABELS)["prototypes"], prototypes)
     np.testing.assert_allclose(logits_of(method), [[-of(q, p) for p in prototypes] for q in Q])
+
+
+@pytest.mark.parametrize(("distance", "start"), [("squared_euclidean", 1.0), ("cosine", 10.0)])
+def test_a_learned_temperature_scales_the_distances(distance, start):
+    settings = {"problem": PROBLEM, "distance": distance, "dtype": "float64"}
+    plain = PrototypicalNetworks(pictures_are_features(), learn_temperature="never", **settings)
+    method = PrototypicalNetworks(pictures_are_features(), learn_temperature="always", **settings)
+    np.testing.assert_allclose(logits_of(method), start * logits_of(plain))
+    with tf.GradientTape() as tape:
+        loss, _ = method.episode_loss(episode(), training=True)
+    (gradient,) = tape.gradient(loss, method.trainable_variables)
+    assert abs(gradient) > 1e-3
+    method.log_temperature.assign(np.log(3.0))
+    np.testing.assert_allclose(logits_of(method), 3 * logits_of(plain))
+
+
+def test_the_paper_has_no_temperature_and_cosines_cannot_do_without():
+    assert not PrototypicalNetworks(pictures_are_features(), PROBLEM).weights
+    assert len(PrototypicalNetworks(pictures_are_features(), PROBLEM, distance="cosine").weights) == 1
 
 
 def test_another_distance_is_refused():
@@ -104,15 +125,20 @@ def test_full_context_must_read():
         MatchingNetworks(pictures_are_features(), PROBLEM, full_context=True, read_steps=0)
 
 
-def siamese():
+def siamese(sigmoid_units=0):
     keras.utils.set_random_seed(2)
-    method = SiameseNetwork(pictures_are_features(), PROBLEM, dtype="float64")
+    method = SiameseNetwork(pictures_are_features(), PROBLEM, sigmoid_units=sigmoid_units, dtype="float64")
     kernel, bias = (w.numpy() for w in method.similarity.weights)
-    return method, lambda a, b: (np.abs(a - b) @ kernel + bias).item()
+    if not sigmoid_units:
+        return method, lambda a, b: (np.abs(a - b) @ kernel + bias).item()
+    inner, shift = (w.numpy() for w in method.squashed.weights)
+    assert inner.shape == (FEATURES, sigmoid_units)
+    return method, lambda a, b: (np.abs(sigmoid(a @ inner + shift) - sigmoid(b @ inner + shift)) @ kernel + bias).item()
 
 
-def test_a_siamese_network_takes_the_best_pair_of_each_class():
-    method, pair = siamese()
+@pytest.mark.parametrize("sigmoid_units", [0, 7])
+def test_a_siamese_network_takes_the_best_pair_of_each_class(sigmoid_units):
+    method, pair = siamese(sigmoid_units)
     expected = [[max(pair(q, s) for s in S[c == LABELS]) for c in range(WAY)] for q in Q]
     np.testing.assert_allclose(logits_of(method), expected)
 
@@ -121,8 +147,9 @@ def episode():
     return Episode(*(tf.constant(value) for value in (SUPPORT, LABELS, QUERIES, QUERY_LABELS)))
 
 
-def test_a_siamese_network_learns_to_verify_pairs_of_both_kinds_alike():
-    method, pair = siamese()
+@pytest.mark.parametrize("sigmoid_units", [0, 7])
+def test_a_siamese_network_learns_to_verify_pairs_of_both_kinds_alike(sigmoid_units):
+    method, pair = siamese(sigmoid_units)
     images, labels = np.concatenate([S, Q]), np.concatenate([LABELS, QUERY_LABELS])
     losses = {True: [], False: []}
     for a in range(9):
@@ -147,7 +174,7 @@ MAPS, QUERY_MAPS = (RANDOM.uniform(size=(n, 4, 4, 1)).astype("float32") for n in
 def test_relation_scores_are_those_of_a_network_on_joined_maps():
     method = relation_network()
     module, features = method.relation, method.learner
-    classes = np.stack([features(MAPS[c == LABELS]).numpy().sum(0) for c in range(WAY)])
+    classes = np.stack([features(MAPS[c == LABELS]).numpy().mean(0) for c in range(WAY)])
     joined = [[np.concatenate([c, q], axis=-1) for c in classes] for q in features(QUERY_MAPS).numpy()]
     kernel = np.concatenate([module.of_class.kernel, module.of_query.kernel], axis=2)
     whole = tf.nn.conv2d(np.reshape(joined, (12, 4, 4, 4)), kernel, 1, "SAME") + module.of_query.bias

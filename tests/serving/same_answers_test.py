@@ -14,7 +14,7 @@ RANDOM = np.random.default_rng(1)
 SUPPORT = RANDOM.integers(0, 256, (6, 16, 16, 1)).astype("uint8")
 QUERIES = RANDOM.integers(0, 256, (9, 16, 16, 1)).astype("uint8")
 NAMES = ["zebra", "ape", "zebra", "ü b", "ape", "zebra"]
-CLASSES = ["zebra", "ape", "ü b"]
+CLASSES = ["ape", "zebra", "ü b"]  # sorted
 
 
 def png(image):

@@ -25,7 +25,8 @@ class Answer(_Answer):
 
     Attributes:
         prediction: the most probable class.
-        probabilities: by class, in the order in which the support set named them first.
+        probabilities: by class, in the order of the export's `classes`: sorted, or, of an export of an older version,
+            as the support set named them first.
         familiarity: the share of pictures of known classes that look no less strange to the model, in (0, 1]: of a
             picture of something else it is small. None of a model that was not calibrated.
     """
