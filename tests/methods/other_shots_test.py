@@ -50,8 +50,8 @@ QUERIES, EPISODES = 5, 40
 # more examples weighing more cost Meta Networks 0.3 and MAML 0.1 here.
 SLACK = 0.07
 # A memory-augmented network learned from sequences in which each class comes as often, as in its paper: of a class that
-# came more often than others it expects less to come (docs/mann.md).
-UNEVEN_SLACK = {"mann": 0.2}
+# came more often than others it expects less to come, the less the longer the list (docs/mann.md). Chance is 0.45 below.
+UNEVEN_SLACK = {"mann": 0.25}
 
 # Small and quick to learn, for whatever takes one of these; all else is as it is by default.
 EASY = {
@@ -202,4 +202,5 @@ def test_uneven_shots_do_no_harm(accuracy):
 
 @pytest.mark.parametrize("name", ["one", "uneven"])
 def test_a_support_set_listed_twice_is_answered_as_well(accuracy, name):
-    assert accuracy[f"{name} twice"] == pytest.approx(accuracy[name], abs=SLACK), accuracy
+    slack = SLACK if name == "one" else accuracy["uneven slack"]
+    assert accuracy[f"{name} twice"] == pytest.approx(accuracy[name], abs=slack), accuracy
