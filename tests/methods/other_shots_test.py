@@ -50,7 +50,7 @@ QUERIES, EPISODES = 5, 40
 # more examples weighing more cost Meta Networks 0.3 and MAML 0.1 here.
 SLACK = 0.07
 # A memory-augmented network learned from sequences in which each class comes as often, as in its paper: of a class that
-# came more often than others it expects less to come, the less the longer the list (docs/mann.md). Chance is 0.45 below.
+# came more often than others it expects less to come, the less the longer the list (docs/mann.md).
 UNEVEN_SLACK = {"mann": 0.25}
 
 # Small and quick to learn, for whatever takes one of these; all else is as it is by default.
