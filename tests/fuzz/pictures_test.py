@@ -73,7 +73,7 @@ def trained_on(file):
 def or_refused(reader, contents):
     """What a reader of ours makes of a file, or None; it may fail in no other way."""
     try:
-        return np.asarray(reader(tf.constant(contents))).astype(float)
+        return np.asarray(reader(tf.constant(contents))).astype(np.float32)
     except REFUSED:
         return None
 
@@ -99,7 +99,7 @@ def as_pillow_reads(contents):
             picture = Image.fromarray((np.asarray(picture) // 256).astype(np.uint8))
         if picture.has_transparency_data:
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
-        return np.asarray(picture.convert("RGB")).astype(float)
+        return np.asarray(picture.convert("RGB")).astype(np.float32)
 
 
 def pillow_is_no_judge(contents):

@@ -62,7 +62,7 @@ test("a model's sentence says what it learned on, how good it is and on what it 
     bad_at: ["Photographs.", "Tiny ones."],
     limits: ["Photographs.", "Tiny ones.", "Any number."],
   };
-  assert.equal(sentence(card), "Learned on: Omniglot. Of 5 new classes with one picture of each it tells 97.5 % right. Photographs.");
+  assert.equal(sentence(card), "Learned on: Omniglot. Of 5 new classes with one picture of each it tells 97.5 % right. Where it guesses: Photographs.");
   assert.deepEqual(caveats(card), ["Tiny ones.", "Any number."]);
   assert.equal(sentence({}), "");
   assert.deepEqual(caveats({}), []);

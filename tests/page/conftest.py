@@ -11,6 +11,7 @@ from ml_lstm.episode import Problem
 from ml_lstm.learners import conv4
 from ml_lstm.methods import MetaLSTM, PixelNearestNeighbour
 from ml_lstm.serving import export_version
+from tests.page.person import PATIENCE
 from tests.serving.conftest import Server
 
 # --disable-quic and what follows keep it from the network.
@@ -25,7 +26,6 @@ _CHROMIUM = [
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
-_PATIENCE = 60_000  # milliseconds that a step may take on a machine that has much else to do
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def browser():
     if path is None:
         pytest.skip("There is no Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_CHROMIUM)
+        browser = playwright.chromium.launch(executable_path=path, args=_CHROMIUM, timeout=3 * PATIENCE)
         yield browser
         browser.close()
 
@@ -115,7 +115,7 @@ def new_page(browser, server):
 
     def open_page(url=server.url, **options):
         context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
-        context.set_default_timeout(_PATIENCE)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))

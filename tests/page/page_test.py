@@ -12,10 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.page.person import BAR, CROSS, GLYPHS, ROOF, Person, picture_file, pixels, shifted
+from ml_lstm import zoo
+from tests.page.person import BAR, CROSS, GLYPHS, PATIENCE, ROOF, Person, invented, picture_file, pixels, shifted
 from tests.serving.conftest import Server
 
 PREDICT = re.compile(":predict$")
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+SCREENS = {
+    "light": {"viewport": {"width": 1280, "height": 960}},
+    "dark": {"viewport": {"width": 1280, "height": 960}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True},
+}
 RED, BLUE = picture_file((220, 20, 20)), picture_file((20, 20, 220))
 
 
@@ -37,7 +44,7 @@ def taught(person):
 def test_the_page_says_what_the_model_is(page):
     assert page.inner_text("#card") == (
         "Learned on: Nothing: it compares pixels. Of 5 new classes with one picture of each it tells 50 % right. "
-        "Everything but tests."
+        "Where it guesses: Everything but tests."
     )
     page.click("#caveats summary")
     assert page.locator("#caveats li").all_inner_texts() == ["Faces.", "Any number of classes."]
@@ -432,3 +439,58 @@ def test_a_server_that_stops_and_comes_back_loses_nothing(new_page, models, tmp_
         assert person.answer() == "Class 2"
     finally:
         second.stop()
+
+
+def test_screenshots(request, browser, tmp_path):
+    """Takes the pictures of the documentation, `pytest tests/page --screenshots`; checks that they stay small."""
+    model = request.config.getoption("--screenshots")
+    if model is None:
+        pytest.skip("screenshots are taken on demand: --screenshots")
+    flag = f"--model_base_path={model}" if "/" in model else f"--model={model}"
+    server = Server(tmp_path / "log", flag)
+    try:
+        for name, options in SCREENS.items():
+            page = browser.new_page(**options)
+            page.goto(server.url)
+            page.locator(".card").first.wait_for()
+            page.click("#example")
+            page.wait_for_selector('#status[data-kind="answered"]')
+            page.mouse.move(0, 0)
+            page.wait_for_timeout(1000)  # until bars are at rest
+            path = IMAGES / f"page-{name}.png"
+            page.screenshot(path=path)
+            Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+            assert path.stat().st_size < 150_000
+            page.close()
+    finally:
+        server.stop()
+
+
+@pytest.mark.slow
+def test_the_zoos_characters_are_drawn_by_hand_and_told_apart(browser, tmp_path):
+    if "characters" not in zoo.names():
+        pytest.skip("the zoo has no model `characters`")
+    server = Server(tmp_path / "log", "--model=characters")
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(server.url)
+        person = Person(page)
+        person.card(0).wait_for()
+        right = [_episode(person, np.random.default_rng(seed)) for seed in range(20)]
+    finally:
+        server.stop()
+    assert np.mean(right) >= 0.9, right
+
+
+def _episode(person, rng):
+    """Teaches five new characters by one drawing each, asks for another of each; the share told right."""
+    person.page.click("#clear-all")
+    hands = {f"character {number}": invented(rng) for number in range(5)}
+    person.teach({name: first for name, (first, _) in hands.items()})
+    right = 0
+    for name, (_, second) in hands.items():
+        person.ask(second)
+        right += person.answer() == name
+        person.page.click("#ask >> text=Clear")
+    return right / len(hands)

@@ -7,6 +7,11 @@ import time
 import numpy as np
 from PIL import Image
 
+from ml_lstm.data.sources import glyphs
+
+PATIENCE = 60_000
+"""Milliseconds that a step may take on a machine that has much else to do."""
+
 CROSS = [[(0.2, 0.2), (0.8, 0.8)], [(0.8, 0.2), (0.2, 0.8)]]
 BAR = [[(0.5, 0.15), (0.5, 0.85)]]
 SQUARE = [[(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75), (0.25, 0.25)]]
@@ -31,6 +36,13 @@ def picture_file(color, size=(60, 40), kind="PNG", **options):
     file = io.BytesIO()
     Image.new("RGB", size, color).save(file, kind, **options)
     return file.getvalue()
+
+
+def invented(rng):
+    """A new character as strokes, by two of the hands that the source `glyphs` makes up."""
+    drawn = glyphs._redraw(glyphs._invent_character(rng), rng)
+    points = np.clip(glyphs._spline_weights(16, glyphs._CONTROLS) @ drawn[:2], 0.02, 0.98)
+    return [[[(float(x), float(y)) for x, y in stroke] for stroke in strokes] for strokes in points]
 
 
 def shifted(strokes, right, down):

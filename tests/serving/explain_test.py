@@ -9,8 +9,8 @@ import tensorflow as tf
 from PIL import Image
 
 SHAPE = (16, 16, 1)
-IMAGES = np.random.default_rng(0).integers(0, 256, (4, *SHAPE)).astype("uint8")
-NAMES = ["zebra", "ape", "zebra", "ü b"]
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, *SHAPE)).astype("uint8")
+NAMES = ["zebra", "ape", "zebra", "ü b", "ape"]
 TOLD = ("losses", "input_gates", "forget_gates")
 
 
@@ -28,7 +28,7 @@ INPUTS = {
 
 @pytest.fixture(scope="module")
 def expected(method):
-    return {name: value.numpy() for name, value in method.explain(IMAGES, np.array([0, 1, 0, 2])).items()}
+    return {name: value.numpy() for name, value in method.explain(IMAGES, np.array([0, 1, 0, 2, 1])).items()}
 
 
 def check(outputs, expected):
@@ -57,7 +57,7 @@ def test_rest_and_grpc_tell_it_too(rest, grpc_predict, expected, signature):
 
 
 REFUSED = [
-    ({"support_labels": NAMES[:3]}, "must have the same length; they have 4 3"),
+    ({"support_labels": NAMES[:3]}, "must have the same length; they have 5 3"),
     ({"support_images": [b"no picture"], "support_labels": ["a"]}, "the image at index 0 "),
     ({"support_images": [png(IMAGES[0])] * 6, "support_labels": [*"abcdef"]}, "at most 5 classes apart"),
     ({"support_images": [png(IMAGES[0])] * 1001, "support_labels": ["a"] * 1001}, "at most 1000 in one"),

@@ -22,7 +22,8 @@ export function modelOf(metadata) {
 
 /** What it learned on, how good it is, on what it guesses. */
 export function sentence(card) {
-  const parts = [learnedOn(card), accuracy(card), card.bad_at?.[0]];
+  const guesses = card.bad_at?.[0] ? `Where it guesses: ${card.bad_at[0]}` : null;
+  const parts = [learnedOn(card), accuracy(card), guesses];
   return parts.filter(Boolean).join(" ");
 }
 

@@ -72,7 +72,9 @@ function card(app, { id }) {
   });
   const pictures = element("ul", { class: "pictures" });
   const empty = element("p", { class: "hint" });
+  let opened = false;
   const draw = button("Draw", () => {
+    opened = true;
     place.classList.add("draws");
     live.pad.canvas.focus();
   });
@@ -93,7 +95,8 @@ function card(app, { id }) {
 
   function update(one, at) {
     place.dataset.hue = at % HUES;
-    if (app.drawsFirst) place.classList.add("draws");
+    // With a model of photographs a drawing is a picture like others, and its pad opens on request.
+    place.classList.toggle("draws", app.drawsFirst || opened);
     if (name.value !== one.name) name.value = one.name;
     const called = one.name || `class ${at + 1}`;
     name.setAttribute("aria-label", `Name of class ${at + 1}`);
@@ -106,7 +109,7 @@ function card(app, { id }) {
     pictures.setAttribute("aria-label", `Pictures of ${called}`);
     keyed(pictures, one.pictures, (picture) => thumbnail(app, picture, (state) => states.removePicture(state, id, picture.id)));
     // A drawing is on the pad already; a thumbnail of it says more only as the model sees it.
-    const alone = one.pictures.every((picture) => picture.live && !picture.problem) && !app.seeing;
+    const alone = one.pictures.every((picture) => picture.live && !picture.problem) && !app.seeing && app.drawsFirst;
     pictures.hidden = alone;
     const words = app.drawsFirst ? "No picture yet: draw one, or drop files here." : "No picture yet: drop some here.";
     say(empty, one.pictures.length ? "" : words);
@@ -125,7 +128,7 @@ function thumbnail(app, { id }, removed) {
       canvas.setAttribute("aria-label", `Picture ${at + 1}`);
       remove.setAttribute("aria-label", `Remove picture ${at + 1}`);
       say(problem, picture.problem ?? "");
-      place.hidden = Boolean(picture.live) && !picture.problem && !app.seeing;
+      place.hidden = Boolean(picture.live) && !picture.problem && !app.seeing && app.drawsFirst;
       place.classList.toggle("wrong", Boolean(picture.problem));
     },
   };

@@ -22,7 +22,9 @@ export function questionView(app) {
     },
   });
   const ask = byId("ask");
+  let opened = false;
   const draw = button("Draw", () => {
+    opened = true;
     byId("question").classList.add("draws");
     live.pad.canvas.focus();
   });
@@ -34,7 +36,7 @@ export function questionView(app) {
   const answer = answerView(app);
   const marks = tallyView(app);
   return () => {
-    if (app.drawsFirst) byId("question").classList.add("draws");
+    byId("question").classList.toggle("draws", app.drawsFirst || opened);
     say(hint, app.drawsFirst ? "It answers while you draw. You can also drop pictures here." : "Drop pictures here.");
     live.update(app.state.queries.map((query) => query.picture));
     keyed(byId("queries"), app.state.queries, (query) => thumbnail(app, query));
