@@ -14,7 +14,7 @@ def test_with_even_shots_every_example_counts_one_exactly():
     for shots, n_way in ((1, 20), (5, 7), (3, 11)):
         labels = np.repeat(np.arange(n_way), shots).astype("int32")
         weights = balanced_weights(labels, class_mask(tf.constant(labels), n_way))
-        np.testing.assert_array_equal(weights, np.ones(shots * n_way, "float32"))
+        np.testing.assert_array_equal(weights, np.ones(shots * n_way))
 
 
 def test_with_uneven_shots_the_loss_is_the_mean_over_classes_of_the_mean_over_examples():

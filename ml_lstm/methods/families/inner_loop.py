@@ -18,7 +18,7 @@ class InnerBatch(NamedTuple):
         images: [n, ...], as far as the learner's frozen beginning has made something of them.
         labels: int32 [n].
         mask: [K], 1 for the classes of the support set.
-        weights: [n], what each image counts in the loss, see `balanced_weights`.
+        weights: float64 [n], what each image counts in the loss, see `balanced_weights`.
     """
 
     images: tf.Tensor
@@ -60,10 +60,10 @@ def balanced_weights(labels: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         mask: [K], 1 for the classes that it has.
 
     Returns:
-        float32 [S], 1 on average.
+        float64 [S], 1 on average.
     """
-    shots = tf.math.unsorted_segment_sum(tf.ones_like(labels, tf.float32), labels, tf.size(mask))
-    return tf.cast(tf.size(labels), tf.float32) / (tf.gather(shots, labels) * tf.cast(tf.reduce_sum(mask), tf.float32))
+    shots = tf.math.unsorted_segment_sum(tf.ones_like(labels, tf.float64), labels, tf.size(mask))
+    return tf.cast(tf.size(labels), tf.float64) / (tf.gather(shots, labels) * tf.cast(tf.reduce_sum(mask), tf.float64))
 
 
 def squared_distances(rows: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
