@@ -3,8 +3,14 @@
 # Before TensorFlow, as it says how that is to start.
 import ml_lstm  # isort: skip  # noqa: F401
 
+import gc
+
 import pytest
 from tensorflow.python.eager import context
+
+from ml_lstm.serving.server import memory
+
+memory.take_from_system()
 
 
 def pytest_addoption(parser):
@@ -27,6 +33,14 @@ def cache_of_their_own(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory_given_back():
+    """Graphs are held in circles, of which a whole suite would gather gigabytes in each process."""
+    yield
+    gc.collect()
+    memory.trim()
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,11 @@ class Answers:
         self._adapt = adapt or method.adapt
         self._classify = classify or method.classify
         self._explain = explain or method.explain
+        text, images = tf.TensorSpec([], tf.string), tf.TensorSpec([None] * 4, tf.uint8)
+        # The graph that reads a picture file is larger than most methods'.
+        self.announced_pixels = _traced_once(announced_pixels, text)
+        self.decode = _traced_once(self._decode, text, text)
+        self._resize = _traced_once(self._resize, text, images)
 
     def adapt(self, images: tf.Tensor, names: tf.Tensor) -> Adaptation:
         """Learns classes.
@@ -119,7 +124,7 @@ class Answers:
             float32 [n, height, width, C] in [0, 1].
         """
         with _not_empty(images, name):
-            return self._resized(images, name)
+            return self._resize(tf.constant(name), images)
 
     def decoded(self, encoded: tf.Tensor, name: str) -> tf.Tensor:
         """Picture files as the method takes them.
@@ -132,39 +137,49 @@ class Answers:
             float32 [n, height, width, C] in [0, 1].
         """
 
-        def decode(numbered):
+        def read(numbered):
             number, contents = numbered
-            *size, channels = self.image_shape
-            picture = pictures.decode(contents, channels, [f"{name}: the image at index", number], max(size))
-            return self._resized(picture[None], name)[0]
+            where = tf.strings.join([name, ": the image at index ", tf.strings.as_string(number)])
+            return self._resize(tf.constant(name), self.decode(where, contents)[None])[0]
 
         with _not_empty(encoded, name):
-            pixels = tf.reduce_sum(tf.map_fn(announced_pixels, encoded, fn_output_signature=tf.float64))
+            pixels = tf.reduce_sum(tf.map_fn(self.announced_pixels, encoded, fn_output_signature=tf.float64))
         with affordable(pixels, name):
             return tf.map_fn(
-                decode,
+                read,
                 (tf.range(tf.size(encoded)), encoded),
                 parallel_iterations=_PICTURES_AT_ONCE if not tf.executing_eagerly() else 1,
                 fn_output_signature=tf.TensorSpec(self.image_shape, tf.float32),
             )
 
-    def _resized(self, images, name):
+    def _decode(self, where, contents):
+        """A picture file, which refusals call `where`, as uint8 [height, width, C]: far larger ones already shrunk."""
+        *size, channels = self.image_shape
+        return pictures.decode(contents, channels, [where], max(size))
+
+    def _resize(self, name, images):
+        """Images uint8 [n, H, W, C] of the input `name` as float32 [n, height, width, C] in [0, 1]."""
         *size, channels = self.image_shape
         shape = tf.shape(images)
-        not_flat = require(tf.reduce_min(shape[1:3]) > 0, f"{name} must be at least one pixel high and wide.")
-        not_long = require(
-            tf.reduce_max(shape[1:3]) <= MAX_SIDE, f"{name} must be at most {MAX_SIDE} pixels high and wide."
-        )
+
+        def must(words):
+            return tf.strings.join([name, " must ", words])
+
+        not_flat = require(tf.reduce_min(shape[1:3]) > 0, must("be at least one pixel high and wide."))
+        not_long = require(tf.reduce_max(shape[1:3]) <= MAX_SIDE, must(f"be at most {MAX_SIDE} pixels high and wide."))
         with tf.control_dependencies([not_flat, not_long]):
-            fits = require(
-                tf.equal(shape[3], channels),
-                f"{name} must have {channels} channel(s) in the last dimension; got",
-                shape[3],
-            )
+            words = must(f"have {channels} channel(s) in the last dimension; got")
+            fits = require(tf.equal(shape[3], channels), words, shape[3])
         with tf.control_dependencies([fits]):
             pixels = tf.ensure_shape(tf.identity(images), [None, None, None, channels])
         resized = tf.cond(tf.reduce_all(tf.equal(shape[1:3], size)), lambda: pixels, lambda: resize(pixels, *size))
         return tf.cast(tf.ensure_shape(resized, [None, *self.image_shape]), tf.float32) / 255.0
+
+
+def _traced_once(function, *signature):
+    """What is called within graphs is one graph, however many call it; else it is the function itself."""
+    traced = tf.function(function, autograph=False, input_signature=signature)
+    return lambda *arguments: (function if tf.executing_eagerly() else traced)(*arguments)
 
 
 def announced_pixels(contents: tf.Tensor) -> tf.Tensor:

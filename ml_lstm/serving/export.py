@@ -9,6 +9,8 @@ import socket
 from pathlib import Path
 
 import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+from tensorflow.python.saved_model.fingerprinting_utils import write_fingerprint
 
 from ml_lstm.errors import UserError
 from ml_lstm.methods import FewShotClassifier
@@ -51,7 +53,10 @@ def export_version(
     weights = tf.Module()
     weights.variables_read = module.variables()
     try:
-        tf.saved_model.save(weights, str(temporary), signatures=module.functions)
+        # Nobody differentiates through an export, and of custom gradients Python keeps all that was ever loaded.
+        without_gradients = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(weights, str(temporary), signatures=module.functions, options=without_gradients)
+        _forget_custom_gradients(temporary)
         extra = temporary / "assets.extra"
         extra.mkdir()
         (extra / "model_card.json").write_text(model_card)
@@ -61,6 +66,18 @@ def export_version(
         return _rename_to_next_version(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _forget_custom_gradients(directory):
+    """Takes their names from what has them; else whoever loads the graph is warned that the gradients are not there."""
+    path = directory / "saved_model.pb"
+    model = SavedModel.FromString(path.read_bytes())
+    for graph in model.meta_graphs:
+        for function in graph.graph_def.library.function:
+            for node in function.node_def:
+                node.attr.pop("_gradient_op_type", None)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    write_fingerprint(str(directory))
 
 
 def _unfinished_prefix():

@@ -21,6 +21,22 @@ def _prolonged_and_killed(commands, run, _):
     return shorter, commands.train(run)
 
 
+def _amid_an_epoch(scenario):
+    """On a busy machine a run may stop no earlier than at its epoch's end, which tests nothing: then once more."""
+
+    def repeated(commands, run, trained):
+        for _ in range(4):
+            shutil.rmtree(run, ignore_errors=True)
+            finished = scenario(commands, run, trained)
+            told = "".join(each.stdout for each in finished)
+            numbers = re.findall(r"(?:Stopped at|Going on from) episode (\d+)", told)
+            if all(int(number) % commands.interval for number in numbers):
+                break
+        return finished
+
+    return repeated
+
+
 def _stopped_by_signals(commands, run, _):
     terminated = commands.train_until_signal(run, signal.SIGTERM)
     shorter = commands.train(run, "--episodes=2")
@@ -122,10 +138,10 @@ def _twice(commands, run, _):
 
 _SCENARIOS = {
     "without hanging up": _without_hanging_up,
-    "terminal closed": _terminal_closed,
+    "terminal closed": _amid_an_epoch(_terminal_closed),
     "twice": _twice,
     "prolonged and killed": _prolonged_and_killed,
-    "stopped": _stopped_by_signals,
+    "stopped": _amid_an_epoch(_stopped_by_signals),
     "data truncated": _after(_truncate_data),
     "data flipped": _after(_flip_data),
     "save killed": _after(_remove_index),

@@ -77,6 +77,7 @@ def _learner():
 
 def _exported(model, path):
     method, card = model
+    card = {"most_classes": method.most_classes} | card
     return export_version(method, card["image_shape"], str(path), json.dumps(card))
 
 

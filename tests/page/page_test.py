@@ -23,6 +23,18 @@ SCREENS = {
     "dark": {"viewport": {"width": 1280, "height": 960}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True},
 }
+TIME_OF_AN_EXAMPLE = """() => new Promise((done) => {
+    const status = document.querySelector("#status");
+    const begun = performance.now();
+    const look = (_, observer) => {
+        if (status.dataset.kind !== "answered") return;
+        observer.disconnect();
+        done(performance.now() - begun);
+    };
+    new MutationObserver(look).observe(status, { attributes: true });
+    document.querySelector("#example").click();
+})"""
+"""Clicks "Try an example"; the milliseconds until it is answered."""
 RED, BLUE = picture_file((220, 20, 20)), picture_file((20, 20, 220))
 
 
@@ -51,10 +63,10 @@ def test_the_page_says_what_the_model_is(page):
 
 
 def test_an_example_is_answered_at_one_click(page):
-    page.click("#example")
-    page.wait_for_selector('#status[data-kind="answered"]')
+    assert page.evaluate(TIME_OF_AN_EXAMPLE) < 15_000  # of a busy machine; an idle one takes a fraction of a second
+    Person(page).settled("Learned 5 classes from 5 pictures")
     assert page.locator(".card").count() == 5
-    assert re.fullmatch(r"Learned 5 classes from 5 pictures and answered in \d+ ms", page.inner_text("#status"))
+    assert re.search(r"and answered in \d+ ms$", page.inner_text("#status"))
     assert page.locator("#queries li").count() == 3
     assert all(text.endswith(" %") for text in page.locator(".bars .share").all_inner_texts())
 
@@ -78,22 +90,85 @@ def test_it_answers_while_the_pen_moves(taught):
     page.mouse.move(pad["x"] + pad["width"] / 2, pad["y"] + 20)
     page.mouse.down()
     page.mouse.move(pad["x"] + pad["width"] / 2, pad["y"] + pad["height"] - 20, steps=10)
-    page.wait_for_selector("#answer:visible")  # and the pen is down
-    assert page.inner_text(".headline") == "bar"
+    page.locator("#answer.stale .headline", has_text="bar").wait_for()  # and the pen is down
+    assert page.inner_text("#spoken") == ""
     page.mouse.up()
+    assert taught.answer() == "bar"
+
+
+HOLD_PICTURES = """() => {
+    const encode = HTMLCanvasElement.prototype.toBlob;
+    const held = [];
+    HTMLCanvasElement.prototype.toBlob = function (...how) { held.push(() => encode.apply(this, how)); };
+    window.letGo = () => {
+        HTMLCanvasElement.prototype.toBlob = encode;
+        held.forEach((one) => one());
+    };
+}"""
+"""Has no drawing encoded until `letGo()`, as on a machine that has much else to do."""
+
+
+def test_no_answer_counts_while_a_newer_one_is_due(taught):
+    page = taught.page
+    assert page.inner_text("#spoken") == f"Answer: bar, {taught.shares()['bar']}"
+    page.evaluate(HOLD_PICTURES)
+    taught.ask([[(0.1, 0.1), (0.2, 0.1)]])
+    assert page.get_attribute("#status", "data-kind") == "thinking"
+    assert page.get_attribute("#answer", "aria-busy") == "true"
+    assert page.locator("#answer.stale .marking button:disabled").count() == 1
+    assert page.inner_text("#spoken") == ""
+    page.evaluate("letGo()")
+    taught.settled()
+    assert page.get_attribute("#answer", "aria-busy") == "false"
+    assert page.inner_text("#spoken") == f"Answer: {taught.answer()}, {taught.shares()[taught.answer()]}"
+
+
+def test_the_last_stroke_before_next_is_kept(person):
+    page, card = person.page, person.card(0)
+    page.evaluate(HOLD_PICTURES)
+    person.draw(card, CROSS)
+    card.get_by_text("Next").click()
+    person.draw(card, BAR)
+    page.evaluate("letGo()")
+    card.locator(".pictures li").nth(1).wait_for(state="attached")
+    kept = card.locator(".pictures li:visible canvas")
+    assert kept.count() == 1
+    image = pixels(kept)[..., 0]
+    side = len(image)
+    assert min(image[side // 4, side // 4], image[side // 4, -side // 4]) < 128  # both strokes of the cross
+    assert image[side // 5, side // 2] > 128  # and none of the bar
+
+
+def test_what_is_cleared_while_it_is_read_stays_away(person):
+    person.page.evaluate(HOLD_PICTURES)
+    person.ask(CROSS)
+    person.page.click("#ask >> text=Clear")
+    person.draw(person.card(0), BAR)
+    person.page.evaluate("letGo()")
+    person.says("another class a picture")
+    assert person.page.locator("#queries li").count() == 0
+
+
+def test_a_model_that_cannot_be_had_is_told_and_the_choice_taken_back(taught):
+    page = taught.page
+    page.route("**/learner/metadata", lambda route: route.fulfill(status=503, json={"error": "It is being loaded."}))
+    page.select_option("#models", "learner")
+    page.locator("#notice >> text=It is being loaded.").wait_for()
+    assert taught.answer() == "bar"
+    assert page.locator("#models").input_value() == "drawings"
 
 
 def test_undo_clear_and_next(taught):
-    page, card = taught.page, taught.card(0)
+    card = taught.card(0)
     pad = card.locator(".pad canvas")
     whole = pixels(pad)
     card.get_by_text("Undo").click()
     assert (pixels(pad) == 255).mean() > (whole == 255).mean()
     card.get_by_text("Next").click()
     taught.draw(card, CROSS)
-    page.locator("#status[data-kind=answered] >> text=from 3 pictures").wait_for()
+    taught.settled("from 3 pictures")
     card.get_by_text("Clear").click()
-    page.locator("#status[data-kind=answered] >> text=from 2 pictures").wait_for()
+    taught.settled("from 2 pictures")
     assert (pixels(pad) == 255).all()
 
 
@@ -124,7 +199,7 @@ def test_files_are_dropped_chosen_and_removed(person):
     assert person.card(0).locator(".pictures li").count() == 2
     person.card(0).locator(".pictures li").first.hover()
     person.card(0).locator(".pictures .remove").first.click()
-    page.locator("#status[data-kind=answered] >> text=from 2 pictures").wait_for()
+    person.settled("from 2 pictures")
     assert page.locator("#notice").is_hidden()
 
 
@@ -195,14 +270,13 @@ def test_the_camera_takes_pictures_while_its_button_is_held(person):
 
 
 def test_an_empty_class_is_left_out_and_one_class_is_too_few(person):
-    assert "two classes a picture" in person.status()
+    person.says("two classes a picture")
     person.draw(person.card(0), CROSS)
-    person.page.locator("#status >> text=another class a picture").wait_for()
+    person.says("another class a picture")
     person.draw(person.card(1), BAR)
-    person.page.locator("#status >> text=Ready").wait_for()
+    person.says("Ready")
     person.page.click("#add-class")
     person.ask(BAR)
-    person.answer()
     assert len(person.shares()) == 2
 
 
@@ -215,39 +289,32 @@ def test_more_classes_than_the_model_tells_apart_are_refused_in_words(person):
     person.choose_model("drawings", 24)
     person.page.click("#add-class")
     person.draw(person.card(3), ROOF)
-    person.page.locator("#status[data-kind=answered] >> text=4 classes").wait_for()
+    person.settled("4 classes")
     person.page.select_option("#models", "learner")
     person.page.locator("#classes-problem >> text=at most 3 classes apart, and 4 have pictures: remove 1.").wait_for()
     person.card(3).locator(".head button").click()
     assert person.answer()
 
 
-def _stub(page, status, error, headers=None, times=1):
-    """Has the next requests refused."""
-    left = [times]
-
-    def answer(route):
-        left[0] -= 1
-        if left[0] < 0:
-            return route.continue_()
-        return route.fulfill(status=status, json={"error": error}, headers=headers or {})
-
-    page.route(PREDICT, answer)
+def _refuse(page, status, error, headers=None):
+    """Has requests refused until `page.unroute(PREDICT)`: a stroke is more than one."""
+    page.route(PREDICT, lambda route: route.fulfill(status=status, json={"error": error}, headers=headers or {}))
 
 
 def test_a_busy_server_is_told_at_the_picture_and_asked_again(taught):
-    _stub(taught.page, 429, "The server is busy", {"Retry-After": "1"})
+    _refuse(taught.page, 429, "The server is busy", {"Retry-After": "1"})
     taught.draw(taught.card(0), [[(0.3, 0.5), (0.6, 0.5)]])
     problem = taught.page.locator("#queries .problem:visible")
     problem.wait_for()
     assert problem.inner_text() == "The server is busy. This picture is asked about again in 1 s."
-    assert taught.page.locator("#answer").is_visible()  # dimmed, never blank
+    assert taught.page.locator("#answer.stale").is_visible()  # dimmed, never blank
+    taught.page.unroute(PREDICT)
     assert taught.answer()
     assert not problem.count()
 
 
 def test_too_large_is_told_at_the_largest_picture(taught):
-    _stub(taught.page, 413, "The request is too large: its body has 9, and this server takes at most 2048.", times=1)
+    _refuse(taught.page, 413, "The request is too large: its body has 9, and this server takes at most 2048.")
     noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(noise).save(file, "PNG")
@@ -255,12 +322,13 @@ def test_too_large_is_told_at_the_largest_picture(taught):
     problem = taught.card(1).locator(".pictures .problem:visible")
     problem.wait_for()
     assert "too large for the server (2 KB). This one is the largest" in problem.inner_text()
+    taught.page.unroute(PREDICT)
     taught.card(1).locator(".wrong .remove").click()
     assert taught.answer() == "bar"
 
 
 def test_a_picture_that_the_model_cannot_read_is_marked(taught):
-    _stub(taught.page, 400, "support_images: the image at index 1 is damaged: save it anew, or leave it out.")
+    _refuse(taught.page, 400, "support_images: the image at index 1 is damaged: save it anew, or leave it out.")
     taught.draw(taught.card(0), [[(0.3, 0.5), (0.6, 0.5)]])
     problem = taught.card(1).locator(".pictures .problem:visible")
     problem.wait_for()
@@ -277,6 +345,7 @@ def test_a_strange_picture_is_of_none_of_these(taught):
     taught.page.route(PREDICT, stranger)
     taught.ask([[(0.1, 0.1), (0.2, 0.1)]])
     assert taught.answer() == "None of these"
+    assert taught.page.inner_text("#spoken") == "Answer: None of these"
     assert taught.shares()["None of these"] == "likely"
     assert "1 % look as strange as this one" in taught.page.inner_text("#answer")
 
@@ -327,10 +396,8 @@ def test_how_it_learned_is_drawn(person):
     page = person.page
     person.choose_model("learner", 16)
     person.teach({"cross": CROSS, "bar": BAR})
-    if page.locator("#learned").is_hidden():
-        pytest.skip("the export has no signature explain_encoded")
     page.click("#learned summary")
-    page.locator("#learned svg").nth(2).wait_for()
+    page.locator("#learned .inside[aria-busy=false] svg").nth(2).wait_for()
     assert "In 2 inner steps the loss on your pictures" in page.inner_text("#learned")
     assert page.locator("#learned svg").first.locator("circle").count() == 3
     assert page.locator("#learned svg").nth(1).locator("circle").count() == 10
@@ -380,7 +447,7 @@ def test_focus_stays_near_a_class_that_is_removed(person):
 def test_a_phone_shows_all_without_scrolling_sideways(new_page, width):
     page = new_page(viewport={"width": width, "height": 700}, has_touch=True, is_mobile=True)
     page.tap("#example")
-    page.wait_for_selector('#status[data-kind="answered"]')
+    Person(page).settled()
     page.click("#takeaway summary")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     boxes = [button.bounding_box() for button in page.locator("button:visible").all()]
@@ -393,14 +460,13 @@ def test_axe_finds_nothing_serious(new_page, scheme):
         import axe_playwright_python
     except ModuleNotFoundError:
         pytest.skip("axe-core is not installed: pip install '.[dev]'")
-    page = new_page(color_scheme=scheme)
+    page = new_page(color_scheme=scheme, reduced_motion="reduce")  # colors are at rest at once
     page.click("#example")
-    page.wait_for_selector('#status[data-kind="answered"]')
+    Person(page).settled()
     page.click("#answer >> text=Right")
     for part in ("#tally", "#takeaway", "#caveats"):
         page.click(f"{part} summary")
     page.check("#seen")
-    page.wait_for_timeout(300)
     page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text())
     found = page.evaluate("axe.run(document).then(result => result.violations)")
     serious = [one for one in found if one["impact"] in ("serious", "critical")]
@@ -432,10 +498,10 @@ def test_a_server_that_stops_and_comes_back_loses_nothing(new_page, models, tmp_
     assert person.answer() == "Class 2"
     first.stop()
     person.drop(person.card(0), ("3.png", "image/png", RED))
-    page.locator("#status[data-kind=problem] >> text=Nothing is lost").wait_for()
+    person.says("Nothing is lost")
     second = Server(tmp_path / "second", *flags)
     try:
-        page.locator("#status[data-kind=answered] >> text=from 3 pictures").wait_for()
+        person.settled("from 3 pictures")
         assert person.answer() == "Class 2"
     finally:
         second.stop()
@@ -450,13 +516,12 @@ def test_screenshots(request, browser, tmp_path):
     server = Server(tmp_path / "log", flag)
     try:
         for name, options in SCREENS.items():
-            page = browser.new_page(**options)
+            page = browser.new_page(reduced_motion="reduce", **options)  # bars are at rest at once
             page.goto(server.url)
             page.locator(".card").first.wait_for()
             page.click("#example")
-            page.wait_for_selector('#status[data-kind="answered"]')
+            Person(page).settled()
             page.mouse.move(0, 0)
-            page.wait_for_timeout(1000)  # until bars are at rest
             path = IMAGES / f"page-{name}.png"
             page.screenshot(path=path)
             Image.open(path).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)

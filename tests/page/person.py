@@ -102,7 +102,7 @@ class Person:
     def choose_model(self, name, side):
         """Chooses one of the server's models, and waits until pictures are shown at its size."""
         self.page.select_option("#models", name)
-        self.page.locator(f"#seen + span >> text={side} × {side}").wait_for()
+        self.page.locator(f"#seen + span >> text=({side} × {side} pixels").wait_for()
 
     def until(self, expression):
         """Waits for an expression of JavaScript: Playwright's own way to do so is against the page's policy."""
@@ -111,22 +111,27 @@ class Person:
             assert time.monotonic() < deadline, expression
             self.page.wait_for_timeout(50)
 
+    def settled(self, words=""):
+        """Waits until the page shows answers to all that it was given, and says `words` of them.
+
+        It takes less than that back in the event of a click, a drop or a stroke, so that it holds right after one.
+        """
+        self.page.locator(f'#status[data-kind="answered"]:has-text("{words}")').wait_for()
+
     def answer(self):
-        """The answer in large letters, once all has been asked that was drawn."""
-        self.page.wait_for_selector('#status[data-kind="answered"]')
-        # What was drawn last may be on its way to be asked.
-        self.page.wait_for_timeout(400)
-        self.page.wait_for_selector('#status[data-kind="answered"]')
+        """The answer in large letters."""
+        self.settled()
         return self.page.inner_text(".headline")
 
     def shares(self):
         """The texts beside the bars, by class."""
+        self.settled()
         rows = self.page.locator(".bars li").all()
         return {row.locator(".name").inner_text(): row.locator(".share").inner_text() for row in rows}
 
-    def status(self):
-        """What the page says of what it does."""
-        return self.page.inner_text("#status")
+    def says(self, words):
+        """Waits until the page says so of what it does, where that is no answer."""
+        self.page.locator("#status", has_text=words).wait_for()
 
 
 def pixels(canvas):

@@ -74,7 +74,7 @@ function asking(t) {
     });
   const asker = new Asker(send, {
     thinking: () => heard.push("thinking"),
-    answer: (answer) => heard.push(answer),
+    answer: (answer) => (typeof answer === "function" ? answer() : heard.push(answer)),
     problem: (problem) => heard.push(problem.kind),
   });
   const settle = () => new Promise((done) => setImmediate(done));
@@ -122,6 +122,25 @@ test("while a pen moves, answers come: one request after the other, and the last
   pass(500);
   assert.equal(sent.length, 2);
   assert.deepEqual(heard, ["thinking", "first", "thinking", "last"]);
+});
+
+test("it is busy from the change to the last answer", async (t) => {
+  const { asker, sent, settle, pass } = asking(t);
+  const when = [];
+  const note = () => when.push(asker.busy);
+  note();
+  asker.ask({ live: true });
+  note();
+  pass(50);
+  asker.ask({ live: true });
+  sent[0].answer(note); // heard with another due
+  await settle();
+  note();
+  pass(50);
+  sent[1].answer("last");
+  await settle();
+  note();
+  assert.deepEqual(when, [false, true, true, true, false]);
 });
 
 test("what passes by itself is asked again, anything else is not", async (t) => {

@@ -41,6 +41,16 @@ test("a picture with a known id takes the place of the one before", () => {
   assert.deepEqual([...state.classes[0].pictures[0].bytes], [1]);
 });
 
+test("a picture that is prepared anew is put where it is, and nowhere where it is gone or drawn on", () => {
+  const { state, ape } = filled();
+  const [before] = state.classes[0].pictures;
+  const after = states.replacePicture(state, before, picture(9));
+  assert.deepEqual([after.classes[0].pictures[0].id, ...after.classes[0].pictures[0].bytes], [before.id, 9]);
+  assert.deepEqual(states.replacePicture(states.removePicture(state, ape, before.id), before, picture(9)).classes[0].pictures, []);
+  const drawnOn = states.putPicture(state, ape, { ...picture(1, 1), id: before.id });
+  assert.deepEqual(states.replacePicture(drawnOn, before, picture(9)), drawnOn);
+});
+
 test("a request has ids for labels and leaves out classes without pictures", () => {
   const { state, ape, bee } = filled();
   const asked = states.question(states.addClass(state, "empty"));

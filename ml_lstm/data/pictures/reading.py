@@ -16,9 +16,14 @@ def require(condition: tf.Tensor | bool, *words: str | tf.Tensor) -> tf.Operatio
     if tf.executing_eagerly():  # where TensorFlow's own words are others
         if condition:
             return tf.no_op()
-        told = [word if isinstance(word, str) else str(word.numpy()) for word in words]
-        raise tf.errors.InvalidArgumentError(None, None, " ".join(told))
+        raise tf.errors.InvalidArgumentError(None, None, " ".join(map(_told, words)))
     return tf.debugging.Assert(condition, list(words), summarize=1)
+
+
+def _told(word):
+    """A string, or what a scalar tensor holds, as text."""
+    value = word.numpy() if isinstance(word, tf.Tensor) else word
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def size_checked(height, width, where):

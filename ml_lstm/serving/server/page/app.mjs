@@ -1,14 +1,13 @@
 /** The page's heart: its state, its model, and the requests that follow from changes. */
 
 import { modelOf, versionsOf } from "./card.mjs";
-import { characters, things } from "./examples.mjs";
-import { grouped } from "./intake.mjs";
 import { prepared } from "./raster.mjs";
 import { Asker, Problem, askBody, explainBody, modelPath, post } from "./requests.mjs";
 import * as states from "./state.mjs";
 import { learnsDrawings, penFor } from "./strokes.mjs";
 
 const LOOK_EVERY = 5000; // milliseconds, for new versions
+const THINKING = { kind: "thinking", words: "Thinking…" };
 
 export class App {
   state = states.emptyState();
@@ -16,14 +15,15 @@ export class App {
   models = [];
   pen = penFor(null);
   seeing = false;
-  /** `{kind, words}`, kind: "wait", "thinking", "answered", "problem". */
-  status = { kind: "wait", words: "Looking for models…" };
   notice = "";
   problem = null;
   explanation = null;
   explaining = false;
   #render;
   fixed = null; // the version that was chosen, unless it is the newest
+  #said = { kind: "wait", words: "Looking for models…" };
+  #underWay = 0;
+  #turn = Promise.resolve();
   #asker;
   #explainer;
 
@@ -31,7 +31,7 @@ export class App {
     this.#render = render;
     const send = (signal) => this.#ask(signal);
     this.#asker = new Asker(send, {
-      thinking: () => this.#say("thinking", "Thinking…"),
+      thinking: () => this.#say(THINKING),
       answer: (answer, milliseconds) => this.#answered(answer, milliseconds),
       problem: (problem) => this.#failed(problem),
     });
@@ -40,6 +40,20 @@ export class App {
       answer: (explanation) => this.#set({ explanation }),
       problem: (problem) => problem.kind === "down" || this.#set({ explanation: { problem: problem.message } }),
     });
+  }
+
+  /**
+   * `{kind, words}`, kind: "wait", "thinking", "answered", "problem". It is "answered" only while the answers shown are those
+   * of this model to these pictures: not while one is being read, or another answer is due.
+   */
+  get status() {
+    const moves = this.#underWay > 0 || this.#asker.busy;
+    return this.#said.kind === "answered" && moves ? THINKING : this.#said;
+  }
+
+  /** Whether another explanation than the one shown is due. */
+  get learning() {
+    return this.explaining && Boolean(this.model?.explains) && (this.#underWay > 0 || this.#explainer.busy);
   }
 
   get drawsFirst() {
@@ -65,13 +79,26 @@ export class App {
     this.#render(this);
   }
 
+  /** Awaits work that ends in a change, such as reading a picture. */
+  async during(work) {
+    this.#underWay += 1;
+    this.#render(this);
+    try {
+      return await work();
+    } finally {
+      this.#underWay -= 1;
+      this.#render(this);
+    }
+  }
+
   #set(changes) {
     Object.assign(this, changes);
     this.#render(this);
   }
 
-  #say(kind, words) {
-    this.#set({ status: { kind, words } });
+  #say(said) {
+    this.#said = said;
+    this.#render(this);
   }
 
   /** Tells something that is no answer: what was chosen is no picture, say. */
@@ -84,8 +111,9 @@ export class App {
     this.problem = null;
     if (lacks) {
       this.#asker.stop();
-      this.status = { kind: "wait", words: lacks };
+      this.#said = { kind: "wait", words: lacks };
     } else {
+      this.#said = THINKING;
       this.#asker.ask(ask);
     }
     this.#wantExplanation();
@@ -132,7 +160,7 @@ export class App {
     const words = `Learned ${classes} classes from ${pictures} pictures and answered in ${Math.round(milliseconds)} ms`;
     this.notice = this.problem?.kind === "down" ? "" : this.notice;
     this.problem = null;
-    this.#say("answered", words);
+    this.#say({ kind: "answered", words });
   }
 
   #failed(problem) {
@@ -140,7 +168,7 @@ export class App {
     this.state = states.withoutProblems(this.state);
     if (problem.pictureId) this.state = states.withProblem(this.state, problem.pictureId, problem.message);
     this.problem = problem;
-    this.#say("problem", problem.message);
+    this.#say({ kind: "problem", words: problem.message });
   }
 
   async #versionGone() {
@@ -151,7 +179,17 @@ export class App {
   }
 
   /** Looks what the server has; takes up a newer version of the model. */
-  async look() {
+  look() {
+    return this.#inTurn(() => this.#look());
+  }
+
+  /** Does one thing with models after the other: what was chosen last stays, however late the server answers. */
+  #inTurn(work) {
+    this.#turn = this.#turn.then(work, work);
+    return this.#turn;
+  }
+
+  async #look() {
     let models;
     try {
       models = (await got("/v1/models")).models.filter((one) => versionsOf(one).length);
@@ -159,24 +197,27 @@ export class App {
       const mine = models.find((one) => one.name === this.model?.name) ?? models[0];
       const wanted = this.fixed ?? versionsOf(mine)[0];
       this.models = models;
-      if (this.model?.name !== mine.name || this.model.version !== wanted) await this.#take(mine.name, this.fixed);
-      else if (this.status.lost) this.#want({ wait: 0 });
+      if (this.model?.name !== mine.name || this.model.version !== wanted) {
+        await this.during(() => this.#take(mine.name, this.fixed));
+      } else if (this.#said.lost) this.#want({ wait: 0 });
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       const words = `${error.message} Nothing is lost; it is asked again.`;
-      this.status = { kind: "problem", words, lost: true };
+      this.#said = { kind: "problem", words, lost: true };
     }
     this.#render(this);
   }
 
   /** Chooses a model, and a version unless the newest is to answer whichever that is. */
-  async choose(name, version = null) {
-    try {
-      await this.#take(name, version);
-    } catch (error) {
-      this.notice = error.message;
-    }
-    this.#render(this);
+  choose(name, version = null) {
+    const take = async () => {
+      try {
+        await this.#take(name, version);
+      } catch (error) {
+        this.notice = error.message;
+      }
+    };
+    return this.during(() => this.#inTurn(take));
   }
 
   async #take(name, version) {
@@ -189,7 +230,8 @@ export class App {
     this.model = model;
     this.pen = penFor(model.card);
     if (!model.adapts) {
-      this.status = { kind: "problem", words: "This model was not exported by ml_lstm: it cannot adapt to pictures." };
+      this.#asker.stop();
+      this.#said = { kind: "problem", words: "This model was not exported by ml_lstm: it cannot adapt to pictures." };
       return;
     }
     if (before && this.#looksDifferent(before)) await this.#prepareAnew();
@@ -202,76 +244,19 @@ export class App {
   }
 
   async #prepareAnew() {
-    const anew = async (picture) => ({ ...picture, ...(await this.prepared(picture.source)) });
-    for (const one of this.state.classes) {
-      for (const picture of one.pictures) {
-        const ready = await anew(picture);
-        this.state = states.putPicture(this.state, one.id, ready);
-      }
-    }
-    const { selected } = this.state;
-    for (const { picture } of this.state.queries) this.state = states.putQuery(this.state, await anew(picture));
-    this.state = states.select(this.state, selected);
-  }
-
-  prepared(source) {
-    return prepared(source, this.model, this.pen);
-  }
-
-  /** Prepares pictures and puts each by `put(state, picture)`; tells which could not be read. */
-  async add(sources, put) {
-    const problems = [];
-    for (const source of sources) {
-      try {
-        const picture = await this.prepared(source);
-        this.state = put(this.state, picture);
-      } catch (error) {
-        problems.push(error.message);
-      }
-    }
-    this.notice = problems.length > 3 ? `${problems[0]} (And ${problems.length - 1} more.)` : problems.join(" ");
-    this.change((state) => state);
-  }
-
-  /** Takes folders of pictures as classes; those in no folder become a class too. */
-  async addFolders(found) {
-    const groups = grouped(found);
-    if (!groups.length) this.tell("There are no pictures in it.");
-    for (const { name, files } of groups) {
-      const same = this.state.classes.find((one) => one.name === name) ?? this.#unused();
-      if (!same) this.state = states.addClass(this.state, name || undefined);
-      const { id } = same ?? this.state.classes.at(-1);
-      if (name) this.state = states.renameClass(this.state, id, name);
-      await this.add(files.map(fromFile), (state, picture) => states.putPicture(state, id, picture));
+    const { classes, queries } = this.state;
+    for (const picture of [...classes.flatMap((one) => one.pictures), ...queries.map((query) => query.picture)]) {
+      this.state = states.replacePicture(this.state, picture, await this.prepared(picture.source));
     }
   }
 
-  #unused() {
-    return this.state.classes.find((one) => !one.pictures.length && /^Class \d+$/.test(one.name));
-  }
-
-  /** Fills everything in. */
-  async example() {
-    const { classes, queries } = this.drawsFirst ? characters() : things();
-    const source = (drawing) => (this.drawsFirst ? { strokes: drawing } : { shapes: drawing });
-    const ready = (drawings) => Promise.all(drawings.map((drawing) => this.prepared(source(drawing))));
-    const [asked, ...taught] = await Promise.all([queries, ...classes.map((one) => one.drawings)].map(ready));
-    let state = states.cleared(this.state);
-    classes.forEach(({ name }, at) => {
-      state = states.addClass(state, name);
-      const { id } = state.classes.at(-1);
-      for (const picture of taught[at]) state = states.putPicture(state, id, { ...picture, live: this.drawsFirst });
-    });
-    for (const picture of asked) {
-      const live = this.drawsFirst && picture === asked.at(-1);
-      state = states.putQuery(state, { ...picture, live });
-    }
-    this.notice = "";
-    this.change(() => state, { wait: 0 });
+  /** A picture for the model that is there in the end: another may be chosen while it is read. */
+  async prepared(source) {
+    const { model, pen } = this;
+    const picture = await prepared(source, model, pen);
+    return model === this.model ? picture : this.prepared(source);
   }
 }
-
-export const fromFile = (file) => ({ blob: file, name: file.name });
 
 async function got(path) {
   let response;

@@ -2,6 +2,7 @@
 
 import { button, byId, element, keyed, say } from "./dom.mjs";
 import { acceptDrops, choose } from "./intake.mjs";
+import { addFolders, fillIn } from "./pictures.mjs";
 import { show } from "./raster.mjs";
 import { LivePad, takeFiles, wayButtons } from "./sources.mjs";
 import * as states from "./state.mjs";
@@ -10,12 +11,12 @@ const HUES = 8;
 
 /** Sets up the classes' side; returns what shows a new state. */
 export function classesView(app) {
-  byId("example").addEventListener("click", () => app.model && app.example());
+  byId("example").addEventListener("click", () => app.model && fillIn(app));
   byId("add-class").addEventListener("click", () => {
     app.change((state) => states.addClass(state));
     byId("add-class").previousElementSibling.querySelector("input").select();
   });
-  byId("add-folder").addEventListener("click", () => app.model && choose((found) => app.addFolders(found), { folder: true }));
+  byId("add-folder").addEventListener("click", () => app.model && choose((found) => addFolders(app, found), { folder: true }));
   byId("clear-all").addEventListener("click", () => {
     const empty = (state) => [1, 2].reduce((some) => states.addClass(some), states.cleared(state));
     app.change(empty);
@@ -24,7 +25,7 @@ export function classesView(app) {
     app.seeing = event.target.checked;
     app.change((state) => state, null);
   });
-  acceptDrops(byId("teach"), (found) => app.model && app.addFolders(found));
+  acceptDrops(byId("teach"), (found) => app.model && addFolders(app, found));
   return () => {
     const most = app.model?.mostClasses ?? null;
     const full = most !== null && app.state.classes.length >= most;
@@ -36,7 +37,7 @@ export function classesView(app) {
 }
 
 function tooMany(app, most) {
-  if (most !== null && states.usable(app.state).length > most) return app.status.words;
+  if (most !== null && states.usable(app.state).length > most) return states.lacking(app.state, most);
   const { problem } = app;
   return problem?.kind === "refused" && /class/.test(problem.message) ? problem.message : "";
 }

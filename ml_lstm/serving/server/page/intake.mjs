@@ -61,7 +61,7 @@ export function choose(chosen, { folder = false } = {}) {
   input.click();
 }
 
-/** Takes drops on an element, and says by a class of its own that it would. */
+/** Takes drops on an element, `taken` with a promise of `dropped`, and says by a class of its own that it would. */
 export function acceptDrops(place, taken) {
   let depth = 0;
   const over = (more) => {
@@ -72,12 +72,12 @@ export function acceptDrops(place, taken) {
   place.addEventListener("dragenter", (event) => hasFiles(event) && over(1));
   place.addEventListener("dragleave", (event) => hasFiles(event) && over(-1));
   place.addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
-  place.addEventListener("drop", async (event) => {
+  place.addEventListener("drop", (event) => {
     event.preventDefault();
     event.stopPropagation();
     for (const other of document.querySelectorAll(".over")) other.classList.remove("over");
     depth = 0;
-    taken(await dropped(event.dataTransfer));
+    taken(dropped(event.dataTransfer));
   });
 }
 

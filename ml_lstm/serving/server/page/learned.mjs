@@ -4,6 +4,8 @@ import { gateChart, inWords, lossChart } from "./charts.mjs";
 import { byId, element, svg } from "./dom.mjs";
 
 const SIZE = [340, 180];
+const SOON = { hint: "Thinking…" };
+const LACKS = { hint: "It takes two classes with pictures: then this shows what the model does with them." };
 
 /** Sets up the part that is folded away; returns what shows a new state. */
 export function learnedView(app) {
@@ -13,15 +15,17 @@ export function learnedView(app) {
   place.addEventListener("toggle", () => app.explain(place.open));
   return () => {
     place.hidden = Boolean(app.model) && !app.model.explains;
-    const now = app.explanation ?? "nothing";
+    inside.setAttribute("aria-busy", app.learning);
+    inside.classList.toggle("stale", app.learning);
+    const now = app.explanation ?? (app.learning ? SOON : LACKS);
     if (now === shown) return;
     shown = now;
-    inside.replaceChildren(...contents(app.explanation));
+    inside.replaceChildren(...contents(now));
   };
 }
 
 function contents(explanation) {
-  if (!explanation) return [element("p", { class: "hint", text: "It takes two classes with pictures: then this shows what the model does with them." })];
+  if (explanation.hint) return [element("p", { class: "hint", text: explanation.hint })];
   if (explanation.problem) return [element("p", { class: "problem", text: explanation.problem })];
   const { losses, layers, input_gates: input, forget_gates: forget } = explanation;
   const drawn = [["Loss on your pictures", "inner step", lossChart(losses, ...SIZE)]];

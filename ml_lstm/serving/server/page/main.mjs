@@ -12,8 +12,13 @@ const NEWEST = "";
 
 function modelView(app) {
   const [models, versions] = [byId("models"), byId("versions")];
-  models.addEventListener("change", () => app.choose(models.value));
-  versions.addEventListener("change", () => app.choose(models.value, versions.value || null));
+  const chosen = () => {
+    models.value = app.model.name;
+    versions.value = app.fixed ?? NEWEST;
+  };
+  // Also where it was not to be had.
+  models.addEventListener("change", () => app.choose(models.value).then(chosen));
+  versions.addEventListener("change", () => app.choose(models.value, versions.value || null).then(chosen));
   let shown = "";
   return () => {
     const { model } = app;
@@ -25,12 +30,11 @@ function modelView(app) {
     if (now === shown) return;
     shown = now;
     models.replaceChildren(...app.models.map(({ name }) => element("option", { value: name, text: name })));
-    models.value = model.name;
     versions.replaceChildren(
       element("option", { value: NEWEST, text: `newest (${all[0] ?? model.version})` }),
       ...all.map((version) => element("option", { value: version, text: version })),
     );
-    versions.value = app.fixed ?? NEWEST;
+    chosen();
     models.parentElement.hidden = app.models.length < 2;
     versions.parentElement.hidden = all.length < 2;
     say(byId("only"), app.models.length < 2 ? `${model.name}${all.length < 2 ? `, version ${model.version}` : ""}` : "");

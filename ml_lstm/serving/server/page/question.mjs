@@ -41,6 +41,7 @@ export function questionView(app) {
     live.update(app.state.queries.map((query) => query.picture));
     keyed(byId("queries"), app.state.queries, (query) => thumbnail(app, query));
     byId("queries").hidden = !app.state.queries.length;
+    byId("queries").classList.toggle("stale", app.status.kind !== "answered");
     answer();
     marks();
   };
@@ -100,9 +101,12 @@ function answerView(app) {
     byId("status").dataset.kind = kind;
     place.setAttribute("aria-busy", kind === "thinking");
     place.classList.toggle("stale", kind !== "answered");
+    // An answer to what was there before is neither said nor to be marked.
+    right.disabled = truth.disabled = kind === "thinking";
     const query = selected();
     place.hidden = !query?.answer;
-    if (!query?.answer) return say(byId("spoken"), "");
+    announce(kind === "answered" && query?.answer ? inWords(app, query.answer) : "");
+    if (!query?.answer) return;
     const found = states.predicted(query.answer);
     const best = states.likeliest(query.answer);
     headline.textContent = nameOf(app, found);
@@ -110,8 +114,6 @@ function answerView(app) {
     keyed(bars, rows(app, query.answer, found), bar);
     note.textContent = strangeness(app, query.answer, best);
     choices(query, found);
-    const spoken = found === states.NONE ? NONE_OF_THESE : `${nameOf(app, found)}, ${percent(best.probability)}`;
-    if (kind === "answered") say(byId("spoken"), `Answer: ${spoken}`);
   };
 
   function choices(query, found) {
@@ -123,6 +125,17 @@ function answerView(app) {
     );
     truth.value = query.mark !== null && query.mark !== found ? query.mark : "";
   }
+}
+
+function inWords(app, answer) {
+  const found = states.predicted(answer);
+  if (found === states.NONE) return `Answer: ${NONE_OF_THESE}`;
+  return `Answer: ${nameOf(app, found)}, ${percent(states.likeliest(answer).probability)}`;
+}
+
+/** Sets what is read aloud; never hidden, as then what changes in it may be passed over. */
+function announce(words) {
+  if (byId("spoken").textContent !== words) byId("spoken").textContent = words;
 }
 
 function rows(app, answer, found) {

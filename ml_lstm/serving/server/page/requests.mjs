@@ -147,6 +147,11 @@ export class Asker {
     }
   }
 
+  /** Whether an answer is under way or due, so that what was heard last is not to what is there now. */
+  get busy() {
+    return this.#timer !== null || this.#running !== null;
+  }
+
   /** Drops what is under way or due. */
   stop() {
     clearTimeout(this.#timer);
@@ -173,10 +178,9 @@ export class Asker {
     }
     if (mine.signal.aborted) return;
     this.#running = null;
+    // First, so that who hears the answer sees that it is not the last.
+    if (this.#again) this.ask({ live: true });
+    this.#again = false;
     told();
-    if (this.#again) {
-      this.#again = false;
-      this.ask({ live: true });
-    }
   }
 }

@@ -1,10 +1,10 @@
 /** The ways in that a class and the question share: a live drawing pad, files, camera, clipboard, drops. */
 
-import { fromFile } from "./app.mjs";
 import { openCamera } from "./camera.mjs";
 import { button } from "./dom.mjs";
 import { acceptDrops, choose, pasted } from "./intake.mjs";
 import { Pad } from "./pad.mjs";
+import { addPictures, fromFile } from "./pictures.mjs";
 
 /**
  * A pad whose drawing is a picture from the first stroke on.
@@ -17,8 +17,7 @@ import { Pad } from "./pad.mjs";
  */
 export class LivePad {
   #app;
-  #id = null;
-  #turn = 0;
+  #now = another();
   #how;
 
   constructor(app, label, how) {
@@ -35,46 +34,53 @@ export class LivePad {
 
   /** Goes on with a picture that is a drawing already; with none where that has gone. */
   update(pictures) {
-    const here = pictures.find((picture) => picture.id === this.#id);
+    const here = pictures.find((picture) => picture.id === this.#now.id);
     const live = here ?? pictures.find((picture) => picture.live && picture.source.strokes);
-    if (live && live.id !== this.#id) {
-      this.#id = live.id;
-      this.pad.show(live.source.strokes, this.#app.pen);
-    } else if (!live && this.#id !== null) {
-      this.#id = null;
-      this.pad.show([], this.#app.pen);
-    } else this.pad.usePen(this.#app.pen);
+    if (live ? live.id === this.#now.id : this.#now.id === null) return this.pad.usePen(this.#app.pen);
+    this.#now.turn += 1; // what is under way of it is of no use any more
+    this.#now = another(live?.id);
+    this.pad.show(live?.source.strokes ?? [], this.#app.pen);
   }
 
   /** Keeps the drawing as a picture and starts another. */
   next() {
-    const id = this.#id;
-    this.#turn += 1;
-    this.#id = null;
+    const done = this.#now;
+    this.#now = another();
+    done.live = false;
     this.pad.show([]);
     this.pad.canvas.focus();
-    if (id !== null) this.#app.change((state) => this.#how.keep(state, id), null);
+    if (done.id !== null) this.#app.change((state) => this.#how.keep(state, done.id), null);
   }
 
-  async #changed(strokes, drawing) {
-    const turn = (this.#turn += 1);
+  #changed(strokes, drawing) {
+    const mine = this.#now;
+    const turn = (mine.turn += 1);
     if (!strokes.length) {
-      const id = this.#id;
-      this.#id = null;
-      if (id !== null) this.#app.change((state) => this.#how.remove(state, id));
+      this.#now = another();
+      if (mine.id !== null) this.#app.change((state) => this.#how.remove(state, mine.id));
       return;
     }
     if (!this.#app.model) return;
-    const picture = await this.#app.prepared({ strokes });
-    // Of many at the same time the last one counts: the pen goes on while a picture is encoded.
-    if (turn !== this.#turn) return;
-    const known = this.#id === null ? {} : { id: this.#id };
-    this.#app.change((state) => {
-      const after = this.#how.put(state, { ...picture, ...known, live: true });
-      this.#id ??= this.#how.newest(after);
-      return after;
-    }, drawing ? { live: true } : { wait: 60 });
+    this.#app.during(async () => {
+      const picture = await this.#app.prepared({ strokes });
+      // Of many at the same time the last one counts: the pen goes on while a picture is encoded.
+      if (turn === mine.turn) this.#put(mine, picture, drawing ? { live: true } : { wait: 60 });
+    });
   }
+
+  #put(drawing, picture, ask) {
+    const known = drawing.id === null ? {} : { id: drawing.id };
+    this.#app.change((state) => {
+      const after = this.#how.put(state, { ...picture, ...known, live: drawing.live });
+      drawing.id ??= this.#how.newest(after);
+      return after;
+    }, ask);
+  }
+}
+
+/** A drawing: the id of its picture, once it is one; how often it has changed; whether it is on the pad. */
+function another(id = null) {
+  return { id, turn: 0, live: true };
 }
 
 /**
@@ -84,7 +90,7 @@ export class LivePad {
  * @param put `(state, picture) => state`.
  */
 export function wayButtons(app, whose, put) {
-  const add = (sources) => app.add(sources, put);
+  const add = (sources) => addPictures(app, sources, put);
   const paste = async () => {
     try {
       add((await pasted()).map((blob) => ({ blob, name: "" })));
@@ -101,12 +107,13 @@ export function wayButtons(app, whose, put) {
 
 /** Takes files that are dropped on a place, or pasted while the focus is in it. */
 export function takeFiles(app, place, put) {
-  acceptDrops(place, (found) => app.model && app.add(found.map(({ file }) => fromFile(file)), put));
+  const files = async (found) => (await found).map(({ file }) => fromFile(file));
+  acceptDrops(place, (found) => app.model && addPictures(app, files(found), put));
   place.addEventListener("paste", (event) => {
     const files = [...event.clipboardData.files];
     if (!files.length) return;
     event.preventDefault();
     event.stopPropagation();
-    app.add(files.map(fromFile), put);
+    addPictures(app, files.map(fromFile), put);
   });
 }

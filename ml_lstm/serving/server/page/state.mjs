@@ -56,6 +56,11 @@ export function putPicture(state, classId, picture) {
   return withClass(after, classId, (one) => ({ ...one, pictures: put(one.pictures, known) }));
 }
 
+/** Puts the same picture, prepared for another model, in the place of one, of a class or asked about, if that is there still. */
+export function replacePicture(state, before, after) {
+  return eachPicture(state, (picture) => (picture.bytes === before.bytes ? { ...picture, ...after } : picture));
+}
+
 export function removePicture(state, classId, pictureId) {
   return withClass(state, classId, (one) => ({
     ...one,
