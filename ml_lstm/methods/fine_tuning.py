@@ -15,7 +15,7 @@ import tensorflow as tf
 from ml_lstm.episode import Problem
 from ml_lstm.learners import LearnerState
 from ml_lstm.methods.base import Adaptation, Statistics
-from ml_lstm.methods.families.inner_loop import InnerBatch, class_mask, inner_batches, mask_logits, mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import inner_batches, mask_logits, mean_cross_entropy, whole_batch
 from ml_lstm.methods.families.joint_training import NormalizedByEpisode
 from ml_lstm.options import Count, Rule, Whole
 
@@ -124,7 +124,7 @@ class FineTuning(NormalizedByEpisode):
 
     def _support(self, images, labels):
         begun, classes = self._network.begin(self.normalize(images)), self.support_classes(labels)
-        return InnerBatch(begun, classes, class_mask(classes, self.n_way))
+        return whole_batch(begun, classes, self.n_way)
 
     def _fine_tuned(self, start, support):
         """The weights before the first step, and after each."""
@@ -146,7 +146,7 @@ class FineTuning(NormalizedByEpisode):
 
     def _loss(self, weights, statistics, batch):
         logits = self._logits(weights, statistics, batch.images, training=True)
-        return mean_cross_entropy(batch.labels, mask_logits(logits, batch.mask))
+        return mean_cross_entropy(batch.labels, mask_logits(logits, batch.mask), batch.weights)
 
     def _logits(self, weights, statistics, begun, training):
         features, _ = self._network.finish(LearnerState(weights.parameters, statistics), begun, training)

@@ -16,7 +16,7 @@ import tensorflow as tf
 from ml_lstm.cells.memory import MemoryCell
 from ml_lstm.episode import Problem, correct
 from ml_lstm.methods.families.embedding_based import EmbeddingBasedClassifier
-from ml_lstm.methods.families.inner_loop import canonical_order, class_mask, mask_logits
+from ml_lstm.methods.families.inner_loop import class_mask, mask_logits, random_order, seed_of
 from ml_lstm.options import Count, Weight, between
 
 LETTERS = 5
@@ -29,8 +29,8 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
 
     In meta-training the pictures of support set and queries, in random order, are one sequence, and each is to be
     classified as it comes, the first of its class too; the accuracy shown is that of the others. For an
-    answer, the state after the support set is kept, which is read class after class in an order that does not depend on
-    how it is listed; each query is one more step from there.
+    answer, the state after the support set is kept, which is read in random order as well, one that is drawn by the
+    pictures and does not depend on how they are listed; each query is one more step from there.
 
     Args:
         learner: see `EmbeddingBasedClassifier`; what the controller sees of a picture.
@@ -125,7 +125,7 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
     def adapt(self, support_images, support_labels, training: bool = False):
         """The state after the support set, and its last label, still to be told; see `FewShotClassifier.adapt`."""
         features, labels = self.embed(support_images), self.support_classes(support_labels)
-        order = canonical_order(features, labels)
+        order = random_order(features, labels, seed_of(support_images))
         features, labels = tf.gather(features, order), tf.gather(labels, order)
         n_classes = self._n_classes(labels)
         _, *state = self._read(features[None], labels[None], self._served_codes(n_classes))
@@ -197,8 +197,7 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         )
         labels = tf.cast(labels, tf.int32)
         # Orders and strings that depend on nothing but the episodes themselves.
-        pixels = tf.cast(images if images.dtype.is_integer else images * 255, tf.int32)
-        seeds = tf.reduce_sum(pixels, axis=list(range(1, pixels.shape.rank)))
+        seeds = seed_of(images)
         order = tf.argsort(tf.random.stateless_uniform(tf.shape(labels), [tf.reduce_sum(seeds), 0]), axis=1)
         images, labels = (tf.gather(tensor, order, batch_dims=1) for tensor in (images, labels))
         features, moved = self.collecting(lambda: self._sequence_features(images, training=True))

@@ -13,7 +13,7 @@ from ml_lstm.cells.preprocessing import preprocess
 from ml_lstm.episode import Problem
 from ml_lstm.learners.augmented import AugmentedConvolutions, flatten, unflatten
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
-from ml_lstm.methods.families.inner_loop import canonical_order, class_mask, mask_logits, mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import class_mask, mask_logits, mean_cross_entropy, random_order, seed_of
 from ml_lstm.methods.families.nearest_example import cosines
 from ml_lstm.options import Count, Rate
 
@@ -27,13 +27,18 @@ class MetaNetworks(FewShotClassifier):
     .. math::
         Q^* &= d(\nabla_Q L^{emb}_1, \ldots, \nabla_Q L^{emb}_T) \\
         R_i &= u_{Q,Q^*}(x'_i), \qquad M_i = m(\nabla_W L^{task}(b_W(R_i), y'_i)) \\
-        r &= u_{Q,Q^*}(x), \qquad W^* = \mathrm{softmax}(\cos(R, r))^\top M, \qquad P(y | x) = b_{W,W^*}(r)
+        r &= u_{Q,Q^*}(x), \qquad W^* = \mathrm{softmax}(\cos(R, r) - \log n)^\top M, \qquad P(y | x) = b_{W,W^*}(r)
+
+    with :math:`n_i` the number of support examples of i's class. The paper has as many of each class, where n has no
+    effect; else the class with most examples would have the largest part in every query's weights.
 
     d is an LSTM over the T gradients, and m three dense layers; both run over each coordinate on its own, with shared
     weights, on preprocessed gradients (Andrychowicz et al. 2016). No gradient is taken through gradients.
 
-    The embedding loss is the cross-entropy of a fixed random linear layer on u where each class has one example, and
-    the contrastive loss of pairs, in turn of one class and of two, where some class has more. A problem may have more
+    The T examples are drawn at random, by a seed that is made of the pictures themselves: the same support set always
+    has the same. The embedding loss is the cross-entropy of a fixed random linear layer on u where each class has one
+    example, and the contrastive loss of pairs, in turn of one class and of two, where some class has more (section 3.1
+    of the paper). So d sees other gradients with several shots than with one. A problem may have more
     classes than those of meta-training: the output weights of the others then start from fixed random numbers,
     as the paper's softmax layer that is put in for evaluation.
 
@@ -99,12 +104,12 @@ class MetaNetworks(FewShotClassifier):
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Makes the fast weights; see `FewShotClassifier.adapt`."""
         images, labels = self.normalize(support_images), self.support_classes(support_labels)
-        order = canonical_order(
-            tf.reshape(images, [tf.shape(images)[0], -1]), labels
-        )  # d reads gradients in some order
+        # Of these the first T are drawn, and d reads them in some order.
+        order = random_order(tf.reshape(images, [tf.shape(images)[0], -1]), labels, seed_of(support_images))
         images, labels = tf.gather(images, order), tf.gather(labels, order)
         n_classes = self.n_way if training else tf.reduce_max(labels) + 1
-        adaptation = {"class_mask": class_mask(labels, n_classes)}
+        shots = tf.gather(tf.math.unsorted_segment_sum(tf.ones_like(images[:, 0, 0, 0]), labels, n_classes), labels)
+        adaptation = {"class_mask": class_mask(labels, n_classes), "log_shots": tf.math.log(shots)}
         if self.task_level_embedding:
             gradients = self.embedding_gradients(images, labels, n_classes, adaptation["class_mask"])
             adaptation["embedding_weights"] = self.make_embedding_weights(gradients)
@@ -119,7 +124,7 @@ class MetaNetworks(FewShotClassifier):
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Reads a query's fast weights from the memory; see `FewShotClassifier.classify`."""
         features = self._embed(self.normalize(query_images), adaptation)
-        attention = tf.nn.softmax(cosines(features, adaptation["keys"]))
+        attention = tf.nn.softmax(cosines(features, adaptation["keys"]) - adaptation["log_shots"])
         fast = [tf.matmul(attention, adaptation["values"])]
         if self.task_level_base:
             fast.append(adaptation["base_weights"][None])
@@ -131,20 +136,20 @@ class MetaNetworks(FewShotClassifier):
         return self.embedding(images, fast)
 
     def _examples(self, labels):
-        """T support examples and a partner for each, scalars: in turn of its class, if it has another, and of another.
+        """The first T support examples and the next partner of each: in turn of its class, if any, and of another.
 
-        The classes' first examples come first, so that the order in which a caller lists them does not matter.
+        Yields:
+            `(index, index of the partner)`, scalars.
         """
-        nth = tf.reduce_sum(tf.linalg.band_part(_same(labels), -1, 0), axis=1) - 1
-        order = tf.argsort(nth * (tf.reduce_max(labels) + 1) + labels, stable=True)
         count = tf.size(labels)
         for step in range(self.task_examples):
-            index = order[step % count]
-            alike = _same(labels)[index] * (1 - tf.one_hot(index, count, dtype=tf.int32))
-            other = 1 - _same(labels)[index]
+            index = step % count
+            after = (index + tf.range(count)) % count
+            same = tf.gather(tf.cast(tf.equal(labels, labels[index]), tf.int32), after)
+            alike, other = same * tf.sign(tf.range(count)), 1 - same  # it is no partner of itself
             wanted, instead = (alike, other) if step % 2 == 0 else (other, alike)
             wanted = tf.where(tf.reduce_any(wanted > 0), wanted, instead)
-            yield index, order[tf.argmax(tf.gather(wanted, order))]
+            yield index, after[tf.argmax(wanted)]
 
     def embedding_gradients(self, images, labels, n_classes, mask) -> list[tf.Tensor]:
         """Gradients [P] of the embedding loss to Q, one for each of T examples or pairs, constant."""
@@ -251,10 +256,6 @@ def _features(gradients):
 def _nearly_nothing(dtype):
     """The last layer of d and of m: fast weights that start far smaller than slow ones, and drown nothing."""
     return keras.layers.Dense(1, kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3), dtype=dtype)
-
-
-def _same(labels):
-    return tf.cast(tf.equal(labels[:, None], labels[None]), tf.int32)
 
 
 def _class_rows(table, n_classes):

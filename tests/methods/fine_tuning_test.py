@@ -32,14 +32,17 @@ def images(count, seed):
 
 
 def descend(weights, batches, present, rate, decay):
-    """Softmax regression on a linear layer, by hand; `present` are the classes that take part."""
+    """Softmax regression on a linear layer, by hand; `present` are the classes that take part.
+
+    Each batch is (images, labels, what each image counts in the loss).
+    """
     kernel, bias, head, head_bias = weights
-    for step, (x, labels) in enumerate(batches):
+    for step, (x, labels, counts) in enumerate(batches):
         features = x @ kernel + bias
         logits = np.where(present, features @ head + head_bias, -np.inf)
         p = np.exp(logits - logits.max(1, keepdims=True))
         p /= p.sum(1, keepdims=True)
-        d = (p - np.eye(WAY)[labels]) / len(labels)
+        d = counts[:, None] * (p - np.eye(WAY)[labels]) / len(labels)
         d_features = d @ head.T
         step_size = rate / (1 + decay * step)
         head, head_bias = head - step_size * features.T @ d, head_bias - step_size * d.sum(0)
@@ -56,9 +59,12 @@ def test_steps_match_numpy(rate, decay, batch_size):
     x, labels, order = images(5, 2), np.array([0, 1, 3, 1, 3]), [0, 1, 2, 3, 4]
     batches = [[order[(2 * step + k) % 5] for k in range(2)] for step in range(4)] if batch_size else [order] * 4
     flat = x.reshape(5, -1)
+    counts = np.array([5 / 3, 5 / 6, 5 / 6, 5 / 6, 5 / 6])  # the two of a class as the only one of another
     start = *method.learner.get_weights(), np.zeros((FEATURES, WAY)), np.zeros(WAY)
     present = np.isin(np.arange(WAY), labels)
-    kernel, bias, head, head_bias = descend(start, [(flat[b], labels[b]) for b in batches], present, rate, decay)
+    kernel, bias, head, head_bias = descend(
+        start, [(flat[b], labels[b], counts[b]) for b in batches], present, rate, decay
+    )
     adaptation = method.adapt(x, labels)
     np.testing.assert_allclose(adaptation["parameters"], np.concatenate([kernel.ravel(), bias]), rtol=1e-6)
     np.testing.assert_allclose(adaptation["head_kernel"], head, rtol=1e-6, atol=1e-9)

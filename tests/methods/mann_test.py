@@ -8,6 +8,7 @@ import tensorflow as tf
 from ml_lstm.episode import Episode, Problem
 from ml_lstm.evaluation import instance_accuracies
 from ml_lstm.methods import MemoryAugmentedNetwork
+from ml_lstm.methods.families.inner_loop import random_order, seed_of
 from ml_lstm.methods.mann import LETTERS, instances, leave_one_out_loss
 
 FEATURES, WAY = 3, 4
@@ -77,12 +78,23 @@ def test_strings_too_short_for_the_classes_are_refused(method):
 
 def test_a_query_is_one_more_step_after_the_support_set(method):
     images, labels = pictures(3), np.array([2, 0, 1])
-    images = images[np.argsort(labels)]  # in the order that the support set is read in
-    logits = method.classify(method.adapt(images, [0, 1, 2]), images[:1]).numpy()
-    sequence = np.concatenate([images, images[:1]])[None]
-    expected = method.sequence_logits(sequence, [[0, 1, 2, 0]])[0, 3].numpy()
+    logits = method.classify(method.adapt(images, labels), images[:1]).numpy()
+    order = random_order(images.reshape(3, FEATURES), labels, seed_of(images)).numpy()  # it is read in
+    sequence = np.concatenate([images[order], images[:1]])[None]
+    expected = method.sequence_logits(sequence, [[*labels[order], 0]])[0, 3].numpy()
     np.testing.assert_allclose(logits[0, :3], expected[:3], rtol=1e-4, atol=1e-6)
     assert logits[0, 3] < -1e8  # a class that the support set lacks
+
+
+def test_a_support_set_is_read_in_random_order_as_in_meta_training():
+    """Not class after class: in 20 support sets of two pictures of each of four classes, classes follow one another."""
+    labels, changes = np.repeat(np.arange(WAY), 2), []
+    for seed in range(20):
+        images = np.random.default_rng(seed).uniform(size=(2 * WAY, 1, FEATURES, 1)).astype("float32")
+        order = random_order(images.reshape(-1, FEATURES), labels, seed_of(images)).numpy()
+        assert sorted(order) == list(range(2 * WAY))
+        changes.append(np.count_nonzero(np.diff(labels[order])))
+    assert np.mean(changes) == pytest.approx(6, abs=0.7)  # of 7, 6 on average; sorted it would be 3
 
 
 def test_instances_count_what_came_before():
@@ -101,7 +113,7 @@ def test_the_loss_is_of_all_answers_in_a_random_order_and_the_accuracy_of_the_la
     again, *_ = method.training_results(episode)
     np.testing.assert_array_equal(losses, again)
     images, together = np.concatenate([support, queries], 1), np.concatenate([labels, query_labels], 1)
-    seed = int((images * 255).astype("int32").sum())
+    seed = int(np.round(images * 255).astype("int32").sum())
     order = np.argsort(tf.random.stateless_uniform((1, 12), [seed, 0]))[0]
     images, together = images[:, order], together[:, order]
     logits = method.sequence_logits(images, together).numpy()[0]

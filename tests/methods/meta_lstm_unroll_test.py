@@ -41,16 +41,17 @@ class NumpyMetaLSTM:
         self.scale = method.inner_gradient_scale
 
     def adapt(self, batches):
+        """`batches` of (images, labels, what each image counts in the loss)."""
         theta = np.concatenate([self.kernel.ravel(), self.bias])
         hidden = self.lstm[1].shape[0] if self.lstm else 0
         h = c = np.zeros((len(theta), hidden))
         i = f = np.zeros(len(theta))
         w_i, b_i, w_f, b_f = self.gates
-        for x, labels in batches:
+        for x, labels, counts in batches:
             kernel, bias = theta[: -self.bias.size].reshape(self.kernel.shape), theta[-self.bias.size :]
             p, y = softmax(x @ kernel + bias), np.eye(WAY)[labels]
-            loss = -np.mean(np.log(p[np.arange(len(labels)), labels]))
-            d = (p - y) / len(labels)
+            loss = -np.mean(counts * np.log(p[np.arange(len(labels)), labels]))
+            d = counts[:, None] * (p - y) / len(labels)
             gradient = self.scale * np.concatenate([(x.T @ d).ravel(), d.sum(0)])
             features = np.concatenate([np.tile(pre(loss), (len(theta), 1)), pre(gradient)], 1)
             if self.lstm:
@@ -112,7 +113,7 @@ def test_unroll_matches_numpy(steps, hidden_units, gate_feedback, scale):
         linear_learner(), gate_feedback, hidden_units=hidden_units, inner_steps=steps, inner_gradient_scale=scale
     )
     x, labels = images(6, 2), np.array([0, 1, 2, 0, 1, 2])
-    expected = NumpyMetaLSTM(method).adapt([(x.reshape(6, -1), labels)] * steps)
+    expected = NumpyMetaLSTM(method).adapt([(x.reshape(6, -1), labels, np.ones(6))] * steps)
     np.testing.assert_allclose(method.adapt(x, labels)["parameters"], expected, rtol=1e-10)
 
 
@@ -121,15 +122,16 @@ def test_mini_batches_take_the_classes_in_turn():
     x, labels = images(7, 2), np.array([2, 2, 2, 0, 0, 1, 1])
     # First examples of classes 0, 1, 2, then second ones, then the third of class 2, and around again.
     order = [3, 5, 0, 4, 6, 1, 2]
+    counts = np.array([7 / 9, 7 / 9, 7 / 9, 7 / 6, 7 / 6, 7 / 6, 7 / 6])  # all three of class 2 as the two of another
     batches = [[order[(3 * step + k) % 7] for k in range(3)] for step in range(4)]
-    expected = NumpyMetaLSTM(method).adapt([(x[b].reshape(3, -1), labels[b]) for b in batches])
+    expected = NumpyMetaLSTM(method).adapt([(x[b].reshape(3, -1), labels[b], counts[b]) for b in batches])
     np.testing.assert_allclose(method.adapt(x, labels)["parameters"], expected, rtol=1e-10)
 
 
 def test_the_support_set_is_enough_when_smaller_than_a_mini_batch():
     method = method_of(linear_learner(), hidden_units=0, inner_steps=2, inner_batch_size=5)
     x, labels = images(3, 2), np.array([0, 1, 2])
-    expected = NumpyMetaLSTM(method).adapt([(x.reshape(3, -1), labels)] * 2)
+    expected = NumpyMetaLSTM(method).adapt([(x.reshape(3, -1), labels, np.ones(3))] * 2)
     adapt = tf.function(
         method.adapt, input_signature=[tf.TensorSpec([None, SIZE, SIZE, 1], "float64"), tf.TensorSpec([None], "int32")]
     )
@@ -233,7 +235,8 @@ def test_no_second_derivative_flows_by_default():
         state = method.network.initial_state()
         tape.watch(state.parameters)
         loss, gradient, _ = method.inner_gradient(
-            state, InnerBatch(tf.constant(SUPPORT), tf.constant(LABELS, tf.int32), tf.ones([WAY]))
+            state,
+            InnerBatch(tf.constant(SUPPORT), tf.constant(LABELS, tf.int32), tf.ones([WAY]), tf.ones([len(LABELS)])),
         )
         both = tf.reduce_sum(gradient) + loss
     assert tape.gradient(both, state.parameters) is None

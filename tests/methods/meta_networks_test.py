@@ -8,6 +8,7 @@ import tensorflow as tf
 from ml_lstm.episode import Problem
 from ml_lstm.learners.augmented import AugmentedConvolutions, flatten
 from ml_lstm.methods import MetaNetworks
+from ml_lstm.methods.families.inner_loop import random_order, seed_of
 
 SHAPE, WAY = (16, 16, 1), 3
 RANDOM = np.random.default_rng(0)
@@ -103,7 +104,7 @@ def test_a_querys_fast_weights_are_what_it_reads_from_the_memory(variant):
     adaptation = method.adapt(SUPPORT, LABELS)
     fast = [adaptation["embedding_weights"]] if "embedding_weights" in adaptation else []
     assert bool(fast) == method.task_level_embedding
-    order = np.lexsort([SUPPORT.reshape(4, -1).sum(1), LABELS])  # in which a support set is read
+    order = random_order(SUPPORT.reshape(4, -1), LABELS, seed_of(SUPPORT)).numpy()  # in which a support set is read
     keys, queries = (method.embedding(images, fast).numpy() for images in (SUPPORT[order], QUERIES))
     np.testing.assert_allclose(adaptation["keys"], keys, rtol=1e-4, atol=1e-6)
 
@@ -119,7 +120,8 @@ def test_a_querys_fast_weights_are_what_it_reads_from_the_memory(variant):
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     expected = []
-    for weights, r in zip(softmax(unit(queries) @ unit(keys).T), queries, strict=True):
+    shots = np.bincount(LABELS)[LABELS[order]]
+    for weights, r in zip(softmax(unit(queries) @ unit(keys).T - np.log(shots)), queries, strict=True):
         sets = [slow_weights(method), split(weights @ x[..., 0])]
         if method.task_level_base:
             sets.append(split(adaptation["base_weights"].numpy()))
@@ -163,17 +165,40 @@ def embedding_losses(method, pairs):
 def test_the_embedding_loss_is_cross_entropy_with_one_example_a_class():
     method = new_method(task_examples=3)
     found = method.embedding_gradients(SUPPORT[:3], LABELS[:3], WAY, tf.ones([WAY]))
-    for gradient, expected in zip(found, embedding_losses(method, [(1, None), (0, None), (2, None)]), strict=True):
+    for gradient, expected in zip(found, embedding_losses(method, [(0, None), (1, None), (2, None)]), strict=True):
         np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_the_embedding_loss_is_contrastive_with_more():
     method = new_method(task_examples=4, margin=9.0)
-    found = method.embedding_gradients(SUPPORT, LABELS, WAY, tf.ones([WAY]))
-    # In the order of labels, first examples first: 1, 0, 2, 3; the partner in turn of the same class and of another.
-    pairs = [(1, 3), (0, 1), (2, 1), (3, 0)]
+    read = [1, 0, 2, 3]  # of labels 0, 1, 2, 0
+    found = method.embedding_gradients(tf.gather(SUPPORT, read), tf.gather(LABELS, read), WAY, tf.ones([WAY]))
+    # The partner is the next one, in turn of the same class, where there is one, and of another.
+    pairs = [(1, 3), (0, 2), (2, 3), (3, 0)]
     for gradient, expected in zip(found, embedding_losses(method, pairs), strict=True):
         np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_the_examples_that_make_task_level_weights_are_drawn_at_random():
+    """Each of three classes is the first one of some support sets, and always the same one of the same support set."""
+    first = []
+    for seed in range(30):
+        images = np.random.default_rng(seed).uniform(size=(3, *SHAPE)).astype("float32")
+        flat, labels = images.reshape(3, -1), np.arange(3, dtype="int32")
+        order = random_order(flat, labels, seed_of(images)).numpy()
+        listed = [2, 0, 1]
+        again = random_order(flat[listed], labels[listed], seed_of(images[listed])).numpy()
+        np.testing.assert_array_equal(labels[listed][again], labels[order])
+        first.append(labels[order[0]])
+    assert np.bincount(first).min() > 3  # of ten expected
+
+
+def test_a_class_with_more_examples_has_no_larger_part_in_a_querys_weights():
+    method = new_method(task_level_embedding=False)
+    once = method.classify(method.adapt(SUPPORT[:3], LABELS[:3]), QUERIES)
+    twice = [0, 1, 1, 1, 1, 2]
+    again = method.classify(method.adapt(SUPPORT[twice], LABELS[twice]), QUERIES)
+    np.testing.assert_allclose(again, once, rtol=1e-4, atol=1e-5)
 
 
 def test_there_must_be_a_task_example():

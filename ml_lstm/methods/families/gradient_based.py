@@ -17,7 +17,14 @@ from ml_lstm.learners import (
     take_momentum,
 )
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
-from ml_lstm.methods.families.inner_loop import InnerBatch, class_mask, inner_batches, mask_logits, mean_cross_entropy
+from ml_lstm.methods.families.inner_loop import (
+    InnerBatch,
+    class_mask,
+    inner_batches,
+    mask_logits,
+    mean_cross_entropy,
+    whole_batch,
+)
 from ml_lstm.methods.families.recompute import Recomputed
 from ml_lstm.options import FREE, Count, Share, Whole
 
@@ -38,6 +45,9 @@ class InnerStep(NamedTuple):
 
 class GradientBasedClassifier(FewShotClassifier):
     """A network whose weights are learned so that a few gradient steps adapt it; an update rule is a subclass.
+
+    The steps are along the gradient of the support set's mean cross-entropy, in which each class counts the same where
+    shots differ, see `balanced_weights`.
 
     Args:
         learner: the network to adapt, a built Keras model from images to logits, of the problem's `n_way` classes or
@@ -168,7 +178,7 @@ class GradientBasedClassifier(FewShotClassifier):
         images, labels = self.prepare(support_images), self.support_classes(support_labels)
         steps = list(self.steps(images, labels, training=False))
         n_classes = self._n_classes(labels, training=False)
-        support = InnerBatch(images, labels, class_mask(labels, n_classes))
+        support = whole_batch(images, labels, n_classes)
         states = [self.network.initial_state(n_classes), *(step.learner for step in steps)]
         losses = [tf.cast(self._loss(state, support)[0], tf.float32) for state in states]
         return {"losses": tf.stack(losses)} | self._gates_by_layer(steps)
@@ -218,7 +228,7 @@ class GradientBasedClassifier(FewShotClassifier):
 
     def _loss(self, state, batch):
         logits, statistics = self.network.finish(state, batch.images, training=True)
-        return mean_cross_entropy(batch.labels, mask_logits(logits, batch.mask)), statistics
+        return mean_cross_entropy(batch.labels, mask_logits(logits, batch.mask), batch.weights), statistics
 
     def steps(self, images: tf.Tensor, labels: tf.Tensor, training: bool) -> Iterator[InnerStep]:
         """The inner loop, step by step.
@@ -229,7 +239,7 @@ class GradientBasedClassifier(FewShotClassifier):
             training: as for `adapt`.
         """
         n_classes = self._n_classes(labels, training)
-        support = InnerBatch(images, labels, class_mask(labels, n_classes))
+        support = whole_batch(images, labels, n_classes)
         steps = self.inner_steps if training else self.served_inner_steps
         batches = inner_batches(support, steps, self.inner_batch_size or None)
         return self.updates(self.network.initial_state(n_classes), batches, n_classes, training)

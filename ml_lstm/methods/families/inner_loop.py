@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from ml_lstm.episode import as_unit_range
+
 # Added to the logit of a class that the support set lacks: its probability underflows to exactly 0.
 MASKED_LOGIT = -1e9
 
@@ -16,11 +18,13 @@ class InnerBatch(NamedTuple):
         images: [n, ...], as far as the learner's frozen beginning has made something of them.
         labels: int32 [n].
         mask: [K], 1 for the classes of the support set.
+        weights: float64 [n], what each image counts in the loss, see `balanced_weights`.
     """
 
     images: tf.Tensor
     labels: tf.Tensor
     mask: tf.Tensor
+    weights: tf.Tensor
 
 
 def class_mask(labels: tf.Tensor, n_way: int) -> tf.Tensor:
@@ -33,9 +37,33 @@ def mask_logits(logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     return logits + tf.cast(1.0 - mask, logits.dtype) * MASKED_LOGIT
 
 
-def mean_cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Mean over examples of the cross-entropy of `logits` [n, n_way] and `labels` [n], a scalar in nats."""
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+def mean_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
+    """Mean over examples of the cross-entropy of `logits` [n, n_way] and `labels` [n], a scalar in nats.
+
+    Args:
+        labels: int [n].
+        logits: [n, n_way].
+        weights: of the examples, [n], see `balanced_weights`; None: all 1.
+    """
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return tf.reduce_mean(losses if weights is None else losses * tf.cast(weights, losses.dtype))
+
+
+def balanced_weights(labels: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """What each example counts so that classes count the same, whatever their shots.
+
+    Where all have as many, as in the papers, that is 1 exactly. Else a gradient step on the plain mean would favour the
+    classes with most examples in every answer.
+
+    Args:
+        labels: int [S], of a support set.
+        mask: [K], 1 for the classes that it has.
+
+    Returns:
+        float64 [S], 1 on average.
+    """
+    shots = tf.math.unsorted_segment_sum(tf.ones_like(labels, tf.float64), labels, tf.size(mask))
+    return tf.cast(tf.size(labels), tf.float64) / (tf.gather(shots, labels) * tf.cast(tf.reduce_sum(mask), tf.float64))
 
 
 def squared_distances(rows: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
@@ -55,6 +83,32 @@ def canonical_order(features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """
     by_sum = tf.argsort(tf.reduce_sum(features, axis=1), stable=True)
     return tf.gather(by_sum, tf.argsort(tf.gather(labels, by_sum), stable=True))
+
+
+def seed_of(images: tf.Tensor) -> tf.Tensor:
+    """A seed that depends on nothing but the images, not even on their order.
+
+    Args:
+        images: [..., n, H, W, C], see `as_unit_range`.
+
+    Returns:
+        int32 [...], the sum of the pixels from 0 to 255.
+    """
+    return tf.reduce_sum(tf.cast(tf.round(as_unit_range(images) * 255), tf.int32), axis=[-4, -3, -2, -1])
+
+
+def random_order(features: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """An order of a support set that is random, but does not depend on how a caller lists it.
+
+    Args:
+        features: [S, F].
+        labels: int [S].
+        seed: int32 scalar, `seed_of(images)` say.
+
+    Returns:
+        int32 [S], indices.
+    """
+    return tf.random.experimental.stateless_shuffle(canonical_order(features, labels), [seed, 0])
 
 
 def inner_batch_indices(labels: tf.Tensor, steps: int, batch_size: int | None) -> list[tf.Tensor | None]:
@@ -83,10 +137,17 @@ def inner_batch_indices(labels: tf.Tensor, steps: int, batch_size: int | None) -
     return [tf.gather(order, (step * batch_size + taken) % size) for step in range(steps)]
 
 
+def whole_batch(images: tf.Tensor, labels: tf.Tensor, n_classes: int | tf.Tensor) -> InnerBatch:
+    """All of a support set: images [S, ...] and labels int32 [S], of `n_classes` classes or fewer."""
+    mask = class_mask(labels, n_classes)
+    return InnerBatch(images, labels, mask, balanced_weights(labels, mask))
+
+
 def inner_batches(support: InnerBatch, steps: int, batch_size: int | None) -> Iterator[InnerBatch]:
     """What each inner step sees of a support set, see `inner_batch_indices`."""
     for taken in inner_batch_indices(support.labels, steps, batch_size):
         if taken is None:
             yield support
         else:
-            yield InnerBatch(tf.gather(support.images, taken), tf.gather(support.labels, taken), support.mask)
+            images, labels, weights = (tf.gather(of, taken) for of in (support.images, support.labels, support.weights))
+            yield InnerBatch(images, labels, support.mask, weights)
