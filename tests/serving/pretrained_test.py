@@ -62,4 +62,10 @@ def test_its_export_answers_through_the_c_api_as_in_python(exported, run_in_c):
 def test_its_adaptation_is_the_heads_parameters(exported):
     adapt = tf.saved_model.load(str(exported)).signatures["adapt"]
     shapes = {name: tensor.shape.as_list() for name, tensor in adapt.structured_outputs.items()}
-    assert shapes == {"classes": [None], "parameters": [576 * 5 + 5], "statistics": [0], "class_mask": [5]}
+    assert shapes == {
+        "classes": [None],
+        "parameters": [576 * 5 + 5],
+        "statistics": [0],
+        "class_mask": [5],
+        "fingerprint": [1],
+    }
