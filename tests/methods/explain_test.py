@@ -17,6 +17,9 @@ PROBLEM = Problem(SHAPE, WAY, 7, [0.5], [0.3])
 RANDOM = np.random.default_rng(0)
 SUPPORT = RANDOM.uniform(size=(4, *SHAPE))
 LABELS = np.array([0, 1, 1, 2])
+COUNTS = np.array(
+    [4 / 3, 2 / 3, 2 / 3, 4 / 3]
+)  # of each image in the loss: the two of a class as the only one of another
 GATED = ("meta_lstm", "complete_lstm", "gru")
 LAYERS = {"small": 3 * 3 * 2 + 2, "norm": 4, "head": 2 * 4 * 4 * WAY + WAY}
 
@@ -58,7 +61,7 @@ def loss(method, adaptation):
     """Of the support set, which normalises itself, by an adapted network."""
     logits = method.classify(adaptation, SUPPORT, query_statistics="queries").numpy()
     logits -= logits.max(axis=1, keepdims=True)
-    return np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(LABELS)), LABELS])
+    return np.mean(COUNTS * (np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(LABELS)), LABELS]))
 
 
 def adapted(method, steps):
@@ -99,7 +102,7 @@ def gradient(method, values):
         variable.assign(piece.reshape(variable.shape))
     with keras.StatelessScope(), tf.GradientTape() as tape:
         logits = method.learner(method.normalize(SUPPORT), training=True)
-        value = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(LABELS, logits))
+        value = tf.reduce_mean(COUNTS * tf.nn.sparse_softmax_cross_entropy_with_logits(LABELS, logits))
     found = tape.gradient(value, [variable.value for variable in variables])
     return np.concatenate([part.numpy().ravel() for part in found])
 
