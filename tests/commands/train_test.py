@@ -45,6 +45,14 @@ def _stopped_by_signals(commands, run, _):
     return terminated, shorter, interrupted, hung_up, commands.train(run)
 
 
+def _averaged(commands, run, _):
+    more = ("--method=prototypical", "--average_weights=0.9")
+    early = commands.train(run, *more, f"--episodes={commands.interval}")
+    shutil.copytree(run, run.with_name("early"))
+    commands.train_until_killed(run, 2 * commands.interval, random.uniform(0, 0.2), *more)
+    return early, commands.train(run, *more), commands.train(run.with_name("undisturbed"), *more)
+
+
 def _truncate_data(backup, number):
     data = backup / f"episode-{number}.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:-1000])
@@ -142,6 +150,7 @@ _SCENARIOS = {
     "twice": _twice,
     "prolonged and killed": _prolonged_and_killed,
     "stopped": _amid_an_epoch(_stopped_by_signals),
+    "averaged": _averaged,
     "data truncated": _after(_truncate_data),
     "data flipped": _after(_flip_data),
     "save killed": _after(_remove_index),
@@ -194,6 +203,18 @@ def test_run_stopped_by_signals_amid_an_epoch_says_so_and_goes_on_to_the_same_bi
     assert "raise --episodes" in shorter.stdout
     assert finished.status == 0, finished.stderr
     _assert_same_bits(saved, run, trained)
+
+
+def test_a_killed_run_with_averaged_weights_goes_on_to_the_same_bits_and_keeps_the_averages_as_best(scenario, saved):
+    run, ended = scenario("averaged")
+    for finished in ended:
+        assert finished.status == 0, finished.stderr
+    _assert_same_bits(saved, run, run.with_name("undisturbed"))
+    last, best = (saved(run.with_name("early"), store).variables for store in ("backup", "checkpoints"))
+    averages = {contents for name, contents in last.items() if name.startswith("averages/")}
+    assert len(averages) > 10
+    assert averages <= set(best.values())
+    assert not averages <= {contents for name, contents in last.items() if name.startswith("model/")}
 
 
 def test_a_run_that_ignores_hanging_up_goes_on(scenario, trained, saved):
