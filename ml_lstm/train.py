@@ -126,6 +126,7 @@ def _fit(shared, run, values, method, data, progress, backup, averages) -> None:
             averages,
             **options.pick(training.SaveProgress, values),
         ),
+        *(_words(values, progress) if method.trains and shared.is_chief else ()),
     ]
     try:
         training.meta_train(
@@ -150,6 +151,14 @@ def _boards(run, data) -> list[keras.callbacks.Callback]:
     return [
         keras.callbacks.TensorBoard(str(run.path), write_graph=False),
         training.EpisodeBoard(run.path / "episodes", data.sampler("val").sample(0), run.bound()),
+    ]
+
+
+def _words(values, progress) -> list[keras.callbacks.Callback]:
+    # Keras's bar comes first, lest the other's line break it.
+    return [
+        keras.callbacks.ProgbarLogger(),
+        training.Outlook(progress, values["episodes"], values["meta_batch_size"]),
     ]
 
 

@@ -5,6 +5,7 @@ from ml_lstm.training.callbacks import EpisodesPerSecond, Interrupted, SaveProgr
 from ml_lstm.training.initial_weights import take_network
 from ml_lstm.training.loop import meta_train, steps_of
 from ml_lstm.training.meta_step import MetaLearner
+from ml_lstm.training.outlook import Outlook
 from ml_lstm.training.progress import Progress
 from ml_lstm.training.tensorboard import EpisodeBoard
 
@@ -14,6 +15,7 @@ __all__ = [
     "EpisodesPerSecond",
     "Interrupted",
     "MetaLearner",
+    "Outlook",
     "Progress",
     "SaveProgress",
     "StopOnNonFiniteLoss",

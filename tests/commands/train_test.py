@@ -183,6 +183,17 @@ def _assert_same_bits(saved, run, other):
     assert not differing
 
 
+def test_each_epoch_says_how_far_the_whole_run_is(training, trained, saved, commands):
+    lines = [line for line in training.result()[1].stdout.splitlines() if line.startswith("Episode ")]
+    validations = saved(trained).validations
+    assert len(lines) == len(validations) == 3
+    for number, line in enumerate(lines, start=1):
+        done, best = number * commands.interval, max(validations[:number], key=lambda validation: validation[1])
+        left = r", \d+ (s|min|h \d+ min) left" if number < 3 else ""
+        accuracy = re.escape(f"best meta-validation accuracy {100 * best[1]:.1f} % at episode {best[0]}.")
+        assert re.fullmatch(rf"Episode {done} of {commands.episodes} \({100 * number // 3} %\){left}; {accuracy}", line)
+
+
 def test_run_prolonged_by_episodes_then_killed_goes_on_to_the_same_bits(scenario, trained, saved):
     run, (shorter, finished) = scenario("prolonged and killed")
     assert shorter.status == finished.status == 0, finished.stderr
