@@ -6,6 +6,7 @@ With --model=NAME in place of --run_dir it is a model of the zoo that is evaluat
 import time
 
 import tensorflow as tf
+import tqdm
 from absl import flags, logging
 
 from ml_lstm import evaluation, runs, zoo
@@ -87,7 +88,9 @@ def main() -> None:
             f"--by_instance is for --method=mann, and {run.path} has {trained_flags['method']}: leave it out."
         )
     start = time.monotonic()
-    accuracy = evaluation.Accuracy.of(evaluation.episode_accuracies(method, episodes, query_statistics))
+    with _bar("Evaluating") as bar:
+        accuracies = evaluation.episode_accuracies(method, episodes, query_statistics, done=bar.update)
+    accuracy = evaluation.Accuracy.of(accuracies)
     by_instance = _by_instance(run, method, episodes) if FLAGS.by_instance else {}
     data_dir = setting.get("data_dir")
     path = _write(
@@ -125,6 +128,11 @@ def main() -> None:
     )
 
 
+def _bar(title) -> tqdm.tqdm:
+    """Of the episodes, on a terminal; gone when they are done."""
+    return tqdm.tqdm(total=FLAGS.episodes, desc=title, unit=" episodes", disable=None, leave=False)
+
+
 def _trained(run, entry):
     """`(method, episodes it was trained for, seconds that took)`."""
     if entry:
@@ -143,7 +151,9 @@ def _write(run, record):
 
 def _by_instance(run, method, episodes) -> dict[str, list[float]]:
     """Prints the accuracy at each instance, and draws it for TensorBoard as if instances were steps."""
-    columns = [evaluation.Accuracy.of(column) for column in evaluation.instance_accuracies(method, episodes).T]
+    with _bar("By instance") as bar:
+        accuracies = evaluation.instance_accuracies(method, episodes, done=bar.update)
+    columns = [evaluation.Accuracy.of(column) for column in accuracies.T]
     with tf.summary.create_file_writer(str(run.path / "instances")).as_default():
         for number, accuracy in enumerate(columns, start=1):
             tf.summary.scalar("accuracy_at_instance", accuracy.mean, step=number)

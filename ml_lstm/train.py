@@ -63,6 +63,7 @@ def _train(shared, run, values) -> None:
         from_other = shared.is_chief and values.get("initial_weights") is not None and not (known and run.has_backup())
         if from_other:
             print(take_initial_weights(method, values))
+        averages = settings.make_averages(method, values)
     if method.trains:
         method.training_sampler(data)
     if shared.is_chief and not known:
@@ -77,7 +78,8 @@ def _train(shared, run, values) -> None:
         )
     run.require_classes(data.class_digest())
     progress = training.Progress()
-    backup = run.backup(model=method, optimizer=method.optimizer, progress=progress)
+    also = {"averages": averages.state} if averages else {}
+    backup = run.backup(model=method, optimizer=method.optimizer, progress=progress, **also)
     if from_other:
         backup.save(0)  # the other run is not asked again, whatever becomes of it
     saved = backup.restore_newest() if shared.is_chief else None
@@ -87,7 +89,7 @@ def _train(shared, run, values) -> None:
     elif saved >= 0 and not shared.is_chief:
         backup.restore(saved)
     if not _done(method, values, progress):
-        _fit(shared, run, values, method, data, progress, backup)
+        _fit(shared, run, values, method, data, progress, backup, averages)
     if lock:
         lock.release()
     if shared.is_chief:
@@ -101,7 +103,7 @@ def _done(method, values, progress) -> bool:
     return 0 < values["early_stopping"] <= progress.validations_since_best
 
 
-def _fit(shared, run, values, method, data, progress, backup) -> None:
+def _fit(shared, run, values, method, data, progress, backup, averages) -> None:
     meta_batch_size = values.get("meta_batch_size", 1)
     stop_signals = []
     numbers = [signal.SIGTERM, signal.SIGINT]
@@ -121,8 +123,10 @@ def _fit(shared, run, values, method, data, progress, backup) -> None:
             meta_batch_size,
             shared.should_stop,
             shared,
+            averages,
             **options.pick(training.SaveProgress, values),
         ),
+        *(_words(values, progress) if method.trains and shared.is_chief else ()),
     ]
     try:
         training.meta_train(
@@ -131,6 +135,7 @@ def _fit(shared, run, values, method, data, progress, backup) -> None:
             callbacks,
             (1 if sys.stdout.isatty() else 2) if shared.is_chief else 0,
             shared,
+            averages,
             **options.pick(training.meta_train, values),
         )
     except training.Interrupted:
@@ -146,6 +151,14 @@ def _boards(run, data) -> list[keras.callbacks.Callback]:
     return [
         keras.callbacks.TensorBoard(str(run.path), write_graph=False),
         training.EpisodeBoard(run.path / "episodes", data.sampler("val").sample(0), run.bound()),
+    ]
+
+
+def _words(values, progress) -> list[keras.callbacks.Callback]:
+    # Keras's bar comes first, lest the other's line break it.
+    return [
+        keras.callbacks.ProgbarLogger(),
+        training.Outlook(progress, values["episodes"], values["meta_batch_size"]),
     ]
 
 

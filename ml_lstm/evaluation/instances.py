@@ -1,5 +1,7 @@
 """The protocol of Santoro et al. (2016): accuracy at the first, second, ... time that a class is seen in a sequence."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,7 +11,11 @@ from ml_lstm.methods.mann import MemoryAugmentedNetwork, instances
 
 
 def instance_accuracies(
-    method: MemoryAugmentedNetwork, episodes: tf.data.Dataset, batch_size: int = EPISODES_AT_A_TIME, seed: int = 0
+    method: MemoryAugmentedNetwork,
+    episodes: tf.data.Dataset,
+    batch_size: int = EPISODES_AT_A_TIME,
+    seed: int = 0,
+    done: Callable[[int], object] = lambda count: None,
 ) -> np.ndarray:
     """How often each instance of a class is named rightly as it comes.
 
@@ -21,6 +27,7 @@ def instance_accuracies(
         episodes: a finite data set of `Episode`, each class having as many pictures as the others.
         batch_size: episodes in flight; no result depends on it.
         seed: of the orders.
+        done: told of so many more episodes each time that some are done, for a bar.
 
     Returns:
         float32 [N, n]: the mean over the classes of each episode, for each of n instances.
@@ -47,4 +54,5 @@ def instance_accuracies(
         most = int(tf.reduce_sum(tf.cast(counts[0] > 0, tf.int32)))
         rows.append(values[:, :most].numpy())
         first += values.shape[0]
+        done(values.shape[0])
     return np.concatenate(rows)

@@ -1,5 +1,6 @@
 """The protocol of the papers: mean accuracy over random episodes, with its 95 % confidence interval."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,7 @@ def episode_accuracies(
     episodes: tf.data.Dataset,
     query_statistics: Statistics = "support",
     batch_size: int = EPISODES_AT_A_TIME,
+    done: Callable[[int], object] = lambda count: None,
 ) -> np.ndarray:
     """Accuracy of each episode, in order.
 
@@ -52,6 +54,7 @@ def episode_accuracies(
         episodes: a finite data set of `Episode`.
         query_statistics: see `FewShotClassifier.classify`.
         batch_size: episodes in flight; no result depends on it.
+        done: told of so many more episodes each time that some are done, for a bar.
 
     Returns:
         float32 [N].
@@ -59,4 +62,8 @@ def episode_accuracies(
     accuracies = tf.function(
         lambda batch: method.episode_results(batch, query_statistics=query_statistics)[1], autograph=False
     )
-    return np.concatenate([accuracies(batch).numpy() for batch in episodes.batch(batch_size).prefetch(1)])
+    found = []
+    for batch in episodes.batch(batch_size).prefetch(1):
+        found.append(accuracies(batch).numpy())
+        done(len(found[-1]))
+    return np.concatenate(found)

@@ -256,7 +256,7 @@ def _checked(problem):
 
 
 def trained_method(run: RunDirectory, lean: bool = False) -> tuple[FewShotClassifier, int, Progress]:
-    """The method with the best weights of a run, or the newest ones if none was validated yet.
+    """The method with the best weights of a run, or the newest ones if none was validated yet; or their averages.
 
     Args:
         run: trained.
@@ -274,8 +274,12 @@ def trained_method(run: RunDirectory, lean: bool = False) -> tuple[FewShotClassi
         method = settings.build_method(run.values(), run.problem(), run.network())
     progress = Progress()
     objects = {"model": method, "progress": progress}
-    for store in (run.best(**objects), run.backup(**objects)):
-        episodes = store.restore_newest()
-        if episodes is not None:
-            return method, episodes, progress
+    episodes = run.best(**objects).restore_newest()
+    if episodes is None:
+        averages = settings.make_averages(method, run.values())
+        episodes = run.backup(**objects, **({"averages": averages.state} if averages else {})).restore_newest()
+        if averages:
+            averages.lend()
+    if episodes is not None:
+        return method, episodes, progress
     raise UserError(f"{run.path} has no checkpoint yet: train it first.")

@@ -26,7 +26,7 @@ from ml_lstm.learners import (
     natural_image_size,
 )
 from ml_lstm.methods import METHODS, FewShotClassifier
-from ml_lstm.training import SaveProgress, meta_train, take_network
+from ml_lstm.training import AverageWeights, SaveProgress, meta_train, take_network
 
 Values = dict[str, Any]
 """What was chosen, and the value of each option of that, by name."""
@@ -83,7 +83,8 @@ def takers_of(chosen: Mapping[str, str]) -> list[tuple[str, Callable]]:
     takers += [("data", FewShotData), ("data", data.load), ("training", distribution), ("devices", devices.use)]
     if options.target(method).trains:
         optimizer = options.target(method).make_optimizer
-        takers += [(f"--method={chosen['method']}", optimizer), ("training", meta_train), ("training", SaveProgress)]
+        takers += [(f"--method={chosen['method']}", optimizer)]
+        takers += [("training", taker) for taker in (meta_train, SaveProgress, AverageWeights)]
         if "learner" in concerned(chosen["method"]):
             takers += [("training", take_network)]
     return takers
@@ -349,3 +350,8 @@ def _body_of(method, network, n_way):
 def make_optimizer(method: FewShotClassifier, values: Values, steps: int) -> keras.optimizers.Optimizer:
     """What the method is compiled with, to be trained for so many meta-steps."""
     return method.make_optimizer(steps, **options.pick(type(method).make_optimizer, values))
+
+
+def make_averages(method: FewShotClassifier, values: Values) -> AverageWeights | None:
+    """The averages of its weights that a run keeps, as they are before training; None where it keeps none."""
+    return AverageWeights(method, **options.pick(AverageWeights, values)) if values.get("average_weights") else None

@@ -1,17 +1,21 @@
 """What Keras lacks for meta-training: exact resume, clean stops, and pictures of episodes."""
 
+from ml_lstm.training.average_weights import AverageWeights
 from ml_lstm.training.callbacks import EpisodesPerSecond, Interrupted, SaveProgress, StopOnNonFiniteLoss, Tune
 from ml_lstm.training.initial_weights import take_network
 from ml_lstm.training.loop import meta_train, steps_of
 from ml_lstm.training.meta_step import MetaLearner
+from ml_lstm.training.outlook import Outlook
 from ml_lstm.training.progress import Progress
 from ml_lstm.training.tensorboard import EpisodeBoard
 
 __all__ = [
+    "AverageWeights",
     "EpisodeBoard",
     "EpisodesPerSecond",
     "Interrupted",
     "MetaLearner",
+    "Outlook",
     "Progress",
     "SaveProgress",
     "StopOnNonFiniteLoss",

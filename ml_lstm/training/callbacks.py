@@ -10,6 +10,7 @@ import tensorflow as tf
 from ml_lstm.distribution import Distribution
 from ml_lstm.errors import UserError
 from ml_lstm.options import FREE, Whole
+from ml_lstm.training.average_weights import AverageWeights
 from ml_lstm.training.progress import Progress
 
 
@@ -93,6 +94,7 @@ class SaveProgress(keras.callbacks.Callback):
         meta_batch_size: episodes a step.
         stop_requested: says whether the run was asked to stop.
         shared: among which processes the run is shared: the chief saves, and its validations count. None for one.
+        averages: which the method has at the end of an epoch, to be saved as best and given back before the backup.
         early_stopping: stop after so many meta-validations without a better one; 0: never.
 
     Raises:
@@ -107,6 +109,7 @@ class SaveProgress(keras.callbacks.Callback):
         meta_batch_size: int,
         stop_requested=lambda: False,
         shared: Distribution | None = None,
+        averages: AverageWeights | None = None,
         *,
         early_stopping: Annotated[Whole, FREE] = 0,
     ):
@@ -118,6 +121,7 @@ class SaveProgress(keras.callbacks.Callback):
         self._early_stopping = early_stopping
         self._stop_requested = stop_requested
         self._shared = shared or Distribution()
+        self._averages = averages
         self._clock = time.monotonic()
 
     @property
@@ -151,6 +155,8 @@ class SaveProgress(keras.callbacks.Callback):
         self._progress.validations.append((self._episodes, accuracy))
         if accuracy > best_so_far:
             self._save(self._best)
+        if self._averages:
+            self._averages.give_back()
         self._save(self._backup)
         if self._stop_requested():
             raise Interrupted

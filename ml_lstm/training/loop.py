@@ -9,6 +9,7 @@ import tensorflow as tf
 from ml_lstm.data import FewShotData
 from ml_lstm.distribution import Distribution
 from ml_lstm.options import FREE, Count, checked
+from ml_lstm.training.average_weights import AverageWeights
 from ml_lstm.training.callbacks import Tune
 from ml_lstm.training.meta_step import MetaLearner
 
@@ -25,6 +26,7 @@ def meta_train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
     shared: Distribution | None = None,
+    averages: AverageWeights | None = None,
     *,
     episodes: Annotated[Count, FREE] = 10_000,
     meta_batch_size: Count = 1,
@@ -42,13 +44,14 @@ def meta_train(
         callbacks: for `fit`; one of them may set `method.stop_training`.
         verbose: see `keras.Model.fit`.
         shared: among which devices a meta-batch is shared; it has prepared the method. None for one device.
+        averages: of the method's weights, to be validated in their place; None for the weights themselves.
         episodes: episodes to meta-train for, in all; those before the beginning counted in.
         meta_batch_size: episodes in a meta-step.
         validation_interval: episodes between meta-validations, an epoch; the run is saved as often.
     """
     shared = shared or Distribution()
     validation = data.validation.batch(1, drop_remainder=True)
-    callbacks = [Tune(validation), *callbacks]
+    callbacks = [*([averages] if averages else ()), Tune(validation), *callbacks]
     if not method.trains:
         _validate(method, validation, callbacks, verbose)
         return

@@ -85,6 +85,11 @@ class MetaLearner(keras.Model):
         """Those that the steps here report, without the mean of a compiled loss that Keras adds under the same name."""
         return [metric for metric in super().metrics if metric.name != "loss" or metric is self._means["loss"]]
 
+    @property
+    def kept_averages(self) -> list[keras.Variable]:
+        """What a meta-step moves beside `trainable_variables`; nothing unless overridden."""
+        return []
+
     def episode_loss(
         self, episode: Episode | LabelledBatch, training: bool, query_statistics: str = "support"
     ) -> tuple[tf.Tensor, tf.Tensor]:

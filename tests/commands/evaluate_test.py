@@ -1,7 +1,10 @@
 """Tests of `evaluate`: what its JSON holds, that it repeats, and its variants."""
 
 import json
+import os
+import pty
 import shutil
+import threading
 
 import pytest
 from PIL import Image
@@ -99,6 +102,29 @@ def test_screen_shows_accuracy_and_file(evaluations):
     accuracy = 100 * _result(evaluations, "run", _PLAIN)["accuracy"]
     assert f"5-way 1-shot, 40 episodes: accuracy {accuracy:.2f} % ±" in finished.stdout
     assert _PLAIN in finished.stdout
+
+
+def test_a_bar_is_shown_on_a_terminal_and_nowhere_else(commands, trained_copy, evaluations):
+    master, terminal = pty.openpty()
+    shown = []
+
+    def read():
+        try:
+            while part := os.read(master, 65536):
+                shown.append(part)
+        except OSError:  # how a terminal says that nobody writes to it any more
+            pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    process = commands.start("evaluate", f"--run_dir={trained_copy}", "--episodes=40", stderr=terminal)
+    os.close(terminal)
+    process.communicate()
+    reader.join()
+    os.close(master)
+    assert process.returncode == 0
+    assert b"Evaluating:" in b"".join(shown) and b"40/40" in b"".join(shown)
+    assert "Evaluating" not in evaluations[1]["plain"].stderr + evaluations[1]["plain"].stdout
 
 
 def test_same_command_gives_the_same_numbers(evaluations):

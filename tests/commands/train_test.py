@@ -45,6 +45,14 @@ def _stopped_by_signals(commands, run, _):
     return terminated, shorter, interrupted, hung_up, commands.train(run)
 
 
+def _averaged(commands, run, _):
+    more = ("--method=prototypical", "--average_weights=0.9")
+    early = commands.train(run, *more, f"--episodes={commands.interval}")
+    shutil.copytree(run, run.with_name("early"))
+    commands.train_until_killed(run, 2 * commands.interval, random.uniform(0, 0.2), *more)
+    return early, commands.train(run, *more), commands.train(run.with_name("undisturbed"), *more)
+
+
 def _truncate_data(backup, number):
     data = backup / f"episode-{number}.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:-1000])
@@ -142,6 +150,7 @@ _SCENARIOS = {
     "twice": _twice,
     "prolonged and killed": _prolonged_and_killed,
     "stopped": _amid_an_epoch(_stopped_by_signals),
+    "averaged": _averaged,
     "data truncated": _after(_truncate_data),
     "data flipped": _after(_flip_data),
     "save killed": _after(_remove_index),
@@ -174,6 +183,17 @@ def _assert_same_bits(saved, run, other):
     assert not differing
 
 
+def test_each_epoch_says_how_far_the_whole_run_is(training, trained, saved, commands):
+    lines = [line for line in training.result()[1].stdout.splitlines() if line.startswith("Episode ")]
+    validations = saved(trained).validations
+    assert len(lines) == len(validations) == 3
+    for number, line in enumerate(lines, start=1):
+        done, best = number * commands.interval, max(validations[:number], key=lambda validation: validation[1])
+        left = r", \d+ (s|min|h \d+ min) left" if number < 3 else ""
+        accuracy = re.escape(f"best meta-validation accuracy {100 * best[1]:.1f} % at episode {best[0]}.")
+        assert re.fullmatch(rf"Episode {done} of {commands.episodes} \({100 * number // 3} %\){left}; {accuracy}", line)
+
+
 def test_run_prolonged_by_episodes_then_killed_goes_on_to_the_same_bits(scenario, trained, saved):
     run, (shorter, finished) = scenario("prolonged and killed")
     assert shorter.status == finished.status == 0, finished.stderr
@@ -194,6 +214,18 @@ def test_run_stopped_by_signals_amid_an_epoch_says_so_and_goes_on_to_the_same_bi
     assert "raise --episodes" in shorter.stdout
     assert finished.status == 0, finished.stderr
     _assert_same_bits(saved, run, trained)
+
+
+def test_a_killed_run_with_averaged_weights_goes_on_to_the_same_bits_and_keeps_the_averages_as_best(scenario, saved):
+    run, ended = scenario("averaged")
+    for finished in ended:
+        assert finished.status == 0, finished.stderr
+    _assert_same_bits(saved, run, run.with_name("undisturbed"))
+    last, best = (saved(run.with_name("early"), store).variables for store in ("backup", "checkpoints"))
+    averages = {contents for name, contents in last.items() if name.startswith("averages/")}
+    assert len(averages) > 10
+    assert averages <= set(best.values())
+    assert not averages <= {contents for name, contents in last.items() if name.startswith("model/")}
 
 
 def test_a_run_that_ignores_hanging_up_goes_on(scenario, trained, saved):

@@ -37,7 +37,22 @@ def trained():
     return {line["name"]: line["results"] for line in lines}
 
 
-@pytest.mark.parametrize("name", [*_SHARED, "meta_lstm in compiled blocks"])
+_AVERAGED = ["maml, averaged", "prototypical, averaged"]
+
+
+@pytest.mark.parametrize("name", _AVERAGED)
+def test_averages_of_the_weights_are_those_of_one_device(name, trained):
+    one, two = trained[name]
+    apart = 0
+    for (variable, expected), (_, found), (_, last) in zip(
+        one["averages"], two["averages"], one["variables"], strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5, err_msg=variable)
+        apart += expected != last
+    assert apart > 3, "the averages are the last weights: tests nothing"
+
+
+@pytest.mark.parametrize("name", [*_SHARED, "meta_lstm in compiled blocks", *_AVERAGED])
 def test_two_devices_train_as_one_does(name, trained):
     one, two = trained[name]
     assert one["moved"] > 1e-3

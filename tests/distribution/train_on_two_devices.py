@@ -15,6 +15,7 @@ from ml_lstm.distribution import Distribution, distribution
 from ml_lstm.learners import LEARNERS
 from ml_lstm.methods.families import learned_optimizer
 from ml_lstm.runs import settings
+from ml_lstm.training import AverageWeights
 
 NAMES = devices.use(None, intra_op_threads=1, inter_op_threads=1, devices=["cpu:0", "cpu:1"])
 sys.path.insert(0, str(Path(__file__).parents[1] / "methods"))
@@ -53,13 +54,22 @@ def with_a_broken_one(sampler, number):
     return broken
 
 
-def trained(name, shared, broken=None, **flags):
-    """What a few steps leave: variables and logs. By SGD, as Adam enlarges what is zero but for rounding."""
+def listed(method):
+    """The name of each variable, and its values."""
+    return [(v.name, np.asarray(tf.convert_to_tensor(v)).ravel().tolist()) for v in method.variables]
+
+
+def trained(name, shared, broken=None, average=False, **flags):
+    """What a few steps leave: variables and logs. By SGD, as Adam enlarges what is zero but for rounding.
+
+    Also the weights' `averages`, if they are asked for, as the method has them when `fit` has ended.
+    """
     with shared.scope():
         values = settings.complete(SMALL | {"method": name, "seed": 3, "batch_size": 8} | flags)
         method = settings.build_method(values, DATA.problem._replace(image_mean=[0.8], image_std=[3.0]))
         method.compile(optimizer=keras.optimizers.SGD(1.0, global_clipnorm=CLIP_NORM))
         method.optimizer.build(method.trainable_variables)
+        averages = [AverageWeights(method, average_weights=0.999)] if average else []
     start = method.get_weights()
     shared.prepare(method, lambda: False)
     logs = Logs()
@@ -68,10 +78,14 @@ def trained(name, shared, broken=None, **flags):
         sampler = with_a_broken_one(sampler, broken)
     # Not from the first one, so that a share taken from the wrong place shows.
     episodes = shared.dataset(sampler, START, META_BATCH)
-    method.fit(episodes, steps_per_epoch=STEPS, verbose=0, shuffle=False, callbacks=[logs])
+    method.fit(episodes, steps_per_epoch=STEPS, verbose=0, shuffle=False, callbacks=[*averages, logs])
+    lent = listed(method) if average else None  # as fit leaves it
+    for each in averages:
+        each.give_back()
     moved = max(float(np.abs(now - then).max()) for now, then in zip(method.get_weights(), start, strict=True))
     return {
-        "variables": [(v.name, np.asarray(tf.convert_to_tensor(v)).ravel().tolist()) for v in method.variables],
+        "variables": listed(method),
+        "averages": lent,
         "logs": logs.steps,
         "moved": moved,
         "first_non_finite_episode": int(tf.convert_to_tensor(method.first_non_finite_episode.result())),
@@ -87,6 +101,10 @@ if __name__ == "__main__":
         results = [trained(name, shared) for shared in (one, two)]
         print(json.dumps({"name": name, "results": results}), flush=True)
     tf.config.run_functions_eagerly(False)
+    # Batch norm's averages start anew with each episode in the one, and are kept over training in the other.
+    for name in ("maml", "prototypical"):
+        results = [trained(name, shared, average=True) for shared in (one, two)]
+        print(json.dumps({"name": f"{name}, averaged", "results": results}), flush=True)
     learned_optimizer._BLOCK_SIZE = 1000
     results = [trained("meta_lstm", shared, hidden_units=2) for shared in (one, two)]
     print(json.dumps({"name": "meta_lstm in compiled blocks", "results": results}), flush=True)

@@ -51,6 +51,12 @@ def test_order_and_batch_size_do_not_change_an_episodes_accuracy(method, sampler
     np.testing.assert_array_equal(by_four[6:], last_ones)
 
 
+def test_a_bar_is_told_of_every_episode(method, sampler):
+    told = []
+    episode_accuracies(method, sampler.dataset(count=10), batch_size=4, done=told.append)
+    assert told == [4, 4, 2]
+
+
 def test_accuracy_is_that_of_adapt_and_classify(method, sampler):
     expected = []
     for episode in sampler.dataset(count=3):

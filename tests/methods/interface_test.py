@@ -14,6 +14,7 @@ from ml_lstm.methods.families.joint_training import JointlyTrained
 from ml_lstm.options import Count
 from ml_lstm.runs import CheckpointStore, settings
 from ml_lstm.serving import export_version
+from ml_lstm.training import AverageWeights, Progress, SaveProgress
 
 SHAPE, WAY = (16, 16, 1), 5
 
@@ -309,3 +310,66 @@ def test_an_episode_without_a_meta_batch_is_a_meta_batch_of_one(variant):
     assert history == expected_history
     for value, other in zip(weights, expected, strict=True):
         np.testing.assert_array_equal(value, other)
+
+
+class Weights(keras.callbacks.Callback):
+    """Remembers them after each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.after = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.after.append([value.copy() for value in self.model.get_weights()])
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if kind(name).trains], indirect=True)
+def test_the_best_weights_are_the_averages_and_a_resumed_run_has_the_bits_of_an_undisturbed_one(variant, tmp_path):
+    validation = tf.data.Dataset.from_tensors(Episode(SUPPORT, LABELS, QUERIES, QUERY_LABELS)).batch(1)
+
+    def trained(directory, epochs, start=0):
+        """In epochs of a step each; the weights after each step."""
+        method = new_method(variant)
+        method.compile(optimizer=method.make_optimizer(1, learning_rate=0.01))
+        method.optimizer.build(method.trainable_variables)
+        averages, progress, seen = AverageWeights(method, average_weights=0.999), Progress(), Weights()
+        objects = {"model": method, "progress": progress}
+        backup = CheckpointStore(directory / "b", **objects, optimizer=method.optimizer, averages=averages.state)
+        backup.restore_newest()
+        saves = SaveProgress(backup, CheckpointStore(directory / "best", **objects), progress, 2, averages=averages)
+        for epoch in range(start, start + epochs):
+            progress.validations.clear()  # so that each is better than the one before
+            method.fit(
+                meta_batches(2 * epoch, is_joint(method)),
+                steps_per_epoch=1,
+                verbose=0,
+                validation_data=validation,
+                callbacks=[averages, seen, saves],
+            )
+        return seen.after
+
+    def saved(directory):
+        method = new_method(variant)
+        CheckpointStore(directory, model=method).restore_newest()
+        return method.get_weights()
+
+    whole = trained(tmp_path / "whole", 2)
+    trained(tmp_path / "halves", 1)
+    halves = trained(tmp_path / "halves", 1, start=1)
+    for value, expected in zip(halves[-1], whole[-1], strict=True):
+        np.testing.assert_array_equal(value, expected)
+    for part in ("best", "b"):
+        for value, expected in zip(saved(tmp_path / "halves" / part), saved(tmp_path / "whole" / part), strict=True):
+            np.testing.assert_array_equal(value, expected)
+    for value, expected in zip(saved(tmp_path / "whole" / "b"), whole[-1], strict=True):
+        np.testing.assert_array_equal(value, expected)
+    apart = 0
+    for value, *steps in zip(
+        saved(tmp_path / "whole" / "best"), new_method(variant).get_weights(), *whole, strict=True
+    ):
+        start, first, second = (np.asarray(step, np.float64) for step in steps)
+        average = 2 / 11 * start + 9 / 11 * first
+        np.testing.assert_allclose(value, 3 / 12 * average + 9 / 12 * second, rtol=1e-5, atol=1e-6)
+        apart += (value != steps[-1]).any()
+    assert apart >= len(new_method(variant).trainable_weights) / 2

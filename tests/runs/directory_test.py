@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from ml_lstm.episode import Problem
 from ml_lstm.errors import UserError
-from ml_lstm.runs import RunDirectory, settings
+from ml_lstm.runs import RunDirectory, settings, trained_method
+from ml_lstm.training import Progress
 
 PROBLEM = Problem((16, 16, 1), 5, 7, [0.5], [0.2])
 
@@ -172,3 +174,22 @@ def test_something_in_place_of_checkpoints_is_refused_before_training(place, run
     directory.symlink_to("nowhere")
     with pytest.raises(UserError, match=r"is no directory"):
         getattr(run, place)()
+
+
+@pytest.mark.parametrize("lean", [False, True])
+@pytest.mark.parametrize("name", ["prototypical", "nearest_neighbour"])  # one that is served without a head
+def test_a_run_stopped_before_its_first_validation_is_taken_with_its_averages(name, lean, tmp_path):
+    values = settings.complete({"method": name, "filters": 2, "average_weights": 0.5})
+    run = RunDirectory(tmp_path / "run")
+    run.create(settings.bound(values), PROBLEM, "its classes")
+    method = settings.build_method(values, PROBLEM)
+    method.set_weights([np.zeros_like(value) for value in method.get_weights()])
+    averages = settings.make_averages(method, values)
+    method.set_weights([np.ones_like(value) for value in method.get_weights()])
+    run.backup(model=method, progress=Progress(), averages=averages.state).save(4)
+    found, episodes, _ = trained_method(run, lean)
+    assert episodes == 4
+    moved = {id(weight) for weight in (*found.trainable_weights, *found.kept_averages)}
+    assert len(moved) > 10
+    for weight in found.weights:
+        assert (weight.numpy() == (0 if id(weight) in moved else 1)).all(), weight.path
