@@ -115,7 +115,7 @@ def _fit(shared, run, values, method, data, progress, backup, averages) -> None:
     callbacks = [
         training.StopOnNonFiniteLoss(),
         training.EpisodesPerSecond(meta_batch_size),
-        *(_boards(run, data) if shared.is_chief else ()),
+        *(_boards(run, data, meta_batch_size) if shared.is_chief else ()),
         training.SaveProgress(
             backup,
             run.best(model=method, progress=progress),
@@ -147,10 +147,10 @@ def _fit(shared, run, values, method, data, progress, backup, averages) -> None:
     shared.workers(0)
 
 
-def _boards(run, data) -> list[keras.callbacks.Callback]:
+def _boards(run, data, meta_batch_size) -> list[keras.callbacks.Callback]:
     return [
-        keras.callbacks.TensorBoard(str(run.path), write_graph=False),
-        training.EpisodeBoard(run.path / "episodes", data.sampler("val").sample(0), run.bound()),
+        training.ScalarBoard(run.path, meta_batch_size, run.bound()),
+        training.EpisodeBoard(run.path / "episodes", meta_batch_size, data.sampler("val").sample(0)),
     ]
 
 

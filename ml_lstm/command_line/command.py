@@ -84,15 +84,19 @@ def require_one_of(*names: str) -> None:
 
 
 def run(
-    main: Callable[..., None], prepare: Callable[[Sequence[str]], Any] | None = None, goes_on: bool = False
+    main: Callable[..., None],
+    prepare: Callable[[Sequence[str]], Any] | None = None,
+    goes_on: bool = False,
+    takes_words: bool = False,
 ) -> None:
     """Parses the flags, calls `main` and turns what a user can mend into one line on stderr.
 
     Args:
         main: the command, flags parsed; its flags are defined already.
-        prepare: makes of the words that were typed what `main` is called with; a `flags.Error` is a wrong flag. None
+        prepare: makes of all that was typed what `main` is called with; a `flags.Error` is a wrong flag. None
             for a `main` without arguments.
         goes_on: whether the same command goes on from what it saved.
+        takes_words: whether it takes words that are no flags: `main` is then called with a list of them.
     """
     make_output_last()
     prepared = []
@@ -100,7 +104,9 @@ def run(
     def parse(argv):
         try:
             rest = flags.FLAGS(argv)
-            if len(rest) > 1:
+            if takes_words:
+                prepared.append(rest[1:])
+            elif len(rest) > 1:
                 raise flags.Error(f"{rest[1]!r} is no flag: write --name=value.")
             if prepare:
                 prepared.append(prepare(argv))

@@ -70,6 +70,20 @@ def read(directory: Path) -> list[dict[str, Any]]:
     return [read_result(path) for path in sorted(directory.glob("evaluate-*.json"))]
 
 
+def newest(directory: Path) -> dict[str, Any] | None:
+    """Of the results the one that was written last, with `train_seconds`, None in an older one; None without any.
+
+    Raises:
+        UserError: if that is none, or damaged.
+    """
+    paths = sorted(directory.glob("evaluate-*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    if not paths:
+        return None
+    result = read_result(paths[-1])
+    seconds = json.loads(paths[-1].read_text(encoding="utf-8")).get("train_seconds")
+    return result | {"train_seconds": seconds if _is_number(seconds) else None}
+
+
 def read_result(path: Path) -> dict[str, Any]:
     """One of those results.
 

@@ -7,7 +7,7 @@ from ml_lstm.training.loop import meta_train, steps_of
 from ml_lstm.training.meta_step import MetaLearner
 from ml_lstm.training.outlook import Outlook
 from ml_lstm.training.progress import Progress
-from ml_lstm.training.tensorboard import EpisodeBoard
+from ml_lstm.training.tensorboard import EpisodeBoard, ScalarBoard
 
 __all__ = [
     "AverageWeights",
@@ -18,6 +18,7 @@ __all__ = [
     "Outlook",
     "Progress",
     "SaveProgress",
+    "ScalarBoard",
     "StopOnNonFiniteLoss",
     "Tune",
     "meta_train",

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run beside Keras's scalars: gates, an episode as a picture, the configuration."""
+"""What TensorBoard shows of a run: scalars, gates, an episode as a picture, the configuration; all over episodes."""
 
 from pathlib import Path
 from typing import Any
@@ -12,27 +12,71 @@ from ml_lstm.episode import Episode
 from ml_lstm.plots.episode_sheet import episode_sheet
 
 
+class ScalarBoard(keras.callbacks.Callback):
+    """Writes what each epoch logs, `keras.callbacks.TensorBoard`'s scalars over episodes in place of epochs.
+
+    The configuration goes where the scalars of meta-validation go: HParams takes for a run's metrics what is written
+    beside its configuration.
+
+    Args:
+        log_dir: of the run; training's scalars go to `train` there, meta-validation's to `validation`.
+        meta_batch_size: episodes a step.
+        configuration: shown under HParams; lists are shown as text.
+    """
+
+    def __init__(self, log_dir: Path, meta_batch_size: int, configuration: dict[str, Any]):
+        super().__init__()
+        self._log_dir = Path(log_dir)
+        self._meta_batch_size = meta_batch_size
+        self._configuration = configuration
+        self._writers = None
+
+    def on_train_begin(self, logs=None):
+        if self._writers is not None:
+            return
+        self._writers = {
+            part: tf.summary.create_file_writer(str(self._log_dir / part)) for part in ("train", "validation")
+        }
+        simple = {
+            name: value if isinstance(value, int | float | str) else str(value)
+            for name, value in self._configuration.items()
+        }
+        with self._writers["validation"].as_default():
+            hparams.hparams(simple)
+
+    def on_epoch_end(self, epoch, logs=None):
+        trained = {name: value for name, value in logs.items() if not name.startswith("val_")}
+        if trained:
+            trained["learning_rate"] = float(tf.convert_to_tensor(self.model.optimizer.learning_rate))
+        validated = {name.removeprefix("val_"): value for name, value in logs.items() if name.startswith("val_")}
+        for part, values in (("train", trained), ("validation", validated)):
+            with self._writers[part].as_default(step=_episodes(self.model, self._meta_batch_size)):
+                for name, value in values.items():
+                    tf.summary.scalar(f"epoch_{name}", value)
+            self._writers[part].flush()
+
+
 class EpisodeBoard(keras.callbacks.Callback):
     """Writes, after each epoch, how the method handles one fixed episode.
 
     Args:
         log_dir: for the event file.
+        meta_batch_size: episodes a step.
         episode: a meta-validation episode with uint8 images.
-        configuration: shown under HParams; lists are shown as text.
         class_names: of the episode's classes, for the picture; None for their numbers.
     """
 
     def __init__(
         self,
         log_dir: Path,
+        meta_batch_size: int,
         episode: Episode,
-        configuration: dict[str, Any],
         class_names: list[str] | None = None,
     ):
         super().__init__()
         self._log_dir = str(log_dir)
+        self._meta_batch_size = meta_batch_size
         self._episode = episode
-        self._configuration = configuration
         self._class_names = class_names
         self._writer = None
 
@@ -41,12 +85,6 @@ class EpisodeBoard(keras.callbacks.Callback):
             return
         self._writer = tf.summary.create_file_writer(self._log_dir)
         self._look = tf.function(self._look_at_episode, autograph=False)
-        simple = {
-            name: value if isinstance(value, int | float | str) else str(value)
-            for name, value in self._configuration.items()
-        }
-        with self._writer.as_default():
-            hparams.hparams(simple)
 
     def _look_at_episode(self):
         support = self._episode.support_images, self._episode.support_labels
@@ -57,7 +95,7 @@ class EpisodeBoard(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         probabilities, diagnostics = self._look()
-        with self._writer.as_default(step=epoch):
+        with self._writer.as_default(step=_episodes(self.model, self._meta_batch_size)):
             for name, values in diagnostics.items():
                 tf.summary.histogram(name, values)
                 tf.summary.scalar(f"mean_{name}", tf.reduce_mean(values))
@@ -68,3 +106,8 @@ class EpisodeBoard(keras.callbacks.Callback):
             )
             tf.summary.image("meta_validation_episode", sheet[None])
         self._writer.flush()
+
+
+def _episodes(model, meta_batch_size):
+    """How many a method was trained on so far."""
+    return int(tf.convert_to_tensor(model.optimizer.iterations)) * meta_batch_size

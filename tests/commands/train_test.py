@@ -12,7 +12,12 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams.backend_context import Context
 
 
 def _prolonged_and_killed(commands, run, _):
@@ -367,8 +372,33 @@ def test_tensorboard_has_histograms_of_the_gates(gate, events):
         assert counts.sum() > 100  # one count a coordinate and inner step
 
 
+@pytest.mark.parametrize(
+    ("part", "tag"),
+    [
+        ("train", "epoch_loss"),
+        ("validation", "epoch_accuracy"),
+        ("episodes", "mean_input_gate"),
+        ("train", "epoch_learning_rate"),
+    ],
+)
+def test_tensorboard_counts_episodes(part, tag, events, commands):
+    steps = [event.step for event in events(part).Tensors(tag)]
+    assert steps == [commands.interval, 2 * commands.interval, 3 * commands.interval]
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_hparams_has_the_validation_accuracy_as_a_metric(above, trained):
+    logdir = str(trained.parent if above else trained)
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(logdir).Reload()
+    plugin = Context(TBContext(data_provider=MultiplexerDataProvider(multiplexer, logdir)))
+    request, experiment = RequestContext(), ""
+    found = plugin.experiment_from_metadata(request, experiment, True, plugin.hparams_metadata(request, experiment), [])
+    assert ("epoch_accuracy", "") in {(metric.name.tag, metric.name.group) for metric in found.metric_infos}
+    assert {"learning_rate", "inner_steps", "dataset"} <= {hparam.name for hparam in found.hparam_infos}
+
+
 def test_tensorboard_has_the_flags_as_hparams(events):
-    metadata = events("episodes").SummaryMetadata("_hparams_/session_start_info")
+    metadata = events("validation").SummaryMetadata("_hparams_/session_start_info")
     assert metadata.plugin_data.plugin_name == "hparams"
     for word in (b"learning_rate", b"inner_steps", b"glyphs"):
         assert word in metadata.plugin_data.content

@@ -1,0 +1,96 @@
+"""Runs side by side: what each came to, after how long, and the options in which they differ."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ml_lstm.errors import UserError
+from ml_lstm.runs import evaluations
+from ml_lstm.runs.directory import RunDirectory, trained_method
+from ml_lstm.training import Progress
+
+
+class Outcome(NamedTuple):
+    """What a run came to.
+
+    Attributes:
+        name: of the run, as its user calls it.
+        accuracy: as a fraction.
+        interval: half width of its 95 % confidence interval; None where that was not measured.
+        measured: what the accuracy is of, in words.
+        episodes: of meta-training, to the weights that were measured.
+        seconds: that it took to train those; None where that was not written down.
+        parameters: how many numbers training moves.
+        options: what the run is bound to, by name.
+        validations: `(episodes trained, accuracy)` of each meta-validation.
+    """
+
+    name: str
+    accuracy: float
+    interval: float | None
+    measured: str
+    episodes: int
+    seconds: float | None
+    parameters: int
+    options: Mapping[str, Any]
+    validations: Sequence[tuple[int, float]]
+
+
+def outcome(path: str) -> Outcome:
+    """What a run came to, by its newest evaluation or, before the first, its best meta-validation.
+
+    Args:
+        path: of the run.
+
+    Raises:
+        UserError: if it is no run, has neither, or is damaged.
+    """
+    run = RunDirectory(path)
+    method, episodes, at_best = trained_method(run)
+    found = {
+        "name": path,
+        "parameters": sum(math.prod(weight.shape) for weight in method.trainable_weights),
+        "options": run.bound(),
+        "validations": _all_validations(run, method, at_best),
+    }
+    result = evaluations.newest(run.path)
+    if result:
+        return Outcome(
+            accuracy=result["accuracy"],
+            interval=result["confidence_interval_95"],
+            measured=_in_words(result),
+            episodes=episodes if result["train_episodes"] is None else result["train_episodes"],
+            seconds=result["train_seconds"],
+            **found,
+        )
+    if not at_best.validations:
+        raise UserError(f"{path} was neither evaluated nor validated yet: train it to its first validation.")
+    return Outcome(
+        accuracy=at_best.best_accuracy,
+        interval=None,
+        measured="best meta-validation",
+        episodes=episodes,
+        seconds=at_best.seconds,
+        **found,
+    )
+
+
+def _all_validations(run, method, at_best):
+    progress = Progress()
+    newest = run.backup(model=method, progress=progress).restore_newest()
+    return at_best.validations if newest is None else progress.validations
+
+
+def _in_words(result):
+    transductive = ", transductive" if result["transductive_batch_norm"] else ""
+    return (
+        f"{result['dataset']} {result['split']}, {result['n_way']}-way {result['k_shot']}-shot, "
+        f"{result['episodes']} episodes{transductive}"
+    )
+
+
+def differing(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
+    """The options in which runs differ, by name: the value of each run, None where an option does not concern it."""
+    names = {name: None for outcome in outcomes for name in outcome.options}
+    found = {name: [outcome.options.get(name) for outcome in outcomes] for name in names}
+    return {name: values for name, values in found.items() if any(value != values[0] for value in values)}
