@@ -4,6 +4,7 @@
 import ml_lstm  # isort: skip  # noqa: F401
 
 import gc
+import os
 
 import pytest
 from tensorflow.python.eager import context
@@ -11,6 +12,8 @@ from tensorflow.python.eager import context
 from ml_lstm.serving.server import memory
 
 memory.take_from_system()
+# Where gRPC runs beside them, its handlers would crash some of the forks that `preexec_fn` makes.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 def pytest_addoption(parser):

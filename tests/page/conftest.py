@@ -28,9 +28,12 @@ _CHROMIUM = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium, as Debian has it."""
+    """Chromium, as Debian has it.
+
+    For a module only: while it is there, Playwright has an event loop run in this thread, beside which no other can.
+    """
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:

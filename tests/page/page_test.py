@@ -13,7 +13,19 @@ import pytest
 from PIL import Image
 
 from ml_lstm import zoo
-from tests.page.person import BAR, CROSS, GLYPHS, PATIENCE, ROOF, Person, invented, picture_file, pixels, shifted
+from tests.page.person import (
+    BAR,
+    CROSS,
+    DASHES,
+    GLYPHS,
+    PATIENCE,
+    ROOF,
+    Person,
+    invented,
+    picture_file,
+    pixels,
+    shifted,
+)
 from tests.serving.conftest import Server
 
 PREDICT = re.compile(":predict$")
@@ -94,6 +106,22 @@ def test_it_answers_while_the_pen_moves(taught):
     assert page.inner_text("#spoken") == ""
     page.mouse.up()
     assert taught.answer() == "bar"
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (1280, 720), (390, 844)])
+def test_the_pad_stays_where_it_is_under_the_pen(new_page, size):
+    """Whatever appears around it as the first strokes are answered."""
+    page = new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+    person = Person(page)
+    person.teach(GLYPHS)
+    pad = page.locator("#question .pad canvas")
+    pad.scroll_into_view_if_needed()
+    place = pad.bounding_box()
+    for stroke in DASHES:
+        person.ask([stroke])
+        assert pad.bounding_box() == place
+        person.settled()
+        assert pad.bounding_box() == place
 
 
 HOLD_PICTURES = """() => {
