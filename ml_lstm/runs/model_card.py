@@ -5,6 +5,7 @@ from typing import Any
 from ml_lstm.command_line import records
 from ml_lstm.data.pictures import MAX_PIXELS
 from ml_lstm.methods import Calibrated, FewShotClassifier
+from ml_lstm.methods.families.joint_training import JointlyTrained
 from ml_lstm.runs.directory import RunDirectory
 
 
@@ -56,6 +57,14 @@ def classes_in_words(method: FewShotClassifier) -> str:
     return "any number of classes" if method.most_classes is None else f"at most {method.most_classes} classes"
 
 
+def _most_in_training(run, method):
+    if isinstance(method, Calibrated):
+        method = method.method
+    if isinstance(method, JointlyTrained):
+        return f"training told {run.problem().train_classes:,} apart at once"
+    return f"meta-training had up to {method.n_way}"
+
+
 def limits(run: RunDirectory, method: FewShotClassifier) -> list[str]:
     """What the one who uses a model should know beforehand, in sentences.
 
@@ -70,7 +79,7 @@ def limits(run: RunDirectory, method: FewShotClassifier) -> list[str]:
             "; a familiarity below 0.05 says that it is probably of none of them, as it does of 5 % of those that are."
         )
     return [
-        f"{classes_in_words(method).capitalize()} in a support set; meta-training had up to {method.n_way}.",
+        f"{classes_in_words(method).capitalize()} in a support set; {_most_in_training(run, method)}.",
         f"Images are resized to {height}x{width} pixels of {channels} channel(s), whatever their proportions; an "
         f"encoded image may have at most {MAX_PIXELS} pixels.",
         f"Meta-trained on {run.bound()['dataset']}: on other kinds of images expect less than was measured there.",

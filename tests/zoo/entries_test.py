@@ -11,7 +11,8 @@ from ml_lstm import zoo
 from ml_lstm.errors import UserError
 from ml_lstm.methods import FewShotClassifier
 from ml_lstm.runs import RunDirectory, settings
-from ml_lstm.zoo.entries import SHIPPED, write_entry
+from ml_lstm.runs.model_card import limits
+from ml_lstm.zoo.entries import SHIPPED, find, write_entry
 from tests.zoo.tiny import SMALL, WORDS
 
 MOST_BYTES = 8_000_000
@@ -141,6 +142,7 @@ def test_a_shipped_model_adapts_and_its_card_is_complete(name):
     assert model.classify(model.adapt(support, labels), queries).shape == (4, 4)
     for field in ("trained_on", "licence", "confidence", "bad_at", "limits", "figures", "train_seconds", "commit"):
         assert card[field], field
+    assert card["limits"] == [*limits(find(name).run, model), *card["bad_at"], card["confidence"]]
     for figure in card["figures"]:
         result = json.loads((RESULTS / figure["result"]).read_text())
         assert result["accuracy"] == figure["accuracy"]
