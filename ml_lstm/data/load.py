@@ -35,6 +35,8 @@ class FewShotData(options.Configured):
             trains faster (Snell et al. 2017).
         train_k_shot: support images of each class in a meta-training episode; 0: `k_shot`.
         train_n_query: query images of each class in a meta-training episode; 0: `n_query`. Fewer are quicker.
+        max_train_classes: classes to meta-train on at most, drawn by `seed`, before quarter turns make several of each;
+            0: all.
         augment: what is done to meta-training images; affine: small turns, stretches, shears and shifts, for drawings;
             photo: cuts, mirror images and other colours.
         validation_episodes: episodes of a meta-validation.
@@ -55,11 +57,14 @@ class FewShotData(options.Configured):
         train_n_way: Annotated[int, options.Rule(lambda number: number == 0 or number >= 2, "0, or at least 2")] = 0,
         train_k_shot: Whole = 0,
         train_n_query: Whole = 0,
+        max_train_classes: Whole = 0,
         augment: Annotated[str, options.one_of(AUGMENTATIONS)] = "none",
         validation_episodes: Count = 100,
         seed: Annotated[int, options.between(0, 2**32 - 1)] = 0,
     ):
-        self.pools = pools
+        self.pools = dict(pools)
+        if max_train_classes and "train" in pools:
+            self.pools["train"] = pools["train"].some(max_train_classes, seed)
         self._ways = dict.fromkeys(pools, n_way) | {"train": train_n_way or n_way}
         self._shots = dict.fromkeys(pools, k_shot) | {"train": train_k_shot or k_shot}
         self._queries = dict.fromkeys(pools, n_query) | {"train": train_n_query or n_query}

@@ -104,6 +104,10 @@ class StoredImages:
             images = self._convert(images)
         return images.reshape(*np.shape(numbers), *self.shape[1:])
 
+    def chosen(self, which: np.ndarray) -> "StoredImages":
+        """Some of these images, still unread: those at the places `which`, int [n]."""
+        return StoredImages(self._store, self._numbers[which], self._convert, self.shape[-1])
+
     def converted(self, convert: Callable[[np.ndarray], np.ndarray], channels: int) -> "StoredImages":
         """The same images with something done to them as they are read; see the arguments of the class."""
         return StoredImages(self._store, self._numbers, convert, channels)

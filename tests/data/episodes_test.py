@@ -138,3 +138,13 @@ def test_meta_training_episodes_may_be_larger_than_the_others():
     assert (len(train.support_labels), len(train.query_labels)) == (24, 30)
     for episode in (validation, test):
         assert (len(episode.support_labels), len(episode.query_labels)) == (2, 6)
+
+
+def test_meta_training_may_be_on_fewer_classes_and_their_statistics():
+    pools = {split: numbered_pool([20] * 8) for split in ("train", "val", "test")}
+    data = FewShotData(pools, n_way=2, k_shot=1, n_query=3, max_train_classes=3)
+    assert data.train_classes == data.problem.train_classes == 3
+    assert [data.pools[split].num_classes for split in ("val", "test")] == [8, 8]
+    assert len(data.pools["train"].images) == 60
+    assert data.class_digest() != FewShotData(pools, max_train_classes=4).class_digest()
+    assert pools["train"].num_classes == 8

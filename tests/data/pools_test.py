@@ -41,6 +41,24 @@ def test_inverted_is_dark_for_light():
     np.testing.assert_array_equal(inverted.counts, pictures.counts)
 
 
+def test_some_classes_keep_their_images_and_no_others():
+    images = RANDOM.integers(0, 256, (15, 3, 3, 1)).astype(np.uint8)
+    starts = [0, 1, 3, 6, 10, 15]
+    whole = ClassPool.from_classes(
+        {name: images[start:end] for name, start, end in zip("abcde", starts, starts[1:], strict=False)},
+        quarter_turns(3),
+    )
+    some = whole.some(3, seed=1)
+    assert (len(some.names), some.num_classes, len(some.images)) == (3, 12, some.counts.sum())
+    for name, start, count in zip(some.names, some.offsets, some.counts, strict=True):
+        of_whole = "abcde".index(name)
+        expected = images[starts[of_whole] : starts[of_whole + 1]]
+        np.testing.assert_array_equal(some.images[start : start + count], expected)
+    assert {*whole.some(2, seed=1).names} < {*some.names}
+    assert len({whole.some(2, seed).names for seed in range(20)}) > 3
+    assert whole.some(5, seed=0) is whole
+
+
 def test_other_channels_are_refused():
     with pytest.raises(ValueError, match="asked to make 4 of 3"):
         pool(3, 7).with_channels(4)

@@ -190,6 +190,16 @@ def test_dark_becomes_light_as_they_are_read(from_disk):
     np.testing.assert_array_equal(pools["test"].inverted().images[:], 255 - pools["test"].images[:])
 
 
+def test_some_classes_of_them_are_the_same_and_stay_on_disk(pictures, from_disk):
+    in_memory, on_disk = (
+        pools["test"].with_channels(1).some(1, seed=0)
+        for pools in (folder.load(SIDE, data_dir=str(pictures)), from_disk())
+    )
+    assert isinstance(on_disk.images, stored.StoredImages)
+    assert on_disk.names == in_memory.names
+    np.testing.assert_array_equal(on_disk.images[:], in_memory.images)
+
+
 def test_what_looks_at_data_sets_looks_at_these_too(from_disk):
     pools = from_disk()
     assert not list(problems(pools, dict.fromkeys(pools, Setting(2, 1, 2))))
