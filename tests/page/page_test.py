@@ -579,20 +579,26 @@ def test_the_zoos_characters_are_drawn_by_hand_and_told_apart(browser, tmp_path)
         page.goto(server.url)
         person = Person(page)
         person.card(0).wait_for()
-        right = [_episode(person, np.random.default_rng(seed)) for seed in range(20)]
+        right, strange = np.mean([_episode(person, np.random.default_rng(seed)) for seed in range(20)], axis=0)
     finally:
         server.stop()
-    assert np.mean(right) >= 0.9, right
+    assert right >= 0.9, (right, strange)
+    assert strange <= 0.2, (right, strange)
 
 
 def _episode(person, rng):
-    """Teaches five new characters by one drawing each, asks for another of each; the share told right."""
+    """Teaches five new characters by one drawing each, asks for another of each.
+
+    Returns:
+        The shares told apart rightly, and of those that the page takes for none of these, their likeliest class aside.
+    """
     person.page.click("#clear-all")
     hands = {f"character {number}": invented(rng) for number in range(5)}
     person.teach({name: first for name, (first, _) in hands.items()})
-    right = 0
+    right = strange = 0
     for name, (_, second) in hands.items():
         person.ask(second)
-        right += person.answer() == name
+        strange += person.answer() == "None of these"
+        right += person.likeliest() == name
         person.page.click("#ask >> text=Clear")
-    return right / len(hands)
+    return right / len(hands), strange / len(hands)

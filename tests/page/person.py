@@ -129,6 +129,11 @@ class Person:
         rows = self.page.locator(".bars li").all()
         return {row.locator(".name").inner_text(): row.locator(".share").inner_text() for row in rows}
 
+    def likeliest(self):
+        """The class with the largest share."""
+        percentages = {name: int(text.split()[0]) for name, text in self.shares().items() if text.endswith(" %")}
+        return max(percentages, key=percentages.get)
+
     def says(self, words):
         """Waits until the page says so of what it does, where that is no answer."""
         self.page.locator("#status", has_text=words).wait_for()
