@@ -49,6 +49,7 @@ def assert_whole(version):
     return card
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_whole_versions_only_and_the_next_export_tidies_up(run_dir, tmp_path):
     models = tmp_path / "m"
     moments = random.Random(0)

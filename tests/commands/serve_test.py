@@ -46,6 +46,7 @@ def evaluate_served(commands, tmp_path):
     return evaluate
 
 
+@pytest.mark.slow
 def test_a_served_model_is_as_accurate_as_evaluated(commands, trained_copy, evaluate_served, tmp_path):
     evaluated = commands.background(commands.run, "evaluate", f"--run_dir={trained_copy}", _EPISODES)
     exported = commands.run("export", f"--run_dir={trained_copy}", f"--export_dir={tmp_path / 'models' / 'm'}")

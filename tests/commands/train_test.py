@@ -199,6 +199,7 @@ def test_each_epoch_says_how_far_the_whole_run_is(training, trained, saved, comm
         assert re.fullmatch(rf"Episode {done} of {commands.episodes} \({100 * number // 3} %\){left}; {accuracy}", line)
 
 
+@pytest.mark.slow
 def test_run_prolonged_by_episodes_then_killed_goes_on_to_the_same_bits(scenario, trained, saved):
     run, (shorter, finished) = scenario("prolonged and killed")
     assert shorter.status == finished.status == 0, finished.stderr
@@ -206,6 +207,7 @@ def test_run_prolonged_by_episodes_then_killed_goes_on_to_the_same_bits(scenario
     _assert_same_bits(saved, run, trained)
 
 
+@pytest.mark.slow
 def test_run_stopped_by_signals_amid_an_epoch_says_so_and_goes_on_to_the_same_bits(scenario, trained, saved, commands):
     run, (terminated, shorter, interrupted, hung_up, finished) = scenario("stopped")
     for stopped in (terminated, interrupted, hung_up):

@@ -41,6 +41,7 @@ _AVERAGED = ["maml, averaged", "prototypical, averaged"]
 
 
 @pytest.mark.parametrize("name", _AVERAGED)
+@pytest.mark.slow
 def test_averages_of_the_weights_are_those_of_one_device(name, trained):
     one, two = trained[name]
     apart = 0

@@ -325,6 +325,7 @@ class Weights(keras.callbacks.Callback):
 
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if kind(name).trains], indirect=True)
+@pytest.mark.slow
 def test_the_best_weights_are_the_averages_and_a_resumed_run_has_the_bits_of_an_undisturbed_one(variant, tmp_path):
     validation = tf.data.Dataset.from_tensors(Episode(SUPPORT, LABELS, QUERIES, QUERY_LABELS)).batch(1)
 

@@ -89,6 +89,7 @@ def versions(method, start_server, tmp_path_factory):
 
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])
+@pytest.mark.slow
 def test_an_adaptation_of_another_version_or_model_is_refused(versions, protocol):
     def client(model, version):
         if protocol == "rest":

@@ -259,6 +259,7 @@ def test_chunks_are_bounded(server):
     assert answer == b"" or b" 400 " in answer.splitlines()[0]
 
 
+@pytest.mark.slow
 def test_one_models_fault_stays_its_own(start_server, exported, tmp_path):
     paths = {name: shutil.copytree(exported.parent, tmp_path / name) for name in ("good", "strange")}
     strange = paths["strange"]

@@ -68,6 +68,7 @@ def wait_for_requests(server, number, protocol="gRPC"):
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_it_bounds_images_sheds_load_and_stops_after_the_last_answer(bounded):
     """In one test, as a server takes seconds to start."""
     with grpc.insecure_channel(bounded.grpc) as channel:

@@ -104,6 +104,7 @@ def test_versions_come_and_go_without_a_lost_request(start_server, models, warm_
     assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_configuration_of_tensorflow_serving_is_followed(start_server, models, tmp_path):
     add(models, 2, models / "1")
     add(models, 3, models / "1")

@@ -46,6 +46,7 @@ def both(calibrated, tmp_path_factory):
     return zoo.picture_classifier(str(entry.path)), ExportedClassifier(str(version))
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_the_export(both):
     of_zoo, of_export = both
     kept, exported = (model.adapt(SUPPORT, LABELS) for model in both)

@@ -32,6 +32,7 @@ def added(run_and_model, tmp_path_factory):
     return zoo.find(str(directory / "tiny"))
 
 
+@pytest.mark.slow
 def test_a_run_becomes_a_model_with_figures_and_an_export(added, tmp_path):
     assert WORDS.items() <= added.card.items()
     assert added.card["limits"][-3:] == [*WORDS["bad_at"], WORDS["confidence"]]

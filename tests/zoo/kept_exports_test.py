@@ -43,6 +43,7 @@ def serve():
         assert server.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_model_is_exported_once_and_served_with_its_card(calibrated, cache, serve):
     url, written = serve(calibrated.path)
     assert "calibrated: is exported to " in written
