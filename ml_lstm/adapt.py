@@ -22,6 +22,7 @@ from ml_lstm.whole_files import whole
 
 FLAGS = flags.FLAGS
 
+_ONE_CLASS = "The support set has one class, which is every answer, with probability 1: add pictures of another class."
 _DRAWN_OF_A_CLASS = 20
 _DRAWN_SIDE = 64  # pixels
 
@@ -64,8 +65,6 @@ def main() -> None:
     if not queries:
         raise UserError(f"{FLAGS.query} has no file{_but_folders(FLAGS.query)}: put the pictures to classify there.")
     model = _model()
-    for limit in model.card.get("limits", []):
-        print(f"Note: {limit}", file=sys.stderr)
     skipped = {}
 
     def leave_out(path, problem):
@@ -87,11 +86,14 @@ def main() -> None:
             thumbnails += [square(picture, _DRAWN_SIDE)] if FLAGS.pictures else []
     if not answers:
         raise UserError(f"{FLAGS.query} has no picture that the model can read.")
+    limits = model.card.get("limits", [])
+    for note in [*limits, *([_ONE_CLASS] if len(support) == 1 else [])]:
+        print(f"Note: {note}", file=sys.stderr)
     _print_table(answers)
     if FLAGS.csv:
         _write_csv(answers)
     if FLAGS.json:
-        _write_json(answers, skipped, model.card.get("limits", []))
+        _write_json(answers, skipped, limits)
     if FLAGS.pictures:
         _draw([square(picture, _DRAWN_SIDE) for picture in contents], labels, thumbnails, answers)
 
@@ -207,7 +209,7 @@ def _draw(support, labels, queries, answers):
         None,
         np.array([[answer.probabilities[label] for label in classes] for answer in answers.values()]),
         classes,
-        [path.name for path in answers],
+        [path.stem for path in answers],
         max_queries_per_class=_DRAWN_OF_A_CLASS,
         cell=_DRAWN_SIDE,
     )

@@ -42,7 +42,7 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "host", "127.0.0.1", "Address to listen at. Beyond the loopback anyone who reaches it is answered."
     )
-    flags.DEFINE_integer("rest_api_port", 8501, "Port of the REST interface; 0: any that is free.", 0, 65535)
+    flags.DEFINE_integer("rest_api_port", 8501, "Port of REST and the page; 0: any that is free.", 0, 65535)
     flags.DEFINE_integer("port", 8500, "Port of the gRPC interface; 0: any that is free.", 0, 65535)
     flags.DEFINE_float("file_system_poll_wait_seconds", 1, "Seconds between looks for new versions.", lower_bound=0.01)
     flags.DEFINE_integer("max_request_bytes", 16 * 1024**2, "Bytes of a request.", lower_bound=1)

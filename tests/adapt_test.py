@@ -75,6 +75,14 @@ def test_a_table_that_there_is_no_space_for_leaves_the_one_of_before(kind, model
     assert not list(folders.glob(".table*"))
 
 
+def test_one_class_is_every_answer_and_that_is_told(models, folders):
+    shutil.rmtree(folders / "support" / "night")
+    result = adapt(models / "1", folders)
+    assert result.returncode == 0
+    assert [line.split()[1:] for line in result.stdout.splitlines()[1:]] == [["day", "ü", "1.000"]] * 2
+    assert "Note: The support set has one class, which is every answer, with probability 1" in result.stderr
+
+
 def test_table_csv_and_json_agree_and_name_what_is_no_picture(models, folders):
     (folders / "support" / "night" / "notes.txt").write_text("no picture")
     (folders / "query" / "c.png").write_bytes(b"")

@@ -290,6 +290,20 @@ def build_network(values: Values, problem: Problem) -> keras.Model | None:
         raise UserError(str(error)) from error
 
 
+def require_pretrained(values: Values) -> None:
+    """Refuses a pretrained network whose weights are not to be had.
+
+    Args:
+        values: see `complete`.
+
+    Raises:
+        UserError: says where they are looked for.
+    """
+    if values.get("pretrained", "none") != "none":
+        side = values["image_size"]
+        build_network(values, Problem((side, side, 3), values["n_way"]))
+
+
 def build_lean_method(values: Values, problem: Problem) -> FewShotClassifier:
     """The method that a run's choices and options describe, to be given trained weights: only what answers need.
 

@@ -36,7 +36,7 @@ def kept_export(name: str) -> Path:
     if any(directory.glob("[0-9]*/saved_model.pb")):
         logging.info("%s: exported before, to %s", entry.name, directory)
     else:
-        logging.info("%s: is exported to %s, once", entry.name, directory)
+        logging.info("%s: is exported to %s, this once; it takes a minute or so", entry.name, directory)
         _export(entry, directory)
     return directory
 

@@ -11,6 +11,7 @@ from ml_lstm import options
 from ml_lstm.cells import CELLS
 from ml_lstm.data import SOURCES, FewShotData
 from ml_lstm.episode import Problem
+from ml_lstm.errors import UserError
 from ml_lstm.learners import LEARNERS
 from ml_lstm.methods import METHODS
 from ml_lstm.runs import settings
@@ -138,3 +139,12 @@ def test_a_seed_decides_the_weights():
     keras.utils.set_random_seed(5)
     other = settings.build_method(settings.complete({"seed": 5}), PROBLEM).get_weights()
     assert any((one != two).any() for one, two in zip(first, other, strict=True))
+
+
+def test_weights_that_are_not_there_are_told_without_any_data(tmp_path):
+    chosen = {"learner": "mobilenet_v3_small", "method": "prototypical", "image_size": 32}
+    missing = settings.complete(chosen | {"pretrained": str(tmp_path / "none.weights.h5")})
+    with pytest.raises(UserError, match="pretrained: there is no file"):
+        settings.require_pretrained(missing)
+    settings.require_pretrained(settings.complete(chosen | {"pretrained": "none"}))
+    settings.require_pretrained(settings.complete({"method": "prototypical"}))

@@ -97,6 +97,20 @@ def own_line(result, command):
     return line
 
 
+@pytest.mark.parametrize(
+    ("contents", "problem"),
+    [
+        (b"no picture", "is no JPEG, PNG, BMP or GIF image."),
+        (b"GIF89a and then?", "is a damaged GIF."),
+        (b"", "is no JPEG, PNG, BMP or GIF image."),
+    ],
+)
+def test_what_is_no_picture_is_told_as_of_an_export(both, contents, problem):
+    for classifier in both:
+        with pytest.raises(NoPictureError, match=f"^{problem}$"):
+            classifier.require_picture(classifier.fitted(contents))
+
+
 def test_pictures_are_classified_with_one_command_and_no_export(both, calibrated, folders):
     entry = calibrated
     flags = [f"--support={folders / 'support'}", f"--query={folders / 'query'}", f"--json={folders / 'out.json'}"]

@@ -19,6 +19,7 @@ _NAME = "ml_lstm_client"
 _PICTURES_AT_ONCE = 100
 _BYTES_AT_ONCE = 8 * 2**20
 _BAD_REQUEST = 400
+_ONE_CLASS = "The support set has one class, which is every answer, with probability 1: add pictures of another class."
 
 
 class _UserError(ValueError):
@@ -118,8 +119,6 @@ def _run(client, flags):
     if not queries:
         raise _UserError(f"{flags.query} has no file{_but_folders(flags.query)}: put the pictures to classify there.")
     limits = client.description.get("limits", [])
-    for limit in limits:
-        print(f"Note: {limit}", file=sys.stderr)
     left_out = _LeftOut(flags.strict)
     adaptation = _adapt(client, flags.support, support, left_out)
     answers = {}
@@ -127,6 +126,8 @@ def _run(client, flags):
         answers |= _classify(client, adaptation, dict(batch), left_out)
     if not answers:
         raise _UserError(f"{flags.query} has no picture that the model can read.")
+    for note in [*limits, *([_ONE_CLASS] if len(support) == 1 else [])]:
+        print(f"Note: {note}", file=sys.stderr)
     _print_table(answers)
     if flags.csv:
         _write_csv(flags.csv, answers)
