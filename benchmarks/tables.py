@@ -102,6 +102,8 @@ def _with_costs(row, header):
         if column in _COST_COLUMNS:
             key, scale, shown = _COST_COLUMNS[column]
             cells[at] = f"{costs[key] * scale:{shown}}" if costs else ""
+        if column == "classes" and costs:
+            cells[at] = f"up to {costs['most_classes']}" if costs["most_classes"] else "any"
     return _joined(cells)
 
 

@@ -19,7 +19,7 @@ class TryAgainError(UserError):
 def sentence(error: Exception) -> str:
     """What a `tf.errors.OpError` says, without where in the graph and where an assertion's data begin and end."""
     line = error.message.split("\n\t [[")[0].splitlines()[-1]
-    line = re.sub(r"\{\{.*?\}\}|\[Op:.*|\(0\) \w+: |assertion failed: |^\w+Error: ", "", line)
+    line = re.sub(r"\{\{.*?\}\}|\[Op:.*|\(0\) \w+: |assertion failed: |InvalidArgumentError: ", "", line)
     return " ".join(re.sub(r"[\[\]]", "", line).split())
 
 
