@@ -60,8 +60,9 @@ def classes_in_words(method: FewShotClassifier) -> str:
 def _most_in_training(run, method):
     if isinstance(method, Calibrated):
         method = method.method
-    if isinstance(method, JointlyTrained):
-        return f"training told {run.problem().train_classes:,} apart at once"
+    classes = run.problem().train_classes  # None of an older run
+    if isinstance(method, JointlyTrained) and classes:
+        return f"training told {classes:,} apart at once"
     return f"meta-training had up to {method.n_way}"
 
 

@@ -130,6 +130,16 @@ def test_a_network_from_elsewhere_is_refused(run_and_model, tmp_path):
         write_entry(run, WORDS, tmp_path / "mine")
 
 
+@pytest.mark.parametrize(
+    ("classes", "told"), [(1200, "training told 1,200 apart at once"), (None, "meta-training had up to 5")]
+)
+def test_a_jointly_trained_model_says_how_many_classes_if_that_is_known(monkeypatch, classes, told):
+    run = find("photos").run
+    problem = run.problem()._replace(train_classes=classes)
+    monkeypatch.setattr(run, "problem", lambda: problem)
+    assert limits(run, zoo.load("photos"))[0] == f"Any number of classes in a support set; {told}."
+
+
 def test_all_that_ships_is_small():
     assert sum(path.stat().st_size for name in zoo.names() for path in (SHIPPED / name).iterdir()) <= MOST_BYTES
 
