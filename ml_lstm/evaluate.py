@@ -25,10 +25,12 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "model", None, "A model that comes with ml_lstm, see docs/zoo.md; or DIR/NAME, as zoo.add wrote."
     )
-    flags.DEFINE_string("json", None, "File to write the result to: in place of RUN/evaluate-*.json for a --model.")
+    flags.DEFINE_string("json", None, "File to write the result to, in place of RUN/evaluate-*.json.")
     command.require_one_of("run_dir", "model")
     flags.register_multi_flags_validator(
-        ["model", "json"], lambda given: (given["model"] is None) == (given["json"] is None), "--json goes with --model"
+        ["model", "json"],
+        lambda given: given["model"] is None or given["json"] is not None,
+        "give --model a --json=FILE to write the result to",
     )
     flags.DEFINE_integer("episodes", 600, "Episodes to evaluate on.", lower_bound=2)
     flags.DEFINE_enum(

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from ml_lstm.errors import UserError
 from ml_lstm.whole_files import whole
 
 
@@ -12,6 +13,18 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     """Writes `values` as `whole` does."""
     with whole(path) as place:
         place.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Raises:
+        UserError: for a file that is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{path} is damaged: remove it, and start again what wrote it.") from None
 
 
 def commit() -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ml_lstm.errors import UserError
+from ml_lstm.plots.figures import saved_figure
 
 
 def draw_learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]], path: Path) -> None:
@@ -16,25 +16,12 @@ def draw_learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]], path
     Raises:
         UserError: if matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise UserError("Learning curves need matplotlib: pip install 'ml_lstm[plots]'.") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8, 5))
-    for name, validations in curves.items():
-        episodes, accuracies = zip(*validations, strict=True)
-        best = max(range(len(accuracies)), key=accuracies.__getitem__)
-        # A name that begins with an underscore would be left out of the legend.
-        (line,) = axes.plot(episodes, [100 * accuracy for accuracy in accuracies], label=f"\u200b{name}", linewidth=1)
-        axes.plot(episodes[best], 100 * accuracies[best], "o", color=line.get_color())
-    axes.set_xlabel("episodes of meta-training")
-    axes.set_ylabel("meta-validation accuracy, %")
-    axes.grid(alpha=0.3)
-    for text in axes.legend(fontsize="small").get_texts():
-        text.set_parse_math(False)  # `$` is a dollar sign
-    figure.tight_layout()
-    figure.savefig(path, format="png", dpi=150)
-    pyplot.close(figure)
+    with saved_figure(path) as axes:
+        for name, validations in curves.items():
+            episodes, accuracies = zip(*validations, strict=True)
+            best = max(range(len(accuracies)), key=accuracies.__getitem__)
+            # A name that begins with an underscore would be left out of the legend.
+            (line,) = axes.plot(episodes, [100 * value for value in accuracies], label=f"\u200b{name}", linewidth=1)
+            axes.plot(episodes[best], 100 * accuracies[best], "o", color=line.get_color())
+        axes.set_xlabel("episodes of meta-training")
+        axes.set_ylabel("meta-validation accuracy, %")

@@ -1,0 +1,93 @@
+"""Few classes to meta-train on: python -m studies.few_classes --data_dir=DIR --out=DIR"""
+
+from studies.harness import CONFIGS, Measurement, Results, Study, Training, run
+
+_QUESTION = """\
+A folder of one's own may have ten classes, of which four are left to meta-train on. Problems of three classes with
+one image each, of classes that were not trained on, for what was meta-trained on 4, 8 or 16 classes of CIFAR-FS: the
+LSTM meta-learner as `train` has it by default (section 3 of Ravi & Larochelle, ICLR 2017), the same in one large step
+from a shared head (`configs/base/meta_lstm_fast.flags`), and Prototypical Networks, beside the nearest image by
+pixels. Accuracy on problems of the very classes of meta-training tells over-fitting from not having learned."""
+
+_METHODS = {
+    "meta_lstm, default": (),
+    "meta_lstm, one step": (f"--flagfile={CONFIGS / 'base' / 'meta_lstm_fast.flags'}",),
+    "prototypical": ("--method=prototypical",),
+}
+_PIXELS = "pixel_nearest_neighbour"
+_SCALES = {
+    "small": ("glyphs", (4, 16), 200, ("--validation_interval=100", "--validation_episodes=20"), ("--episodes=100",)),
+    "hours": ("cifar_fs", (4, 8, 16), 4000, (), ()),
+    "paper": ("cifar_fs", (4, 8, 16), 40000, (), ()),
+}
+
+
+def trainings(scale: str) -> list[Training]:
+    """A run for each method and number of classes, and one of pixels, which need no training."""
+    dataset, classes, episodes, more, evaluation = _SCALES[scale]
+    measured = Measurement("test", evaluation), Measurement("train", ("--split=train", *evaluation))
+    problem = (f"--dataset={dataset}", "--image_size=32", "--n_way=3", "--k_shot=1")
+    pixels = Training(_PIXELS, 1, (f"--method={_PIXELS}", *problem), measured[:1])
+    return [
+        *(
+            Training(
+                _run_name(method, most),
+                episodes,
+                (*_METHODS[method], *problem, *more, f"--max_train_classes={most}"),
+                measured,
+            )
+            for most in classes
+            for method in _METHODS
+        ),
+        pixels,
+    ]
+
+
+def _run_name(method, classes):
+    return f"{method.replace(', ', '_').replace(' ', '_')}_{classes}_classes"
+
+
+def _cell(result):
+    return f"{100 * result['accuracy']:.2f} ± {100 * result['confidence_interval_95']:.2f}"
+
+
+def _classes(results):
+    return sorted({of["test"]["flags"]["max_train_classes"] for name, of in results.items() if name != _PIXELS})
+
+
+def table(results: Results) -> list[list[str]]:
+    """A row for each method: on new classes, and on those of meta-training."""
+    classes = _classes(results)
+    head = ["method", "classes", *(f"{most} trained on" for most in classes)]
+    rows = [
+        [method, which, *(_cell(results[_run_name(method, most)][measured]) for most in classes)]
+        for method in _METHODS
+        for measured, which in (("test", "new"), ("train", "trained on"))
+    ]
+    return [head, *rows, [_PIXELS, "new", *[_cell(results[_PIXELS]["test"])] * len(classes)]]
+
+
+def draw(results: Results, axes) -> None:
+    """A line for each method, broken on the classes of meta-training."""
+    classes = _classes(results)
+    for number, method in enumerate(_METHODS):
+        for measured, style, which in (("test", "-o", "new classes"), ("train", "--", "those trained on")):
+            accuracies = [100 * results[_run_name(method, most)][measured]["accuracy"] for most in classes]
+            axes.plot(classes, accuracies, style, color=f"C{number}", label=f"{method}, {which}")
+    pixels = 100 * results[_PIXELS]["test"]["accuracy"]
+    axes.axhline(pixels, color="grey", linewidth=1, label=f"{_PIXELS}, new classes")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(classes, map(str, classes))
+    axes.set_xlabel("classes meta-trained on")
+    axes.set_ylabel("accuracy, 3-way 1-shot, %")
+
+
+def findings(results: Results) -> str:
+    """What becomes of few classes."""
+    return ""
+
+
+STUDY = Study("few_classes", "Few classes to meta-train on", _QUESTION, trainings, table, draw, findings)
+
+if __name__ == "__main__":
+    run(STUDY)
