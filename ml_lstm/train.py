@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from absl import flags, logging
 
-from ml_lstm import methods, options, training
+from ml_lstm import evaluation, methods, options, training
 from ml_lstm.command_line import command, devices
 from ml_lstm.distribution import distribution, require_shareable
 from ml_lstm.errors import UserError
@@ -96,6 +96,8 @@ def _train(shared, run, values) -> None:
         lock.release()
     if shared.is_chief:
         _say_what_next(run, values, progress)
+        if method.trains and progress.validations:
+            _say_if_in_vain(progress, data)
 
 
 def _done(method, values, progress) -> bool:
@@ -180,6 +182,16 @@ def _say_what_next(run, values, progress) -> None:
         f"  tensorboard --logdir={run_dir}\n"
         f"  python -m ml_lstm.export --run_dir={run_dir} --export_dir={export_dir}"
     )
+
+
+def _say_if_in_vain(progress, data) -> None:
+    """Says so if pixels alone would have done as well in meta-validation."""
+    best, pixels = max(accuracy for _, accuracy in progress.validations), evaluation.pixel_accuracy(data)
+    if best <= pixels:
+        print(
+            f"The nearest support image by pixels, without any training, has {100 * pixels:.1f} % in the same "
+            "meta-validation: train longer, or another way (docs/choosing.md#few-classes)."
+        )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from ml_lstm.evaluation.familiar import answered, calibration_by, judged
 from ml_lstm.evaluation.instances import instance_accuracies
+from ml_lstm.evaluation.pixels import pixel_accuracy
 from ml_lstm.evaluation.protocol import EPISODES_AT_A_TIME, Accuracy, episode_accuracies
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "episode_accuracies",
     "instance_accuracies",
     "judged",
+    "pixel_accuracy",
 ]
