@@ -48,6 +48,7 @@ def _train(shared, run, values) -> None:
     known = shared.is_chief and run.exists(bound)
     lock = run.lock() if known else None  # until the process ends, or is killed
     if not known:
+        settings.require_averages(values)
         settings.require_pretrained(values)  # data may take long to load
     data = settings.load_data(values)
     # Before anything is written, refuses what the data cannot fill, and options that do not go together.

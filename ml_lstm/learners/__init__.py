@@ -13,7 +13,7 @@ from ml_lstm.learners.randomness import in_meta_training, meta_training, seed_st
 from ml_lstm.learners.requirements import refuse_wrong_second_derivatives, require_features, require_logits
 from ml_lstm.learners.resnet12 import resnet12
 from ml_lstm.learners.structure import output_shape
-from ml_lstm.learners.variables import averages, in_dtype_of, take_momentum
+from ml_lstm.learners.variables import averages, freeze_batch_norm, in_dtype_of, take_momentum
 
 __all__ = [
     "KINDS",
@@ -30,6 +30,7 @@ __all__ = [
     "ends_in_class_head",
     "feature_maps",
     "find_learner",
+    "freeze_batch_norm",
     "frozen_weights",
     "in_dtype_of",
     "in_meta_training",

@@ -46,6 +46,13 @@ def take_momentum(model: keras.Model, momentum: float) -> None:
             layer.momentum = momentum
 
 
+def freeze_batch_norm(model: keras.Model) -> None:
+    """Has all batch norm of a model normalise by the averages that it has: they, scales and shifts are constant."""
+    for layer in nested_layers(model):
+        if isinstance(layer, EpisodicBatchNormalization | keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
 def by_layer(model: keras.Model) -> dict[str, list[int]]:
     """Which of a model's trainable variables each layer has, as indices by the layer's name, in their order.
 

@@ -304,6 +304,22 @@ def require_pretrained(values: Values) -> None:
         build_network(values, Problem((side, side, 3), values["n_way"]))
 
 
+def require_averages(values: Values) -> None:
+    """Refuses `frozen_batch_norm` where there is nothing that batch norm could have got averages from.
+
+    Args:
+        values: see `complete`.
+
+    Raises:
+        UserError: says what to give.
+    """
+    if values.get("frozen_batch_norm") and values.get("initial_weights") is None and not keeps_network(values):
+        raise UserError(
+            "--frozen_batch_norm keeps the averages that a network comes with, and this one starts from chance: "
+            "give --initial_weights=RUN, or leave it out."
+        )
+
+
 def build_lean_method(values: Values, problem: Problem) -> FewShotClassifier:
     """The method that a run's choices and options describe, to be given trained weights: only what answers need.
 

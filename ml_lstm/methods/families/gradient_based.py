@@ -10,6 +10,7 @@ from ml_lstm.episode import Problem
 from ml_lstm.learners import (
     FunctionalLearner,
     LearnerState,
+    freeze_batch_norm,
     in_dtype_of,
     in_meta_training,
     refuse_wrong_second_derivatives,
@@ -70,6 +71,9 @@ class GradientBasedClassifier(FewShotClassifier):
             may go on with another value.
         batch_norm_momentum: weight of the newest batch in the averages of an episode, for layers of the learner that
             have none of their own.
+        frozen_batch_norm: whether batch norm normalises by the averages that the network comes with, from
+            `initial_weights` say, so that each image is seen on its own; neither they nor scales and shifts change
+            then. Else each episode has averages of its own, of its support set.
 
     Raises:
         ValueError: for an option out of its range, or a learner that does not fit.
@@ -89,8 +93,11 @@ class GradientBasedClassifier(FewShotClassifier):
         shared_head: bool = False,
         recompute_inner_steps: Annotated[bool, FREE] = False,
         batch_norm_momentum: Share = 0.9,
+        frozen_batch_norm: bool = False,
         **kwargs,
     ):
+        if frozen_batch_norm:
+            freeze_batch_norm(learner)
         outputs = require_logits(learner, problem.image_shape)
         if outputs < problem.n_way and not shared_head:
             raise ValueError(
@@ -111,6 +118,7 @@ class GradientBasedClassifier(FewShotClassifier):
         self.shared_head = shared_head
         self.recompute_inner_steps = recompute_inner_steps
         self.batch_norm_momentum = batch_norm_momentum
+        self.frozen_batch_norm = frozen_batch_norm
         self._recomputed_inner_gradient = Recomputed(self._inner_gradient, [])
         self.network = FunctionalLearner(learner, shared_head)
 
