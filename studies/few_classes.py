@@ -1,13 +1,13 @@
-"""Few classes to meta-train on: python -m studies.few_classes --data_dir=DIR --out=DIR"""
+"""Few classes to meta-train on: python -m studies.few_classes --data_dir=DIR --out=DIR
 
-from studies.harness import CONFIGS, Measurement, Results, Study, Training, run
-
-_QUESTION = """\
 A folder of one's own may have ten classes, of which four are left to meta-train on. Problems of three classes with
 one image each, of classes that were not trained on, for what was meta-trained on 4, 8 or 16 classes of CIFAR-FS: the
 LSTM meta-learner as `train` has it by default (section 3 of Ravi & Larochelle, ICLR 2017), the same in one large step
 from a shared head (`configs/base/meta_lstm_fast.flags`), and Prototypical Networks, beside the nearest image by
-pixels. Accuracy on problems of the very classes of meta-training tells over-fitting from not having learned."""
+pixels. Accuracy on problems of the very classes of meta-training tells over-fitting from not having learned.
+"""
+
+from studies.harness import CONFIGS, Measurement, Results, Study, Training, run
 
 _METHODS = {
     "meta_lstm, default": (),
@@ -82,12 +82,7 @@ def draw(results: Results, axes) -> None:
     axes.set_ylabel("accuracy, 3-way 1-shot, %")
 
 
-def findings(results: Results) -> str:
-    """What becomes of few classes."""
-    return ""
-
-
-STUDY = Study("few_classes", "Few classes to meta-train on", _QUESTION, trainings, table, draw, findings)
+STUDY = Study("few_classes", trainings, table, draw)
 
 if __name__ == "__main__":
     run(STUDY)

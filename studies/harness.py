@@ -61,21 +61,15 @@ class Study(NamedTuple):
 
     Attributes:
         name: of its files and its module.
-        title: of it, in a few words.
-        question: what it asks and how, with its source; a paragraph of Markdown.
         trainings: that it has at a scale, one of SCALES.
         table: rows of text, the head first.
         draw: draws the results into axes of matplotlib.
-        findings: what the results say, a paragraph or more of Markdown.
     """
 
     name: str
-    title: str
-    question: str
     trainings: Callable[[str], Sequence[Training]]
     table: Callable[[Results], list[list[str]]]
     draw: Callable[[Results, Any], None]
-    findings: Callable[[Results], str]
 
 
 class Step(NamedTuple):

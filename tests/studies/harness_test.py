@@ -29,12 +29,9 @@ def accuracies(results):
 
 STUDY = Study(
     name="example",
-    title="An example",
-    question="What becomes of examples?",
     trainings=lambda scale: TRAININGS,
     table=accuracies,
     draw=lambda results, axes: axes.plot([0, 1], label="$a"),
-    findings=lambda results: "Nothing.",
 )
 
 
