@@ -66,7 +66,7 @@ def evaluations(commands, trained, tmp_path_factory):
     run, again = (shutil.copytree(trained, directory / name) for name in ("run", "again"))
     futures = {
         "plain": commands.background(_evaluate, commands, run),
-        "again": commands.background(_evaluate, commands, again),
+        "again": commands.background(_evaluate, commands, again, f"--json={directory / 'again.json'}"),
         "three": commands.background(_evaluate, commands, run, "--n_way=3", "--split=val"),
         "transductive": commands.background(_evaluate, commands, run, "--transductive_batch_norm"),
         "coloured": commands.background(
@@ -130,10 +130,16 @@ def test_a_bar_is_shown_on_a_terminal_and_nowhere_else(commands, trained_copy, e
 
 
 def test_same_command_gives_the_same_numbers(evaluations):
-    first, second = (_result(evaluations, run, _PLAIN) for run in ("run", "again"))
+    first, second = _result(evaluations, "run", _PLAIN), _result(evaluations, ".", "again.json")
     for result in (first, second):
         del result["evaluate_seconds"]
     assert first == second
+
+
+def test_a_result_with_a_file_of_its_own_is_not_among_those_of_the_run(evaluations):
+    directory, ended = evaluations
+    assert f"written to {directory / 'again.json'}" in ended["again"].stdout
+    assert not list((directory / "again").glob("evaluate-*"))
 
 
 def test_fewer_classes_than_trained_are_evaluated(evaluations):
