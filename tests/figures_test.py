@@ -672,6 +672,7 @@ FACTS = [
     ("docs/update_rules.md", "a rate of 0.01; our Omniglot files near 2.5", "the initial gates: σ(−4.5), 10 σ(−1)"),
     ("docs/update_rules.md", "of about 0.25)", "configs/base"),
     ("docs/update_rules.md", "2,000 with the default 20", "weights of an LSTM of 20 units and of two gates"),
+    ("README.md", "Published: 94.7 [1]", FURRER),
     ("README.md", "have 92.0 for Siamese networks on 20-way problems", "Koch et al. 2015"),
     ("docs/siamese.md", "4,096 in the paper", "Koch et al. 2015, section 3.1"),
     ("docs/prototypical.md", "given more than 0.65", "e / (e + 4 / e)"),
