@@ -45,7 +45,7 @@ class Training(NamedTuple):
 
     Attributes:
         name: of its directory.
-        episodes: of meta-training; of those follows how long the study will take.
+        episodes: of meta-training, 0 where there is nothing to train; of those follows how long the study will take.
         flags: of `train` beside --episodes, --run_dir and --data_dir.
         measurements: made when it is trained.
     """
@@ -150,8 +150,9 @@ def left(trainings: Sequence[Training], place: Path, data_dir: str | None) -> It
     for training in trainings:
         of_run = [*of_data, f"--run_dir={place / training.name}"]
         missing = [each for each in training.measurements if not _file(place, training, each).exists()]
+        episodes = [f"--episodes={training.episodes}"] if training.episodes else []
         commands = [
-            ["ml_lstm.train", *training.flags, f"--episodes={training.episodes}", *of_run],
+            ["ml_lstm.train", *training.flags, *episodes, *of_run],
             *([each.command, *each.flags, *of_run, f"--json={_file(place, training, each)}"] for each in missing),
         ]
         if missing:
@@ -179,13 +180,19 @@ def call(step: Step) -> None:
     """Runs a command to its end, with its words in its log; SIGTERM to this process is handed on.
 
     Raises:
-        UserError: if it fails.
+        UserError: if it fails, or was stopped: `train` then saves and ends as if all were well.
     """
+    stopped = []
     step.log.parent.mkdir(parents=True, exist_ok=True)
     with step.log.open("ab") as log:
         begin = log.tell()
         process = subprocess.Popen(step.command, stdout=log, stderr=subprocess.STDOUT)
-        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+
+        def hand_on(number, _):
+            stopped.append(number)
+            process.terminate()
+
+        before = signal.signal(signal.SIGTERM, hand_on)
         try:
             status = process.wait()
         except KeyboardInterrupt:  # from a terminal, which sent it to the other too
@@ -193,9 +200,11 @@ def call(step: Step) -> None:
             raise
         finally:
             signal.signal(signal.SIGTERM, before)
+    words = step.log.read_bytes()[begin:].decode(errors="replace").splitlines() or [""]
     if status:
-        words = step.log.read_bytes()[begin:].decode(errors="replace").splitlines() or [""]
         raise UserError(
             f"{step.command[2]} ended with status {status}, {words[-1]} (all that it said is in {step.log}). "
             "The same command goes on from there."
         )
+    if stopped or any(word.startswith("Stopped at episode") for word in words):
+        raise UserError(f"{step.log.stem} was stopped and has saved. The same command goes on from there.")

@@ -162,14 +162,22 @@ def test_a_command_that_fails_is_told_by_its_last_line(tmp_path):
         )
 
 
-def test_a_signal_is_handed_on_to_the_command(tmp_path):
+def test_a_training_that_was_stopped_is_not_measured_though_it_ends_well(tmp_path):
+    with pytest.raises(UserError, match="a was stopped and has saved"):
+        harness.call(step(tmp_path, "print('Stopped at episode 20 and saved; the same command goes on from there.')"))
+
+
+@pytest.mark.parametrize(("status", "said"), [("'saved'", "status 1, saved"), ("0", "a was stopped and has saved")])
+def test_a_signal_is_handed_on_to_the_command(tmp_path, status, said):
     child = tmp_path / "child.py"
-    child.write_text("""
+    child.write_text(
+        """
 import signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: sys.exit('saved'))
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(STATUS))
 print('up', flush=True)
 time.sleep(600)
-""")
+""".replace("STATUS", status)
+    )
     code = f"""
 import sys
 from pathlib import Path
@@ -184,7 +192,12 @@ except harness.UserError as error:
         assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    assert "status 1, saved" in process.communicate()[0]
+    assert said in process.communicate()[0]
+
+
+def test_what_needs_no_training_is_given_no_number_of_episodes(tmp_path):
+    ((train, _),) = left([Training("pixels", 0, ("--method=pixel_nearest_neighbour",))], tmp_path, None)
+    assert train.command[2:] == ["ml_lstm.train", "--method=pixel_nearest_neighbour", f"--run_dir={tmp_path}/pixels"]
 
 
 def test_what_is_left_can_be_shared_among_machines(tmp_path):
