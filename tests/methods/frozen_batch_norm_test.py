@@ -64,9 +64,8 @@ def test_before_any_step_the_features_are_those_of_the_method_that_they_came_fro
     method = method_by_gradients("maml", source)
     images = episode().query_images
     features = keras.Model(method.learner.inputs, method.learner.layers[-1].input)
-    np.testing.assert_allclose(
-        features(method.normalize(images), training=True), source.embed(images), rtol=1e-4, atol=1e-4
-    )
+    mine = features(method.normalize(images), training=True)
+    np.testing.assert_allclose(mine, source.embed(images), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("shots", [1, 3])
