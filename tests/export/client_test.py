@@ -789,6 +789,7 @@ def test_a_server_that_only_turns_away_what_is_too_large_is_understood(how):
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 self.connection.close()
                 self.rfile.close()
+                self.close_connection = True  # or the handler's loop reads on, and says so in another test's stderr
 
         def finish(self):
             if how == "a proxy's page":
