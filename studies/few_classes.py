@@ -1,13 +1,6 @@
-"""Few classes to meta-train on: python -m studies.few_classes --data_dir=DIR --out=DIR
+"""Few classes to meta-train on: python -m studies.few_classes --data_dir=DIR --out=DIR"""
 
-A folder of one's own may have ten classes, of which four are left to meta-train on. Problems of three classes with
-one image each, of classes that were not trained on, for what was meta-trained on 4, 8 or 16 classes of CIFAR-FS: the
-LSTM meta-learner as `train` has it by default (section 3 of Ravi & Larochelle, ICLR 2017), the same in one large step
-from a shared head (`configs/base/meta_lstm_fast.flags`), and Prototypical Networks, beside the nearest image by
-pixels. Accuracy on problems of the very classes of meta-training tells over-fitting from not having learned.
-"""
-
-from studies.harness import CONFIGS, Measurement, Results, Study, Training, run
+from studies.harness import CONFIGS, Measurement, Results, Study, Training, percent, run
 
 _METHODS = {
     "meta_lstm, default": (),
@@ -47,10 +40,6 @@ def _run_name(method, classes):
     return f"{method.replace(', ', '_').replace(' ', '_')}_{classes}_classes"
 
 
-def _cell(result):
-    return f"{100 * result['accuracy']:.2f} ± {100 * result['confidence_interval_95']:.2f}"
-
-
 def _classes(results):
     return sorted({of["test"]["flags"]["max_train_classes"] for name, of in results.items() if name != _PIXELS})
 
@@ -60,11 +49,11 @@ def table(results: Results) -> list[list[str]]:
     classes = _classes(results)
     head = ["method", "classes", *(f"{most} trained on" for most in classes)]
     rows = [
-        [method, which, *(_cell(results[_run_name(method, most)][measured]) for most in classes)]
+        [method, which, *(percent(results[_run_name(method, most)][measured]) for most in classes)]
         for method in _METHODS
         for measured, which in (("test", "new"), ("train", "trained on"))
     ]
-    return [head, *rows, [_PIXELS, "new", *[_cell(results[_PIXELS]["test"])] * len(classes)]]
+    return [head, *rows, [_PIXELS, "new", *[percent(results[_PIXELS]["test"])] * len(classes)]]
 
 
 def draw(results: Results, axes) -> None:
@@ -82,7 +71,19 @@ def draw(results: Results, axes) -> None:
     axes.set_ylabel("accuracy, 3-way 1-shot, %")
 
 
-STUDY = Study("few_classes", trainings, table, draw)
+STUDY = Study(
+    name="few_classes",
+    title="Few classes to meta-train on",
+    question="""A folder of one's own may have ten classes, of which four are left to meta-train on. Problems of three
+classes with one image each, of classes that were not trained on, for what was meta-trained on 4, 8 or 16 classes of
+CIFAR-FS: the LSTM meta-learner as `train` has it by default (section 3 of Ravi & Larochelle, ICLR 2017), the same in
+one large step from a shared head (`configs/base/meta_lstm_fast.flags`), and Prototypical Networks, beside the nearest
+image by pixels. Accuracy on problems of the very classes of meta-training tells over-fitting from not having
+learned.""",
+    trainings=trainings,
+    table=table,
+    draw=draw,
+)
 
 if __name__ == "__main__":
     run(STUDY)

@@ -48,12 +48,14 @@ class Training(NamedTuple):
         episodes: of meta-training, 0 where there is nothing to train; of those follows how long the study will take.
         flags: of `train` beside --episodes, --run_dir and --data_dir.
         measurements: made when it is trained.
+        command: the module that trains.
     """
 
     name: str
     episodes: int
     flags: Sequence[str]
     measurements: Sequence[Measurement] = (Measurement("test"),)
+    command: str = "ml_lstm.train"
 
 
 class Study(NamedTuple):
@@ -61,15 +63,25 @@ class Study(NamedTuple):
 
     Attributes:
         name: of its files and its module.
+        title: of its part of docs/studies.md.
+        question: what it asks and does, and where that is from; Markdown.
+        paper: what the source found, with its numbers; Markdown, empty for a study of our own.
+        findings: what ours found at the scale that docs/results/ keeps, and if that agrees; Markdown, empty until then.
         trainings: that it has at a scale, one of SCALES.
         table: rows of text, the head first.
-        draw: draws the results into axes of matplotlib.
+        draw: draws the results into axes of matplotlib, or an array of them where `panels` are several.
+        panels: rows and columns of the figure.
     """
 
     name: str
+    title: str
+    question: str
     trainings: Callable[[str], Sequence[Training]]
     table: Callable[[Results], list[list[str]]]
     draw: Callable[[Results, Any], None]
+    paper: str = ""
+    findings: str = ""
+    panels: tuple[int, int] = (1, 1)
 
 
 class Step(NamedTuple):
@@ -133,7 +145,7 @@ def carry_out(study: Study, out: Path, scale: str, data_dir: str | None = None) 
     records.write_json(out / f"{study.name}.json", {"study": study.name, "scale": scale, "results": results})
     with whole(out / f"{study.name}.md") as file:
         file.write_text(as_markdown(rows) + "\n", encoding="utf-8")
-    with whole(out / f"{study.name}.png") as file, saved_figure(file) as axes:
+    with whole(out / f"{study.name}.png") as file, saved_figure(file, study.panels) as axes:
         study.draw(results, axes)
     return rows
 
@@ -152,12 +164,17 @@ def left(trainings: Sequence[Training], place: Path, data_dir: str | None) -> It
         missing = [each for each in training.measurements if not _file(place, training, each).exists()]
         episodes = [f"--episodes={training.episodes}"] if training.episodes else []
         commands = [
-            ["ml_lstm.train", *training.flags, *episodes, *of_run],
+            [training.command, *training.flags, *episodes, *of_run],
             *([each.command, *each.flags, *of_run, f"--json={_file(place, training, each)}"] for each in missing),
         ]
         if missing:
             log = place / f"{training.name}.log"
             yield [Step([sys.executable, "-m", *words], training.episodes, log) for words in commands]
+
+
+def percent(result: Mapping[str, Any]) -> str:
+    """Accuracy and its 95 % interval as a table has them, in %."""
+    return f"{100 * result['accuracy']:.2f} ± {100 * result['confidence_interval_95']:.2f}"
 
 
 def _file(place, training, measurement) -> Path:

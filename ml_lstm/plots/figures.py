@@ -20,10 +20,14 @@ def require_matplotlib() -> None:
 
 
 @contextlib.contextmanager
-def saved_figure(path: Path) -> Iterator[Any]:
+def saved_figure(path: Path, panels: tuple[int, int] = (1, 1)) -> Iterator[Any]:
     """Gives axes of matplotlib to draw into, and writes them to a PNG in the end.
 
-    Names in the legend are taken word for word: `$` is a dollar sign.
+    Names in the legend are taken word for word: `$` is a dollar sign. Axes without a labelled line have no legend.
+
+    Args:
+        path: of the PNG.
+        panels: rows and columns of axes; the axes come as an array [rows, columns] where there are several.
 
     Raises:
         UserError: if matplotlib is not installed.
@@ -34,12 +38,15 @@ def saved_figure(path: Path) -> Iterator[Any]:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 5))
+    rows, columns = panels
+    figure, grid = pyplot.subplots(rows, columns, figsize=(max(8, 3.5 * columns), max(5, 2.5 * rows)), squeeze=False)
     try:
-        yield axes
-        axes.grid(alpha=0.3)
-        for text in axes.legend(fontsize="small").get_texts():
-            text.set_parse_math(False)
+        yield grid if grid.size > 1 else grid[0, 0]
+        for axes in grid.flat:
+            axes.grid(alpha=0.3)
+            legend = axes.legend(fontsize="small") if axes.get_legend_handles_labels()[1] else None
+            for text in legend.get_texts() if legend else ():
+                text.set_parse_math(False)
         figure.tight_layout()
         figure.savefig(path, format="png", dpi=150)
     finally:

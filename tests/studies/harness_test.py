@@ -16,7 +16,7 @@ from studies.harness import Measurement, Step, Study, Training, carry_out, left
 TRAININGS = [
     Training("a", 100, ("--method=maml",), (Measurement("test"), Measurement("train", ("--split=train",)))),
     Training("b", 300, ("--method=reptile",)),
-    Training("c", 100, ("--seed=1",), (Measurement("gates", ("--steps=3",), "studies.gates"),)),
+    Training("c", 100, ("--seed=1",), (Measurement("gates", ("--steps=3",), "studies.gates"),), "studies.trains"),
 ]
 
 
@@ -29,6 +29,8 @@ def accuracies(results):
 
 STUDY = Study(
     name="example",
+    title="An example",
+    question="What is left to do?",
     trainings=lambda scale: TRAININGS,
     table=accuracies,
     draw=lambda results, axes: axes.plot([0, 1], label="$a"),
@@ -72,7 +74,7 @@ def test_each_training_is_followed_by_its_measurements(machine, tmp_path):
     assert [words[0] for words in machine.calls[3:]] == [
         "ml_lstm.train",
         "ml_lstm.evaluate",
-        "ml_lstm.train",
+        "studies.trains",
         "studies.gates",
     ]
 
@@ -206,6 +208,6 @@ def test_what_is_left_can_be_shared_among_machines(tmp_path):
     assert [[step.command[2] for step in of_training] for of_training in steps] == [
         ["ml_lstm.train", "ml_lstm.evaluate"],
         ["ml_lstm.train", "ml_lstm.evaluate"],
-        ["ml_lstm.train", "studies.gates"],
+        ["studies.trains", "studies.gates"],
     ]
     assert [step.episodes for of_training in steps for step in of_training[:1]] == [100, 300, 100]

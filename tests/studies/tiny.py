@@ -12,6 +12,8 @@ def _accuracy(of_training):
 
 STUDY = Study(
     name="tiny",
+    title="Two seeds",
+    question="Does the seed matter?",
     trainings=lambda scale: [
         Training(f"seed_{seed}", 60, (*_FLAGS, "--validation_episodes=5", f"--seed={seed}"), _TEST) for seed in (0, 1)
     ],
