@@ -4,7 +4,10 @@ BIN := .venv/bin
 DEMO_RUN ?= runs/demo
 BENCH_JSON ?= runs/bench.json
 
-.PHONY: demo test test-slow bench format clean
+# A file's tests share what is slow to make, so they stay in one process.
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --durations=30 --durations-min=5
+
+.PHONY: demo test test-slow test-nightly bench format clean
 
 # Kept fresh by the files that say what is installed.
 .venv/installed: Makefile setup.cfg pyproject.toml constraints.txt export/client/pyproject.toml
@@ -31,12 +34,15 @@ demo: .venv/installed
 test: .venv/bench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	# A file's tests share what is slow to make, so they stay in one process.
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not slow"
+	$(PYTEST) -m "not slow and not nightly"
 
-# What is left: long-winded tests of commands that start, are killed and go on.
+# Long-winded tests of commands that start, are killed and go on.
 test-slow: .venv/bench
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m slow
+	$(PYTEST) -m "slow and not nightly"
+
+# What is left: whole studies at their small scale.
+test-nightly: .venv/bench
+	$(PYTEST) -m nightly
 
 bench: .venv/bench
 	$(BIN)/python -m benchmarks.compare --json=$(BENCH_JSON)

@@ -54,7 +54,7 @@ def test_a_line_is_drawn_for_each_method_on_new_classes_and_on_old(results):
     assert lines["meta_lstm, one step, those trained on"] == pytest.approx([10.41, 10.81, 11.61])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_it_runs_at_its_small_scale(tmp_path):
     pytest.importorskip("matplotlib", reason="the benchmarks' matplotlib is not installed: make .venv/bench")
     rows = carry_out(few_classes.STUDY, tmp_path, "small")
