@@ -7,7 +7,7 @@ BENCH_JSON ?= runs/bench.json
 # A file's tests share what is slow to make, so they stay in one process.
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --durations=30 --durations-min=5
 
-.PHONY: demo test test-slow test-nightly bench format clean
+.PHONY: demo test test-slow test-nightly bench docs format clean
 
 # Kept fresh by the files that say what is installed.
 .venv/installed: Makefile setup.cfg pyproject.toml constraints.txt export/client/pyproject.toml
@@ -46,6 +46,10 @@ test-nightly: .venv/bench
 
 bench: .venv/bench
 	$(BIN)/python -m benchmarks.compare --json=$(BENCH_JSON)
+
+docs: .venv/installed
+	$(BIN)/python -m mkdocs build --strict --site-dir=runs/site
+	@echo "Open runs/site/index.html"
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
