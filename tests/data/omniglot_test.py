@@ -103,6 +103,21 @@ def test_splits_have_the_published_counts_and_share_no_class(protocol, published
 
 
 @needs_data
+@pytest.mark.parametrize(("protocol", "published"), [("vinyals", (1200, 423)), ("lake", (964, 659))])
+def test_without_a_validation_set_its_classes_are_trained_on(protocol, published, request, cache_dir):
+    kept = request.getfixturevalue(protocol)
+    given = {"data_dir": str(_TFDS), "cache_dir": str(cache_dir), "omniglot_protocol": protocol}
+    pools = omniglot.load(28, omniglot_validation=False, **given)
+    assert (len(pools["train"].names), len(pools["test"].names)) == published
+    assert pools["train"].names == kept["train"].names + kept["val"].names
+    assert not {*pools["train"].names} & {*pools["test"].names}
+    assert [pools[part].names for part in ("val", "test")] == [kept[part].names for part in ("val", "test")]
+    assert pools["train"].num_classes == 4 * published[0]
+    start = pools["train"].offsets[len(kept["train"].names)]
+    np.testing.assert_array_equal(pools["train"].images[start:], kept["val"].images)
+
+
+@needs_data
 def test_lake_alphabets_are_in_one_split_each(lake):
     alphabets = {part: {name.split("/")[0] for name in pool.names} for part, pool in lake.items()}
     assert {part: len(names) for part, names in alphabets.items()} == {"train": 25, "val": 5, "test": 20}

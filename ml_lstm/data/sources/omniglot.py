@@ -42,6 +42,7 @@ def load(
     data_dir: Place = None,
     cache_dir: Place = None,
     omniglot_protocol: Literal["vinyals", "lake"] = "vinyals",
+    omniglot_validation: bool = True,
 ) -> dict[str, ClassPool]:
     """Loads Omniglot's 1623 characters, 20 drawings each, dark ink (0) on white (255).
 
@@ -57,6 +58,9 @@ def load(
         omniglot_protocol: `"vinyals"`, 1028 / 172 / 423 characters drawn from all alphabets (Vinyals et al. 2016, the
             validation part as in Snell et al. 2017); or `"lake"`, whole alphabets, 883 / 81 characters of the
             30 background alphabets and the 659 of the 20 evaluation alphabets (Lake et al. 2015).
+        omniglot_validation: whether classes are kept from training for meta-validation; false: they are trained on as
+            well, 1200 and 423 or 964 and 659 characters, as in papers without a validation set (Munkhdalai & Yu
+            2017). Meta-validation then has training classes, and does not tell over-fitting.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, images uint8 [N, S, S, 1].
@@ -75,6 +79,8 @@ def load(
     if not arrays:
         cache.save(cached, characters._asdict(), _TITLE)
     split = splits.published("omniglot_vinyals") if omniglot_protocol == "vinyals" else _lake_split(characters)
+    if not omniglot_validation:
+        split = split | {"train": [*split["train"], *split["val"]]}
     views = {"train": quarter_turns(image_size)}
     return {part: _pool(characters, names, views.get(part)) for part, names in split.items()}
 
