@@ -21,9 +21,11 @@ LAKE_VALIDATION_ALPHABETS = (
     "Tagalog",
 )
 
+DRAWERS = 20
+"""People who drew each character of an alphabet, once each; another alphabet had others."""
+
 _TITLE = "Omniglot"
 _NUM_CLASSES = 1623
-_DRAWERS = 20  # every character was drawn once by each of twenty people
 _CACHE_FORMAT = 2  # counts up whenever the same source files would give other cached arrays
 
 
@@ -73,7 +75,7 @@ def load(
         raise ValueError(f"image_size must be positive, not {image_size}.")
     directory = prepared.find("omniglot", _TITLE, data_dir)
     cached = cache.file(directory, image_size, cache_dir, _CACHE_FORMAT)
-    shape = (_NUM_CLASSES, _DRAWERS, image_size, image_size, 1)
+    shape = (_NUM_CLASSES, DRAWERS, image_size, image_size, 1)
     arrays = cache.load(cached, _Characters._fields, _TITLE, lambda arrays: arrays["images"].shape == shape)
     characters = _Characters(**arrays) if arrays else _decode(directory, image_size)
     if not arrays:
@@ -90,7 +92,7 @@ def _lake_split(characters: _Characters) -> dict[str, list[str]]:
     for name, in_background in zip(characters.names.tolist(), characters.in_background.tolist(), strict=True):
         if not in_background:
             split["test"].append(name)
-        elif name.partition("/")[0] in LAKE_VALIDATION_ALPHABETS:
+        elif alphabet_of(name) in LAKE_VALIDATION_ALPHABETS:
             split["val"].append(name)
         else:
             split["train"].append(name)
@@ -100,9 +102,15 @@ def _lake_split(characters: _Characters) -> dict[str, list[str]]:
 def _pool(characters: _Characters, names: list[str], views: np.ndarray | None) -> ClassPool:
     row_of = {name: row for row, name in enumerate(characters.names.tolist())}
     rows = [row_of[name] for name in names]
-    counts = np.full(len(rows), _DRAWERS, np.int32)
+    counts = np.full(len(rows), DRAWERS, np.int32)
     images = characters.images[rows].reshape(-1, *characters.images.shape[2:])
-    return ClassPool(images, np.cumsum(counts, dtype=np.int32) - counts, counts, tuple(names), views)
+    alphabets = tuple(map(alphabet_of, names))
+    return ClassPool(images, np.cumsum(counts, dtype=np.int32) - counts, counts, tuple(names), views, alphabets)
+
+
+def alphabet_of(name: str) -> str:
+    """The alphabet of a class."""
+    return name.partition("/")[0]
 
 
 def _decode(directory: Path, image_size: int) -> _Characters:
@@ -116,7 +124,7 @@ def _decode(directory: Path, image_size: int) -> _Characters:
     try:
         builder = tfds.builder_from_directory(directory)
         alphabets = builder.info.features["alphabet"].names
-        if set(alphabets or ()) != {name.partition("/")[0] for name in published}:
+        if set(alphabets or ()) != set(map(alphabet_of, published)):
             raise ValueError("alphabet.labels.txt does not hold the names of the 50 alphabets")
         for part in ("train", "test"):
             for batch in builder.as_dataset(part, batch_size=512, read_config=read_config).as_numpy_iterator():
@@ -131,9 +139,9 @@ def _decode(directory: Path, image_size: int) -> _Characters:
     except Exception as error:
         raise prepared.broken(directory, _TITLE, prepared.one_line(error)) from error
     names = sorted(drawings)
-    if names != published or any(len(drawings[name]) != _DRAWERS for name in names):
+    if names != published or any(len(drawings[name]) != DRAWERS for name in names):
         found = f"{sum(map(len, drawings.values()))} drawings of {len(names)} characters"
-        raise prepared.broken(directory, _TITLE, f"{found}, not {_DRAWERS} of each of the {_NUM_CLASSES} published")
+        raise prepared.broken(directory, _TITLE, f"{found}, not {DRAWERS} of each of the {_NUM_CLASSES} published")
     return _Characters(
         np.array(names),
         np.array([name in background for name in names]),
