@@ -89,14 +89,14 @@ class EpisodeSampler(Sampler):
 def _classes_by_alphabet(pool: ClassPool, least: int, name: str) -> list[list[int]]:
     """The classes of each alphabet that has so many."""
     if pool.alphabets is None:
-        raise DataError(f"{name} knows of no alphabets: leave out --within_alphabets, or take --dataset=omniglot.")
+        raise DataError(f"{name} knows of no alphabets: give --nowithin_alphabets, or --dataset=omniglot.")
     alphabets = np.array(pool.alphabets)
     classes = {alphabet: np.flatnonzero(alphabets == alphabet).tolist() for alphabet in sorted(set(pool.alphabets))}
     largest = max(classes, key=lambda alphabet: len(classes[alphabet]))
     if len(classes[largest]) < least:
         raise DataError(
             f"{name} has no alphabet of {least} classes, {largest!r} has most, {len(classes[largest])}: "
-            "lower --n_way, or --train_n_way in meta-training, or leave out --within_alphabets."
+            "lower --n_way, or --train_n_way in meta-training, or give --nowithin_alphabets."
         )
     return [found for found in classes.values() if len(found) >= least]
 

@@ -1,5 +1,7 @@
 """Omniglot (Lake et al. 2015) through TensorFlow Datasets, in the two class splits that papers report."""
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -111,6 +113,73 @@ def _pool(characters: _Characters, names: list[str], views: np.ndarray | None) -
 def alphabet_of(name: str) -> str:
     """The alphabet of a class."""
     return name.partition("/")[0]
+
+
+def evaluation_drawings(data_dir: str | None) -> dict[str, list[bytes]]:
+    """The PNG files, 105 x 105 pixels, of the 659 characters of the 20 evaluation alphabets.
+
+    Args:
+        data_dir: see `load`.
+
+    Returns:
+        By class, one of each of the `DRAWERS`, in their order: those at one place in an alphabet's lists are by one
+        person.
+
+    Raises:
+        DataError: if the data are missing, incomplete, cannot be downloaded, or were written in another order than TFDS
+            has, by which a drawer is known.
+    """
+    directory = prepared.find("omniglot", _TITLE, data_dir)
+    return _drawings_by_drawer(directory, "test")
+
+
+def _drawings_by_drawer(directory: Path, part: str) -> dict[str, list[bytes]]:
+    import tensorflow_datasets as tfds
+
+    read_config = tfds.ReadConfig(interleave_cycle_length=1)
+    as_files = {"image": tfds.decode.SkipDecoding()}
+    try:
+        builder = tfds.builder_from_directory(directory)
+        names = builder.info.features["label"].names
+        batches = builder.as_dataset(part, batch_size=512, decoders=as_files, read_config=read_config)
+        found = [
+            (int(label), image)
+            for batch in batches.as_numpy_iterator()
+            for label, image in zip(batch["label"], batch["image"], strict=True)
+        ]
+    except Exception as error:  # nearly any type, see `_decode`
+        raise prepared.broken(directory, _TITLE, prepared.one_line(error)) from error
+    drawers = drawers_of([label for label, _ in found], names, part)
+    if drawers is None:
+        raise prepared.broken(directory, _TITLE, f"{part} is not in the order that tells who drew what")
+    drawings: dict[str, list[bytes]] = {}
+    for _, (label, image) in sorted(zip(drawers, found, strict=True), key=lambda drawing: drawing[0]):
+        alphabet, _, number = names[label].rpartition("_")
+        drawings.setdefault(f"{alphabet}/character{int(number) + 1:02d}", []).append(image)
+    return drawings
+
+
+def drawers_of(labels: Sequence[int], names: Sequence[str], part: str) -> list[int] | None:
+    """Who drew the examples of a part, which TFDS does not say of them.
+
+    The archive's file `0709_03.png` is class 709 by the third drawer of its alphabet (`Dataset.m` beside it). TFDS
+    writes examples in the order of the MD5 of the part's name and a key made of that, so their order gives the keys
+    back; that all labels come as foretold leaves no doubt of it.
+
+    Args:
+        labels: class of each example, in the order that they were written in.
+        names: of all classes, as TFDS has them.
+        part: `"train"`, `"test"`, `"small1"` or `"small2"`.
+
+    Returns:
+        Drawers, from 0; None if the examples are in another order.
+    """
+    keys = sorted(
+        (hashlib.md5(f"{part}{names[label]}_{label + 1:04d}_{drawer + 1:02d}.png".encode()).digest(), label, drawer)
+        for label in set(labels)
+        for drawer in range(DRAWERS)
+    )
+    return [drawer for _, _, drawer in keys] if [label for _, label, _ in keys] == list(labels) else None
 
 
 def _decode(directory: Path, image_size: int) -> _Characters:
