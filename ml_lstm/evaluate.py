@@ -42,6 +42,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("dataset", None, sorted(SOURCES), "Another source than the run's.")
     for name, least in (("n_way", 2), ("k_shot", 1), ("n_query", 1)):
         flags.DEFINE_integer(name, None, "Another value than the run's.", lower_bound=least)
+    flags.DEFINE_boolean("within_alphabets", None, "Another value than the run's.")
     flags.DEFINE_boolean(
         "transductive_batch_norm",
         False,
@@ -108,7 +109,7 @@ def main() -> None:
             "data_dir": str(expanded(data_dir).resolve()) if data_dir else None,
             "classes": data.class_digest(),
             "transductive_batch_norm": FLAGS.transductive_batch_norm,
-            **{name: setting[name] for name in ("dataset", "n_way", "k_shot", "n_query")},
+            **{name: setting[name] for name in ("dataset", "n_way", "k_shot", "n_query", "within_alphabets")},
             **{name: trained_flags[name] for name in ("method", "seed")},
             "flags": trained_flags,
             "commit": records.commit(),
@@ -122,7 +123,8 @@ def main() -> None:
     spread = accuracy.percentiles
     print(
         f"{setting['dataset']} {FLAGS.split}, {setting['n_way']}-way {setting['k_shot']}-shot, "
-        f"{FLAGS.episodes} episodes: accuracy {100 * accuracy.mean:.2f} % "
+        f"{FLAGS.episodes} episodes{' within alphabets' if setting['within_alphabets'] else ''}: "
+        f"accuracy {100 * accuracy.mean:.2f} % "
         f"± {100 * accuracy.confidence_interval_95:.2f} (95 % interval of the mean)\n"
         f"  single episodes: standard deviation {100 * accuracy.standard_deviation:.1f}, "
         f"5th percentile {100 * spread[5]:.1f} %, median {100 * spread[50]:.1f} %\n"

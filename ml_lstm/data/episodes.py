@@ -1,5 +1,6 @@
 """Few-shot problems drawn from a pool of classes, inside the graph, each a function of seed and index."""
 
+import numpy as np
 import tensorflow as tf
 
 from ml_lstm.data.errors import DataError
@@ -19,9 +20,12 @@ class EpisodeSampler(Sampler):
         seed: with an episode's index, what decides it.
         name: of the split, for messages.
         augment: one of `AUGMENTATIONS`, what is done to the images of an episode.
+        within_alphabets: whether the classes of an episode are of one alphabet, and shown in one view: a turned
+            alphabet is another. All that have `n_way` classes are as likely; those with fewer are left out.
 
     Raises:
-        DataError: if the pool has too few classes, or a class too few images.
+        DataError: if the pool, or each alphabet, has too few classes, or a class too few images; or for
+            `within_alphabets` where there are none.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class EpisodeSampler(Sampler):
         seed: int = 0,
         name: str = "this split",
         augment: str = "none",
+        within_alphabets: bool = False,
     ):
         if n_way > pool.num_classes:
             raise DataError(
@@ -48,13 +53,13 @@ class EpisodeSampler(Sampler):
             )
         super().__init__(pool, seed, augment)
         self.n_way, self.k_shot, self.n_query = n_way, k_shot, n_query
+        self._alphabets = _classes_by_alphabet(pool, n_way, name) if within_alphabets else None
 
     def sample(self, index: tf.Tensor) -> Episode:
         """The episode number `index`: always the same for the same seed."""
         seed = tf.random.fold_in(tf.constant([self.seed, 0], tf.int64), tf.cast(index, tf.int64))
         class_seed, image_seed = tf.unstack(tf.random.split(seed, 2))
-        classes = _choose(class_seed, tf.fill([1], self.pool.num_classes), self.n_way)[0]
-        sources, views = classes % len(self.pool.counts), classes // len(self.pool.counts)
+        sources, views = self._choose_classes(class_seed)
         counts = tf.gather(tf.constant(self.pool.counts), sources)
         chosen = _choose(image_seed, counts, self.k_shot + self.n_query)
         chosen += tf.gather(tf.constant(self.pool.offsets), sources)[:, None]
@@ -67,6 +72,33 @@ class EpisodeSampler(Sampler):
             tf.reshape(images[:, self.k_shot :], shape),
             labels[1],
         )
+
+    def _choose_classes(self, seed):
+        """Indices [n_way] of classes of the pool, and of the views that they are shown in."""
+        if self._alphabets is None:
+            classes = _choose(seed, tf.fill([1], self.pool.num_classes), self.n_way)[0]
+            return classes % len(self.pool.counts), classes // len(self.pool.counts)
+        alphabet_seed, seed = tf.unstack(tf.random.split(seed, 2))
+        alphabets = len(self._alphabets)
+        drawn = _choose(alphabet_seed, tf.constant([alphabets * self.pool.num_views]), 1)[0, 0]
+        classes = tf.ragged.constant(self._alphabets)[drawn % alphabets]
+        sources = tf.gather(classes, _choose(seed, tf.size(classes)[None], self.n_way)[0])
+        return sources, tf.fill([self.n_way], drawn // alphabets)
+
+
+def _classes_by_alphabet(pool: ClassPool, least: int, name: str) -> list[list[int]]:
+    """The classes of each alphabet that has so many."""
+    if pool.alphabets is None:
+        raise DataError(f"{name} knows of no alphabets: give --nowithin_alphabets, or --dataset=omniglot.")
+    alphabets = np.array(pool.alphabets)
+    classes = {alphabet: np.flatnonzero(alphabets == alphabet).tolist() for alphabet in sorted(set(pool.alphabets))}
+    largest = max(classes, key=lambda alphabet: len(classes[alphabet]))
+    if len(classes[largest]) < least:
+        raise DataError(
+            f"{name} has no alphabet of {least} classes, {largest!r} has most, {len(classes[largest])}: "
+            "lower --n_way, or --train_n_way in meta-training, or give --nowithin_alphabets."
+        )
+    return [found for found in classes.values() if len(found) >= least]
 
 
 def _choose(seed: tf.Tensor, totals: tf.Tensor, number: int) -> tf.Tensor:

@@ -35,6 +35,8 @@ class FewShotData(options.Configured):
             trains faster (Snell et al. 2017).
         train_k_shot: support images of each class in a meta-training episode; 0: `k_shot`.
         train_n_query: query images of each class in a meta-training episode; 0: `n_query`. Fewer are quicker.
+        within_alphabets: whether the classes of an episode are of one alphabet, drawn among those that have so many, as
+            in the one-shot classification of Lake et al. (2015); quarter turns of an alphabet are others.
         max_train_classes: classes to meta-train on at most, drawn by `seed`, before quarter turns make several of each;
             0: all.
         augment: what is done to meta-training images; affine: small turns, stretches, shears and shifts, for drawings;
@@ -57,6 +59,7 @@ class FewShotData(options.Configured):
         train_n_way: Annotated[int, options.Rule(lambda number: number == 0 or number >= 2, "0, or at least 2")] = 0,
         train_k_shot: Whole = 0,
         train_n_query: Whole = 0,
+        within_alphabets: bool = False,
         max_train_classes: Whole = 0,
         augment: Annotated[str, options.one_of(AUGMENTATIONS)] = "none",
         validation_episodes: Count = 100,
@@ -68,6 +71,7 @@ class FewShotData(options.Configured):
         self._ways = dict.fromkeys(pools, n_way) | {"train": train_n_way or n_way}
         self._shots = dict.fromkeys(pools, k_shot) | {"train": train_k_shot or k_shot}
         self._queries = dict.fromkeys(pools, n_query) | {"train": train_n_query or n_query}
+        self._within_alphabets = within_alphabets
         self._augment = augment
         self._seed = seed
         self._samplers: dict[str, EpisodeSampler] = {}
@@ -98,6 +102,7 @@ class FewShotData(options.Configured):
                 seed=self._seed if training else 0,
                 name=f"The {split} split",
                 augment=self._augment if training else "none",
+                within_alphabets=self._within_alphabets,
             )
         return self._samplers[split]
 

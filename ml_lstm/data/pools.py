@@ -24,6 +24,7 @@ class ClassPool(NamedTuple):
         names: K class names.
         views: int32 [V, H * W]; view `v` shows at pixel `p` what the picture has at `views[v, p]`. None for pictures
             as they are.
+        alphabets: of each of the K classes the alphabet that it belongs to; None where the source knows of none.
     """
 
     images: np.ndarray | StoredImages
@@ -31,6 +32,7 @@ class ClassPool(NamedTuple):
     counts: np.ndarray
     names: tuple[str, ...]
     views: np.ndarray | None = None
+    alphabets: tuple[str, ...] | None = None
 
     @classmethod
     def from_classes(
@@ -74,7 +76,8 @@ class ClassPool(NamedTuple):
         which = np.concatenate([np.arange(self.offsets[k], self.offsets[k] + self.counts[k]) for k in drawn])
         images = self.images.chosen(which) if isinstance(self.images, StoredImages) else self.images[which]
         offsets = np.cumsum(counts, dtype=np.int32) - counts
-        return ClassPool(images, offsets, counts, tuple(self.names[k] for k in drawn), self.views)
+        alphabets = self.alphabets and tuple(self.alphabets[k] for k in drawn)
+        return ClassPool(images, offsets, counts, tuple(self.names[k] for k in drawn), self.views, alphabets)
 
     def with_channels(self, channels: int) -> "ClassPool":
         """The same pictures, grey ones repeated in three channels, or coloured ones turned to grey.
@@ -116,7 +119,11 @@ def joined(pools: Sequence[ClassPool]) -> ClassPool:
     starts = np.cumsum([0, *(len(pool.images) for pool in pools[:-1])])
     offsets = np.concatenate([pool.offsets + start for pool, start in zip(pools, starts, strict=True)])
     names = tuple(name for pool in pools for name in pool.names)
-    return ClassPool(concatenate([pool.images for pool in pools]), offsets.astype(np.int32), counts, names)
+    known = all(pool.alphabets for pool in pools)
+    alphabets = tuple(alphabet for pool in pools for alphabet in pool.alphabets) if known else None
+    return ClassPool(
+        concatenate([pool.images for pool in pools]), offsets.astype(np.int32), counts, names, alphabets=alphabets
+    )
 
 
 def _with_channels(images, channels):

@@ -82,10 +82,11 @@ def _all_validations(run, method, at_best):
 
 
 def _in_words(result):
+    within = " within alphabets" if result["within_alphabets"] else ""
     transductive = ", transductive" if result["transductive_batch_norm"] else ""
     return (
         f"{result['dataset']} {result['split']}, {result['n_way']}-way {result['k_shot']}-shot, "
-        f"{result['episodes']} episodes{transductive}"
+        f"{result['episodes']} episodes{within}{transductive}"
     )
 
 

@@ -14,6 +14,8 @@ from ml_lstm.paths import for_tensorflow
 
 Tensors = dict[str, tf.Tensor]
 
+_FIELDS = ("image_shape", "limits", "method", "train_episodes", "flags", "commit")
+
 
 class Answer(NamedTuple):
     """What the model says of a picture.
@@ -43,7 +45,7 @@ class PictureClassifier:
             among it.
         predict: from what that has returned and `query_images` string [Q] to `probabilities` float32 [Q, K] and
             `predictions` string [Q].
-        card: `image_shape` and `limits` of the model card, as far as they are known.
+        card: what is known of the model card: `image_shape`, `limits`, and how the model came about.
     """
 
     def __init__(self, adapt: Callable[..., Tensors], predict: Callable[..., Tensors], card: Mapping[str, Any]):
@@ -142,7 +144,7 @@ def _card(signatures):
     """What the export says of itself; nothing if it is of an older version."""
     if "describe" not in signatures:
         return {}
-    described = signatures["describe"](fields=tf.constant(["image_shape", "limits"]))
+    described = signatures["describe"](fields=tf.constant(_FIELDS))
     values = {
         field.decode(): json.loads(value)
         for field, value in zip(described["fields"].numpy(), described["values"].numpy(), strict=True)

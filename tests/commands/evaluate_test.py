@@ -69,6 +69,7 @@ def evaluations(commands, trained, tmp_path_factory):
         "again": commands.background(_evaluate, commands, again, f"--json={directory / 'again.json'}"),
         "three": commands.background(_evaluate, commands, run, "--n_way=3", "--split=val"),
         "transductive": commands.background(_evaluate, commands, run, "--transductive_batch_norm"),
+        "alphabets": commands.background(_evaluate, commands, run, "--within_alphabets"),
         "coloured": commands.background(
             _coloured, commands, directory / "coloured", trained, tmp_path_factory.mktemp("pictures")
         ),
@@ -103,6 +104,11 @@ def test_screen_shows_accuracy_and_file(evaluations):
     accuracy = 100 * _result(evaluations, "run", _PLAIN)["accuracy"]
     assert f"5-way 1-shot, 40 episodes: accuracy {accuracy:.2f} % ±" in finished.stdout
     assert _PLAIN in finished.stdout
+
+
+def test_data_without_alphabets_are_not_tested_within_them(evaluations):
+    line = evaluations[1]["alphabets"].refusal()
+    assert "The test split knows of no alphabets: give --nowithin_alphabets" in line
 
 
 def test_a_bar_is_shown_on_a_terminal_and_nowhere_else(commands, trained_copy, evaluations):

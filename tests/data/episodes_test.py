@@ -10,7 +10,7 @@ from ml_lstm.data import ClassPool, DataError, EpisodeSampler, FewShotData, load
 from ml_lstm.data.pools import quarter_turns
 
 
-def numbered_pool(counts, turned=False):
+def numbered_pool(counts, turned=False, alphabets=None):
     """Every picture is 2x2 and tells by its top-left pixel the class, and by the next one its number in it."""
     classes = {}
     for index, count in enumerate(counts):
@@ -18,7 +18,8 @@ def numbered_pool(counts, turned=False):
         images[:, 0, 0, 0] = index + 100
         images[:, 0, 1, 0] = np.arange(count)
         classes[f"class {index}"] = images
-    return ClassPool.from_classes(classes, quarter_turns(2) if turned else None)
+    pool = ClassPool.from_classes(classes, quarter_turns(2) if turned else None)
+    return pool._replace(alphabets=alphabets and tuple(alphabets))
 
 
 def arrays(episode):
@@ -148,3 +149,56 @@ def test_meta_training_may_be_on_fewer_classes_and_their_statistics():
     assert len(data.pools["train"].images) == 60
     assert data.class_digest() != FewShotData(pools, max_train_classes=4).class_digest()
     assert pools["train"].num_classes == 8
+
+
+ALPHABETS = "aabcbcbbcb"  # of ten classes: two of a, five of b, three of c
+
+
+def classes_of(episode):
+    return (np.asarray(episode.support_images)[:, 0, 0, 0] - 100).tolist()
+
+
+def test_within_alphabets_an_episode_has_classes_of_one_and_each_as_often_as_another():
+    sampler = EpisodeSampler(numbered_pool([4] * 10, alphabets=ALPHABETS), 3, 1, 2, within_alphabets=True)
+    episodes = [classes_of(episode) for episode in sampler.dataset(count=300)]
+    assert all(len(set(classes)) == 3 for classes in episodes)
+    alphabets = [{ALPHABETS[number] for number in classes} for classes in episodes]
+    assert all(len(found) == 1 for found in alphabets)
+    counts = collections.Counter(found.pop() for found in alphabets)
+    assert counts.keys() == {"b", "c"}  # a has but two classes
+    assert 100 < counts["c"] < 200  # 150 expected, standard deviation 9; by their classes it would be 112 or fewer
+    assert {number for classes in episodes for number in classes} == {2, 3, 4, 5, 6, 7, 8, 9}
+
+
+def test_a_turned_alphabet_is_another_one():
+    """Its classes are all turned alike: the top-left pixel, which has the class, is in one corner for all."""
+    sampler = EpisodeSampler(numbered_pool([4] * 10, turned=True, alphabets=ALPHABETS), 3, 1, 2, within_alphabets=True)
+    corners = set()
+    for episode in sampler.dataset(count=60):
+        images = np.concatenate([episode.support_images, episode.query_images])[..., 0]
+        found = {tuple(map(tuple, np.argwhere(image >= 100))) for image in images}
+        assert len(found) == 1
+        corners |= found
+    assert len(corners) == 4
+
+
+def test_episodes_across_alphabets_are_what_they_were():
+    pools = [numbered_pool([4] * 10, turned=True, alphabets=given) for given in (None, ALPHABETS)]
+    ours, others = (EpisodeSampler(pool, 3, 1, 2).sample(5) for pool in pools)
+    for one, other in zip(arrays(ours), arrays(others), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_alphabets_that_are_too_small_or_unknown_are_named_before_sampling():
+    with pytest.raises(DataError, match=r"The val split has no alphabet of 6 classes, 'b' has most, 5: .*--n_way"):
+        EpisodeSampler(numbered_pool([4] * 10, alphabets=ALPHABETS), 6, 1, 2, 0, "The val split", within_alphabets=True)
+    with pytest.raises(DataError, match="The val split knows of no alphabets: give --nowithin_alphabets"):
+        EpisodeSampler(numbered_pool([4] * 10), 3, 1, 2, 0, "The val split", within_alphabets=True)
+
+
+def test_all_splits_are_sampled_within_alphabets():
+    pools = {split: numbered_pool([4] * 10, alphabets=ALPHABETS) for split in ("train", "val", "test")}
+    data = FewShotData(pools, n_way=3, k_shot=1, n_query=2, within_alphabets=True)
+    for split in pools:
+        found = [{ALPHABETS[number] for number in classes_of(data.sampler(split).sample(index))} for index in range(20)]
+        assert all(len(alphabets) == 1 for alphabets in found)

@@ -1,5 +1,6 @@
 """Tests of Omniglot: published splits, the decoded cache, and what a broken data directory says."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from ml_lstm.data import cache
@@ -100,6 +102,21 @@ def test_splits_have_the_published_counts_and_share_no_class(protocol, published
         np.testing.assert_array_equal(pool.counts, 20)
         assert pool.images.shape == (20 * len(pool.names), 28, 28, 1)
         assert pool.images.dtype == np.uint8
+
+
+@needs_data
+@pytest.mark.parametrize(("protocol", "published"), [("vinyals", (1200, 423)), ("lake", (964, 659))])
+def test_without_a_validation_set_its_classes_are_trained_on(protocol, published, request, cache_dir):
+    kept = request.getfixturevalue(protocol)
+    given = {"data_dir": str(_TFDS), "cache_dir": str(cache_dir), "omniglot_protocol": protocol}
+    pools = omniglot.load(28, omniglot_validation=False, **given)
+    assert (len(pools["train"].names), len(pools["test"].names)) == published
+    assert pools["train"].names == kept["train"].names + kept["val"].names
+    assert not {*pools["train"].names} & {*pools["test"].names}
+    assert [pools[part].names for part in ("val", "test")] == [kept[part].names for part in ("val", "test")]
+    assert pools["train"].num_classes == 4 * published[0]
+    start = pools["train"].offsets[len(kept["train"].names)]
+    np.testing.assert_array_equal(pools["train"].images[start:], kept["val"].images)
 
 
 @needs_data
@@ -276,3 +293,50 @@ def test_unknown_protocol_names_the_choices():
 def test_size_without_pixels_is_refused_with_the_value():
     with pytest.raises(ValueError, match="not 0"):
         omniglot.load(0)
+
+
+@needs_data
+def test_an_alphabet_is_known_of_each_class(lake):
+    for pool in lake.values():
+        assert pool.alphabets == tuple(name.split("/")[0] for name in pool.names)
+
+
+@needs_data
+def test_drawers_are_the_same_in_two_parts_that_were_written_in_other_orders():
+    """The small background sets hold drawings of the background set again; each part's order is its own."""
+    directory = next((_TFDS / "omniglot").glob("[0-9]*"))
+    background = omniglot._drawings_by_drawer(directory, "train")
+    small = omniglot._drawings_by_drawer(directory, "small1")
+    assert (len(background), len(small)) == (964, 136)
+    for name, drawings in small.items():
+        assert len(drawings) == omniglot.DRAWERS
+        assert background[name] == drawings
+
+
+@needs_data
+def test_evaluation_drawings_are_the_files_of_659_characters(lake):
+    drawings = omniglot.evaluation_drawings(str(_TFDS))
+    assert drawings.keys() == {*lake["test"].names}
+    name = lake["test"].names[7]
+    k = lake["test"].names.index(name)
+    pool = lake["test"].images[lake["test"].offsets[k] : lake["test"].offsets[k] + 20]
+    shrunk = [resize(tf.io.decode_png(file, 1)[None], 28, 28)[0].numpy() for file in drawings[name]]
+    assert {image.tobytes() for image in pool} == {image.tobytes() for image in shrunk}
+
+
+def test_of_examples_in_another_order_nobody_says_who_drew_them():
+    names = ["Korean_0", "Korean_1", "Latin_0"]
+    key = "test{}_{:04d}_{:02d}.png"
+    examples = [(label, drawer) for label in range(3) for drawer in range(20)]
+    examples.sort(key=lambda of: hashlib.md5(key.format(names[of[0]], of[0] + 1, of[1] + 1).encode()).hexdigest())
+    labels, drawers = zip(*examples, strict=True)
+    assert omniglot.drawers_of(labels, names, "test") == list(drawers)
+    assert omniglot.drawers_of(labels, names, "train") is None
+    assert omniglot.drawers_of(labels[::-1], names, "test") is None
+
+
+@needs_data
+def test_data_in_another_order_have_no_drawers(copied_data, monkeypatch):
+    monkeypatch.setattr(omniglot, "drawers_of", lambda *_: None)
+    with pytest.raises(DataError, match="is not in the order that tells who drew what"):
+        omniglot.evaluation_drawings(str(copied_data.parents[1]))

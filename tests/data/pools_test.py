@@ -47,13 +47,14 @@ def test_some_classes_keep_their_images_and_no_others():
     whole = ClassPool.from_classes(
         {name: images[start:end] for name, start, end in zip("abcde", starts, starts[1:], strict=False)},
         quarter_turns(3),
-    )
+    )._replace(alphabets=tuple("ABCDE"))
     some = whole.some(3, seed=1)
     assert (len(some.names), some.num_classes, len(some.images)) == (3, 12, some.counts.sum())
     for name, start, count in zip(some.names, some.offsets, some.counts, strict=True):
         of_whole = "abcde".index(name)
         expected = images[starts[of_whole] : starts[of_whole + 1]]
         np.testing.assert_array_equal(some.images[start : start + count], expected)
+    assert some.alphabets == tuple(name.upper() for name in some.names)
     assert {*whole.some(2, seed=1).names} < {*some.names}
     assert len({whole.some(2, seed).names for seed in range(20)}) > 3
     assert whole.some(5, seed=0) is whole
@@ -84,3 +85,10 @@ def test_pools_are_joined_class_by_class_without_their_views():
 def test_pools_of_the_same_classes_are_not_joined():
     with pytest.raises(DataError, match="share the class 'a'"):
         joined([pool(1, 5), pool(1, 4)])
+
+
+def test_alphabets_are_joined_where_all_are_known():
+    known = pool(1, 5)._replace(alphabets=("A", "A"))
+    other = pool(1, 4)._replace(names=("c", "d"))
+    assert joined([known, other._replace(alphabets=("A", "B"))]).alphabets == ("A", "A", "A", "B")
+    assert joined([known, other]).alphabets is None

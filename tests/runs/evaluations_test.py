@@ -17,6 +17,7 @@ RECORD = {
     "n_way": 5,
     "k_shot": 1,
     "n_query": 15,
+    "within_alphabets": False,
     "transductive_batch_norm": False,
     "train_episodes": 1000,
     "evaluate_seconds": 3.0,
@@ -30,11 +31,13 @@ OTHER = {
     "n_way": 6,
     "k_shot": 2,
     "n_query": 14,
+    "within_alphabets": True,
     "transductive_batch_norm": True,
     "train_episodes": 2000,
     "accuracy": 0.6,
     "instance_accuracies": [0.1],
 }
+OF_LATER_VERSIONS = ("data_dir", "within_alphabets", "transductive_batch_norm")
 IN_NAMES = set(OTHER) - {"train_episodes", "accuracy"}
 
 
@@ -69,7 +72,7 @@ def test_any_directory_makes_a_name(place, tmp_path):
 
 
 def test_results_of_older_versions_are_read(tmp_path):
-    older = {name: value for name, value in RECORD.items() if name not in ("data_dir", "transductive_batch_norm")}
+    older = {name: value for name, value in RECORD.items() if name not in OF_LATER_VERSIONS}
     (tmp_path / "evaluate-folder-test-5way-1shot.json").write_text(json.dumps(older))
     (found,) = evaluations.read(tmp_path)
     assert (found["accuracy"], found["data_dir"], found["train_episodes"]) == (0.5, None, 1000)

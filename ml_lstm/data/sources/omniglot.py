@@ -1,5 +1,7 @@
 """Omniglot (Lake et al. 2015) through TensorFlow Datasets, in the two class splits that papers report."""
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,9 +23,11 @@ LAKE_VALIDATION_ALPHABETS = (
     "Tagalog",
 )
 
+DRAWERS = 20
+"""People who drew each character of an alphabet, once each; another alphabet had others."""
+
 _TITLE = "Omniglot"
 _NUM_CLASSES = 1623
-_DRAWERS = 20  # every character was drawn once by each of twenty people
 _CACHE_FORMAT = 2  # counts up whenever the same source files would give other cached arrays
 
 
@@ -42,6 +46,7 @@ def load(
     data_dir: Place = None,
     cache_dir: Place = None,
     omniglot_protocol: Literal["vinyals", "lake"] = "vinyals",
+    omniglot_validation: bool = True,
 ) -> dict[str, ClassPool]:
     """Loads Omniglot's 1623 characters, 20 drawings each, dark ink (0) on white (255).
 
@@ -57,6 +62,9 @@ def load(
         omniglot_protocol: `"vinyals"`, 1028 / 172 / 423 characters drawn from all alphabets (Vinyals et al. 2016, the
             validation part as in Snell et al. 2017); or `"lake"`, whole alphabets, 883 / 81 characters of the
             30 background alphabets and the 659 of the 20 evaluation alphabets (Lake et al. 2015).
+        omniglot_validation: whether classes are kept from training for meta-validation; false: they are trained on as
+            well, 1200 and 423 or 964 and 659 characters, as in papers without a validation set (Munkhdalai & Yu
+            2017). Meta-validation then has training classes, and does not tell over-fitting.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, images uint8 [N, S, S, 1].
@@ -69,12 +77,14 @@ def load(
         raise ValueError(f"image_size must be positive, not {image_size}.")
     directory = prepared.find("omniglot", _TITLE, data_dir)
     cached = cache.file(directory, image_size, cache_dir, _CACHE_FORMAT)
-    shape = (_NUM_CLASSES, _DRAWERS, image_size, image_size, 1)
+    shape = (_NUM_CLASSES, DRAWERS, image_size, image_size, 1)
     arrays = cache.load(cached, _Characters._fields, _TITLE, lambda arrays: arrays["images"].shape == shape)
     characters = _Characters(**arrays) if arrays else _decode(directory, image_size)
     if not arrays:
         cache.save(cached, characters._asdict(), _TITLE)
     split = splits.published("omniglot_vinyals") if omniglot_protocol == "vinyals" else _lake_split(characters)
+    if not omniglot_validation:
+        split = split | {"train": [*split["train"], *split["val"]]}
     views = {"train": quarter_turns(image_size)}
     return {part: _pool(characters, names, views.get(part)) for part, names in split.items()}
 
@@ -84,7 +94,7 @@ def _lake_split(characters: _Characters) -> dict[str, list[str]]:
     for name, in_background in zip(characters.names.tolist(), characters.in_background.tolist(), strict=True):
         if not in_background:
             split["test"].append(name)
-        elif name.partition("/")[0] in LAKE_VALIDATION_ALPHABETS:
+        elif alphabet_of(name) in LAKE_VALIDATION_ALPHABETS:
             split["val"].append(name)
         else:
             split["train"].append(name)
@@ -94,9 +104,82 @@ def _lake_split(characters: _Characters) -> dict[str, list[str]]:
 def _pool(characters: _Characters, names: list[str], views: np.ndarray | None) -> ClassPool:
     row_of = {name: row for row, name in enumerate(characters.names.tolist())}
     rows = [row_of[name] for name in names]
-    counts = np.full(len(rows), _DRAWERS, np.int32)
+    counts = np.full(len(rows), DRAWERS, np.int32)
     images = characters.images[rows].reshape(-1, *characters.images.shape[2:])
-    return ClassPool(images, np.cumsum(counts, dtype=np.int32) - counts, counts, tuple(names), views)
+    alphabets = tuple(map(alphabet_of, names))
+    return ClassPool(images, np.cumsum(counts, dtype=np.int32) - counts, counts, tuple(names), views, alphabets)
+
+
+def alphabet_of(name: str) -> str:
+    """The alphabet of a class."""
+    return name.partition("/")[0]
+
+
+def evaluation_drawings(data_dir: str | None) -> dict[str, list[bytes]]:
+    """The PNG files, 105 x 105 pixels, of the 659 characters of the 20 evaluation alphabets.
+
+    Args:
+        data_dir: see `load`.
+
+    Returns:
+        By class, one of each of the `DRAWERS`, in their order: those at one place in an alphabet's lists are by one
+        person.
+
+    Raises:
+        DataError: if the data are missing, incomplete, cannot be downloaded, or were written in another order than TFDS
+            has, by which a drawer is known.
+    """
+    directory = prepared.find("omniglot", _TITLE, data_dir)
+    return _drawings_by_drawer(directory, "test")
+
+
+def _drawings_by_drawer(directory: Path, part: str) -> dict[str, list[bytes]]:
+    import tensorflow_datasets as tfds
+
+    read_config = tfds.ReadConfig(interleave_cycle_length=1)
+    as_files = {"image": tfds.decode.SkipDecoding()}
+    try:
+        builder = tfds.builder_from_directory(directory)
+        names = builder.info.features["label"].names
+        batches = builder.as_dataset(part, batch_size=512, decoders=as_files, read_config=read_config)
+        found = [
+            (int(label), image)
+            for batch in batches.as_numpy_iterator()
+            for label, image in zip(batch["label"], batch["image"], strict=True)
+        ]
+    except Exception as error:  # nearly any type, see `_decode`
+        raise prepared.broken(directory, _TITLE, prepared.one_line(error)) from error
+    drawers = drawers_of([label for label, _ in found], names, part)
+    if drawers is None:
+        raise prepared.broken(directory, _TITLE, f"{part} is not in the order that tells who drew what")
+    drawings: dict[str, list[bytes]] = {}
+    for _, (label, image) in sorted(zip(drawers, found, strict=True), key=lambda drawing: drawing[0]):
+        alphabet, _, number = names[label].rpartition("_")
+        drawings.setdefault(f"{alphabet}/character{int(number) + 1:02d}", []).append(image)
+    return drawings
+
+
+def drawers_of(labels: Sequence[int], names: Sequence[str], part: str) -> list[int] | None:
+    """Who drew the examples of a part, which TFDS does not say of them.
+
+    The archive's file `0709_03.png` is class 709 by the third drawer of its alphabet (`Dataset.m` beside it). TFDS
+    writes examples in the order of the MD5 of the part's name and a key made of that, so their order gives the keys
+    back; that all labels come as foretold leaves no doubt of it.
+
+    Args:
+        labels: class of each example, in the order that they were written in.
+        names: of all classes, as TFDS has them.
+        part: `"train"`, `"test"`, `"small1"` or `"small2"`.
+
+    Returns:
+        Drawers, from 0; None if the examples are in another order.
+    """
+    keys = sorted(
+        (hashlib.md5(f"{part}{names[label]}_{label + 1:04d}_{drawer + 1:02d}.png".encode()).digest(), label, drawer)
+        for label in set(labels)
+        for drawer in range(DRAWERS)
+    )
+    return [drawer for _, _, drawer in keys] if [label for _, label, _ in keys] == list(labels) else None
 
 
 def _decode(directory: Path, image_size: int) -> _Characters:
@@ -110,7 +193,7 @@ def _decode(directory: Path, image_size: int) -> _Characters:
     try:
         builder = tfds.builder_from_directory(directory)
         alphabets = builder.info.features["alphabet"].names
-        if set(alphabets or ()) != {name.partition("/")[0] for name in published}:
+        if set(alphabets or ()) != set(map(alphabet_of, published)):
             raise ValueError("alphabet.labels.txt does not hold the names of the 50 alphabets")
         for part in ("train", "test"):
             for batch in builder.as_dataset(part, batch_size=512, read_config=read_config).as_numpy_iterator():
@@ -125,9 +208,9 @@ def _decode(directory: Path, image_size: int) -> _Characters:
     except Exception as error:
         raise prepared.broken(directory, _TITLE, prepared.one_line(error)) from error
     names = sorted(drawings)
-    if names != published or any(len(drawings[name]) != _DRAWERS for name in names):
+    if names != published or any(len(drawings[name]) != DRAWERS for name in names):
         found = f"{sum(map(len, drawings.values()))} drawings of {len(names)} characters"
-        raise prepared.broken(directory, _TITLE, f"{found}, not {_DRAWERS} of each of the {_NUM_CLASSES} published")
+        raise prepared.broken(directory, _TITLE, f"{found}, not {DRAWERS} of each of the {_NUM_CLASSES} published")
     return _Characters(
         np.array(names),
         np.array([name in background for name in names]),
