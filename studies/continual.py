@@ -6,7 +6,7 @@ from studies.harness import Measurement, Results, Study, Training, run
 
 _COMMAND = "studies.continual_training"
 _MLPS = ("--method=meta_networks", "--embedding_network=mlp", "--base_learner=mlp", "--n_way=5", "--k_shot=1")
-_OMNIGLOT = ("--dataset=omniglot", "--noomniglot_validation", "--image_size=28", "--clip_norm=10", "--n_query=5")
+_OMNIGLOT = ("--dataset=omniglot", "--noomniglot_validation", "--clip_norm=10", "--n_query=5")
 _MNIST = "--second=dataset=mnist"
 # Repeats, first episodes, episodes of a step, steps, flags.
 _SCALES = {
@@ -21,8 +21,20 @@ _SCALES = {
             "--validation_episodes=2",
         ),
     ),
-    "hours": (5, 1600, 400, 8, (*_OMNIGLOT, _MNIST, "--validation_episodes=2", "--test_episodes=200")),
-    "paper": (5, 26000, 400, 19, (*_OMNIGLOT, _MNIST, "--validation_episodes=2", "--test_episodes=400")),
+    "hours": (
+        5,
+        1200,
+        400,
+        7,
+        (*_OMNIGLOT, _MNIST, "--image_size=20", "--task_examples=2", "--validation_episodes=2", "--test_episodes=200"),
+    ),
+    "paper": (
+        5,
+        26000,
+        400,
+        19,
+        (*_OMNIGLOT, _MNIST, "--image_size=28", "--validation_episodes=2", "--test_episodes=400"),
+    ),
 }
 # Munkhdalai & Yu 2017, section 4.2.3, %: of the last trials, the difference and the accuracy in meta-training.
 _PUBLISHED = {2400: ("above 0", "over 72"), 2800: ("falling", ""), 7600: ("-1.7", "over 90")}

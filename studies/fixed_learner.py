@@ -82,7 +82,7 @@ STUDY = Study(
     title="Fast weights for a network that nothing trained",
     question="""Can what was meta-trained to make fast weights for one base learner make them for another?
 Munkhdalai & Yu, *Meta Networks* (ICML 2017), section 4.2.2: MetaNet with a convolutional base learner is meta-trained
-on Omniglot, 5-way 1-shot. For evaluation the base learner is replaced by a new one of 32 or of 128 filters, whose random
+on Omniglot, 5-way 1-shot. For evaluation the base learner is replaced by a new one of 32 or 128 filters, whose random
 slow weights stay as they are; beside it the one that was trained with the rest. After several numbers of meta-training
 trials, each time with the weights that were best in meta-validation so far.""",
     paper="""Figure 3, from 400 to 26,000 trials: the base learner that was trained with the rest is best; the gap to

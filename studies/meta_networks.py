@@ -25,7 +25,7 @@ _SCALES = {
     "hours": (
         _OMNIGLOT,
         (5, 10, 15, 20),
-        1500,
+        1000,
         ("--n_query=5", "--validation_interval=500", "--validation_episodes=50"),
         ("--episodes=400",),
     ),
