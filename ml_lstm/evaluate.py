@@ -55,6 +55,13 @@ def define_flags() -> None:
         "With --method=mann: the accuracy at the first, second, ... time that a class is seen in a sequence, also "
         "as a curve for TensorBoard.",
     )
+    flags.DEFINE_integer(
+        "new_base_filters",
+        None,
+        "With --method=meta_networks --base_learner=convolutions: filters of a new base learner, with random weights, "
+        "in the place of the trained one (section 4.2.2 of the paper).",
+        lower_bound=1,
+    )
     settings.define_flags(only_free=True, but=("episodes",))
 
 
@@ -73,6 +80,13 @@ def main() -> None:
             "was trained for: lower it, or train with more (--train_n_way), or in a way that sets no limit "
             "(--shared_head for methods by gradients, --label_characters for mann)."
         )
+    if FLAGS.new_base_filters is not None:
+        if getattr(method, "base_learner", None) != "convolutions":
+            raise UserError(
+                f"--new_base_filters is for --method=meta_networks with --base_learner=convolutions, and {run.path} "
+                f"has another base learner, or {trained_flags['method']}: leave it out."
+            )
+        method = method.with_new_base_learner(FLAGS.new_base_filters)
     of_all = FLAGS.split == "all"
     if of_all and FLAGS.dataset is None:
         raise UserError("--split=all has classes that the run was trained on: name other data by --dataset.")
@@ -117,6 +131,7 @@ def main() -> None:
             "train_seconds": round(train_seconds, 1),
             "device": devices.describe(),
             **({"model": entry.name} if entry else {}),
+            **({} if FLAGS.new_base_filters is None else {"new_base_filters": FLAGS.new_base_filters}),
             **by_instance,
         },
     )

@@ -5,6 +5,7 @@ from ml_lstm.learners.conv4 import conv4
 from ml_lstm.learners.embedding import embedding, ends_in_class_head, feature_maps, without_class_head
 from ml_lstm.learners.freezing import frozen_weights
 from ml_lstm.learners.functional import FunctionalLearner, LearnerState
+from ml_lstm.learners.mlp import mlp
 from ml_lstm.learners.named import KINDS, LEARNERS, as_recorded, find_learner, is_kept, natural_image_size
 from ml_lstm.learners.own import own_file
 from ml_lstm.learners.preprocessing import Preprocessing, normalizes_images
@@ -36,6 +37,7 @@ __all__ = [
     "in_meta_training",
     "is_kept",
     "meta_training",
+    "mlp",
     "natural_image_size",
     "normalizes_images",
     "output_shape",

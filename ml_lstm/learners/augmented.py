@@ -4,7 +4,9 @@ An augmented layer transforms its input once by its slow weights and once by eac
 each result, and adds up what comes out; a last, linear layer just adds up.
 """
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import keras
 import tensorflow as tf
@@ -24,35 +26,23 @@ def unflatten(vectors: tf.Tensor, shapes: list[Sequence[int | tf.Tensor]]) -> li
     return [tf.reshape(piece, tf.concat([lead, shape], axis=0)) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
-@keras.saving.register_keras_serializable("ml_lstm")
-class AugmentedConvolutions(keras.layers.Layer):
-    """Blocks of (3x3 convolution, ReLU, 2x2 max-pool) and a dense layer, from images to features.
+class Augmented(keras.layers.Layer):
+    """A network with slow weights of its own, to which sets of fast ones are added.
 
-    Args:
-        filters: of each convolution.
-        features: F.
-        blocks: how many.
+    Attributes:
+        shapes: of its weights, in turn a kernel and a bias.
     """
 
-    def __init__(self, filters: int = 32, features: int = 64, blocks: int = 4, **kwargs):
-        super().__init__(**kwargs)
-        self.filters, self.features, self.blocks = filters, features, blocks
-
-    def build(self, input_shape):
-        *_, height, width, channels = input_shape
-        self.shapes = []
-        for _ in range(self.blocks):
-            self.shapes += [(3, 3, channels, self.filters), (self.filters,)]
-            height, width, channels = height // 2, width // 2, self.filters
-        self.shapes += [(height * width * channels, self.features), (self.features,)]
-        for index, shape in enumerate(self.shapes):
+    def _add_slow(self, shapes):
+        self.shapes = shapes
+        for index, shape in enumerate(shapes):
             initializer = "he_normal" if len(shape) > 1 else "zeros"
             # An attribute each: TensorFlow's checkpoints do not see variables in a list of a Keras layer.
             setattr(self, f"slow_{index}", self.add_weight(name=f"slow_{index}", shape=shape, initializer=initializer))
 
     @property
     def slow(self) -> list[keras.Variable]:
-        """The layer's own weights: a kernel and a bias for each block, and for the dense layer."""
+        """The layer's own weights, of these `shapes`."""
         return [getattr(self, f"slow_{index}") for index in range(len(self.shapes))]
 
     def call(self, images, fast: Sequence[tf.Tensor] = (), slow: Sequence[tf.Tensor] | None = None):
@@ -60,14 +50,103 @@ class AugmentedConvolutions(keras.layers.Layer):
 
         Args:
             images: normalised.
-            fast: sets of fast weights, each [P].
+            fast: sets of fast weights, each [P], or [n, P] for an image each.
             slow: in place of the layer's own, to take a gradient to.
         """
         slow = [tf.convert_to_tensor(weight) for weight in self.slow] if slow is None else slow
-        sets = [slow, *(unflatten(vector, self.shapes) for vector in fast)]
+        return self.with_sets(images, [slow, *(unflatten(vectors, self.shapes) for vectors in fast)])
+
+    def with_sets(self, images: tf.Tensor, sets: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
+        """Features [n, F] of images [n, H, W, C] by sets of weights, each of these `shapes` or [n, *shape]."""
+        raise NotImplementedError
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class AugmentedConvolutions(Augmented):
+    """Blocks of (3x3 convolution, ReLU, 2x2 max-pool) and a dense layer, from images to features.
+
+    Args:
+        filters: of each convolution.
+        features: F.
+        blocks: how many.
+        linear: whether the dense layer has no ReLU.
+    """
+
+    def __init__(self, filters: int = 32, features: int = 64, blocks: int = 4, linear: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.features, self.blocks, self.linear = filters, features, blocks, linear
+
+    def build(self, input_shape):
+        *_, height, width, channels = input_shape
+        shapes = []
+        for _ in range(self.blocks):
+            shapes += [(3, 3, channels, self.filters), (self.filters,)]
+            height, width, channels = height // 2, width // 2, self.filters
+        self._add_slow([*shapes, (height * width * channels, self.features), (self.features,)])
+
+    def with_sets(self, images, sets):
+        """See `Augmented.with_sets`."""
         for block in range(self.blocks):
             kernels = [(weights[2 * block], weights[2 * block + 1]) for weights in sets]
-            images = sum(tf.nn.relu(tf.nn.conv2d(images, kernel, 1, "SAME") + bias) for kernel, bias in kernels)
+            images = sum(tf.nn.relu(_convolution(images, *each)) for each in kernels)
             images = tf.nn.max_pool2d(images, 2, 2, "VALID")
         flat = tf.reshape(images, [-1, self.shapes[-2][0]])
-        return sum(tf.matmul(flat, weights[-2]) + weights[-1] for weights in sets)
+        return augmented_dense(flat, [weights[-2:] for weights in sets], self.linear)
+
+
+@keras.saving.register_keras_serializable("ml_lstm")
+class AugmentedMLP(Augmented):
+    """Dense layers of F units with ReLUs between them, from images to features.
+
+    Args:
+        features: F.
+        layers: how many.
+        linear: whether the last one has no ReLU.
+    """
+
+    def __init__(self, features: int = 64, layers: int = 3, linear: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.features, self.num_layers, self.linear = features, layers, linear
+
+    def build(self, input_shape):
+        widths = [math.prod(input_shape[1:]), *[self.features] * self.num_layers]
+        self._add_slow([shape for width in pairwise(widths) for shape in (width, width[1:])])
+
+    def with_sets(self, images, sets):
+        """See `Augmented.with_sets`."""
+        features = tf.reshape(images, [-1, self.shapes[0][0]])
+        for layer in range(self.num_layers):
+            linear = self.linear and layer + 1 == self.num_layers
+            features = augmented_dense(features, [weights[2 * layer : 2 * layer + 2] for weights in sets], linear)
+        return features
+
+
+def augmented_dense(inputs: tf.Tensor, sets: Sequence[Sequence[tf.Tensor]], linear: bool = False) -> tf.Tensor:
+    """A dense layer [n, F] to [n, H] of which there are sets of a kernel [F, H] and a bias [H], or of [n, ...] each.
+
+    Args:
+        inputs: [n, F].
+        sets: of weights.
+        linear: whether there is no ReLU.
+    """
+    outputs = [_affine(inputs, kernel, bias) for kernel, bias in sets]
+    return sum(outputs if linear else map(tf.nn.relu, outputs))
+
+
+def _affine(inputs, kernel, bias):
+    if len(kernel.shape) == 2:
+        return tf.matmul(inputs, kernel) + bias
+    return tf.matmul(inputs[:, None], kernel)[:, 0] + bias
+
+
+def _convolution(images, kernel, bias):
+    """Of images [n, H, W, C] by one 3x3 kernel, or by a kernel [n, 3, 3, C, F] and a bias [n, F] for each."""
+    if len(kernel.shape) == 4:
+        return tf.nn.conv2d(images, kernel, 1, "SAME") + bias
+    *_, height, width, channels = images.shape
+    padded = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    shifted = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    patches = tf.reshape(tf.concat(shifted, axis=-1), [-1, height * width, 9 * channels])
+    filters = kernel.shape[-1]
+    outputs = tf.matmul(patches, tf.reshape(kernel, [-1, 9 * channels, filters])) + bias[:, None]
+    return tf.reshape(outputs, [-1, height, width, filters])

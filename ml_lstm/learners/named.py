@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from ml_lstm.learners.conv4 import conv4
+from ml_lstm.learners.mlp import mlp
 from ml_lstm.learners.own import own_file, own_function, side_in
 from ml_lstm.learners.pretrained import application, find_application, natural_size
 from ml_lstm.learners.resnet12 import resnet12
@@ -18,6 +19,7 @@ LEARNERS = {
     "conv4": conv4,
     "conv4_2pool": functools.partial(conv4, pools=2, centred=False),
     "conv4_centred": functools.partial(conv4, pools=4, centred=True),
+    "mlp": mlp,
     "resnet12": resnet12,
 }
 """Functions from `(image_shape, n_way)` and options to a built model that ends in logits, by what `--learner` names."""

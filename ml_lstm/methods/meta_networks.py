@@ -6,12 +6,14 @@ network m makes example-level fast weights W*_i for the base learner b from the 
 example i. These are kept in a memory M, indexed by embeddings R, and a query's fast weights are what it reads there.
 """
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
 
 from ml_lstm.cells.preprocessing import preprocess
 from ml_lstm.episode import Problem
-from ml_lstm.learners.augmented import AugmentedConvolutions, flatten, unflatten
+from ml_lstm.learners.augmented import AugmentedConvolutions, AugmentedMLP, augmented_dense, flatten, unflatten
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
 from ml_lstm.methods.families.inner_loop import class_mask, mask_logits, mean_cross_entropy, random_order, seed_of
 from ml_lstm.methods.families.nearest_example import cosines
@@ -22,7 +24,8 @@ from ml_lstm.options import Count, Rate
 class MetaNetworks(FewShotClassifier):
     r"""Classifies by a base learner whose fast weights are read from a memory.
 
-    Algorithm 1 of the paper, with the base learner on the task's representations r, as its line 20 allows:
+    Algorithm 1 of the paper, with the base learner on the task's representations r, as its line 20 allows, or on the
+    images x themselves:
 
     .. math::
         Q^* &= d(\nabla_Q L^{emb}_1, \ldots, \nabla_Q L^{emb}_T) \\
@@ -46,6 +49,10 @@ class MetaNetworks(FewShotClassifier):
         problem: see `FewShotClassifier`.
         filters: of each convolution of u.
         embedding_units: F, of an embedding.
+        embedding_network: u: four convolutions and a dense layer, or three dense layers.
+        base_learner: b, below its output weights; features: one hidden layer on r; mlp: two of them on the images;
+            convolutions: four convolutions and a hidden layer on the images.
+        base_filters: of each convolution of b, if it has some.
         base_units: H, hidden units of the base learner.
         task_examples: T, support examples or pairs that make the task-level fast weights.
         task_level_embedding: whether there are Q*; MetaNet- has none.
@@ -63,6 +70,9 @@ class MetaNetworks(FewShotClassifier):
         *,
         filters: Count = 32,
         embedding_units: Count = 64,
+        embedding_network: Literal["convolutions", "mlp"] = "convolutions",
+        base_learner: Literal["features", "mlp", "convolutions"] = "features",
+        base_filters: Count = 32,
         base_units: Count = 64,
         task_examples: Count = 5,
         task_level_embedding: bool = True,
@@ -75,13 +85,15 @@ class MetaNetworks(FewShotClassifier):
         self.filters, self.embedding_units, self.base_units = filters, embedding_units, base_units
         self.task_examples, self.meta_units, self.margin = task_examples, meta_units, margin
         self.task_level_embedding, self.task_level_base = task_level_embedding, task_level_base
+        self.embedding_network, self.base_learner, self.base_filters = embedding_network, base_learner, base_filters
 
-        self.embedding = AugmentedConvolutions(filters, embedding_units, dtype=self.dtype_policy, name="embedding")
+        shared = {"dtype": self.dtype_policy, "name": "embedding"}
+        if embedding_network == "convolutions":
+            self.embedding = AugmentedConvolutions(filters, embedding_units, **shared)
+        else:
+            self.embedding = AugmentedMLP(embedding_units, **shared)
         self.embedding.build((None, *problem.image_shape))
-        self.hidden_kernel = self.add_weight(
-            name="hidden_kernel", shape=(embedding_units, base_units), initializer="he_normal"
-        )
-        self.hidden_bias = self.add_weight(name="hidden_bias", shape=(base_units,), initializer="zeros")
+        self._add_base_body()
         self.output_rows = self.add_weight(
             name="output_rows", shape=(self.n_way, base_units), initializer="glorot_normal"
         )
@@ -95,6 +107,74 @@ class MetaNetworks(FewShotClassifier):
         if task_level_base:
             self.make_base_weights = _CoordinateLSTM(meta_units, dtype=self.dtype_policy, name="d_base")
         self.built = True
+
+    def _add_base_body(self):
+        """The slow weights of the base learner below its output weights."""
+        shared = {"linear": False, "dtype": self.dtype_policy, "name": "base"}
+        if self.base_learner == "features":
+            shape = (self.embedding_units, self.base_units)
+            self.hidden_kernel = self.add_weight(name="hidden_kernel", shape=shape, initializer="he_normal")
+            self.hidden_bias = self.add_weight(name="hidden_bias", shape=shape[1:], initializer="zeros")
+            return
+        if self.base_learner == "mlp":
+            self.base_body = AugmentedMLP(self.base_units, layers=2, **shared)
+        else:
+            self.base_body = AugmentedConvolutions(self.base_filters, self.base_units, **shared)
+        self.base_body.build((None, *self.problem.image_shape))
+
+    @property
+    def base_variables(self) -> list[keras.Variable]:
+        """W, the slow weights of the base learner: in turn a kernel and a bias, the output weights last."""
+        own = self.base_learner == "features"
+        body = [self.hidden_kernel, self.hidden_bias] if own else self.base_body.slow
+        return [*body, self.output_rows, self.output_bias]
+
+    @property
+    def meta_variables(self) -> list[keras.Variable]:
+        """Z and G, the weights of m and d, which are the same for any embedding, base learner and problem."""
+        layers = [self.make_example_weights]
+        layers += [self.make_embedding_weights] if self.task_level_embedding else []
+        layers += [self.make_base_weights] if self.task_level_base else []
+        return [variable for layer in layers for variable in layer.trainable_variables]
+
+    def take_meta_weights(self, other: "MetaNetworks") -> None:
+        """Takes m and d as they are in another one; embedding and base learner stay its own (section 4.2.3).
+
+        Raises:
+            ValueError: if its m and d are of another size or number.
+        """
+        mine, others = self.meta_variables, other.meta_variables
+        if [tuple(variable.shape) for variable in mine] != [tuple(variable.shape) for variable in others]:
+            raise ValueError(
+                "m and d can only be taken of Meta Networks with the same meta_units and kinds of weights."
+            )
+        for variable, theirs in zip(mine, others, strict=True):
+            variable.assign(theirs)
+
+    def with_new_base_learner(self, filters: int, seed: int = 0) -> "MetaNetworks":
+        """The same but for its base learner: a new one, whose random slow weights nothing trained (section 4.2.2).
+
+        Args:
+            filters: of each of its convolutions.
+            seed: decides its slow weights.
+
+        Raises:
+            ValueError: if its base learner has no convolutions.
+        """
+        if self.base_learner != "convolutions":
+            raise ValueError(f"Only base_learner='convolutions' can be replaced, not {self.base_learner!r}.")
+        new = type(self).from_config(self.get_config() | {"base_filters": filters})
+        replaced = {id(variable) for variable in self.base_variables}
+        for mine, other in zip(self.variables, new.variables, strict=True):
+            if id(mine) not in replaced:
+                other.assign(mine)
+        *body, rows, bias = new.base_variables
+        for number, kernel in enumerate(body[::2]):
+            kernel.assign(keras.initializers.HeNormal(seed + number)(kernel.shape))
+        rows.assign(keras.initializers.GlorotNormal(seed)(rows.shape))
+        for each in (*body[1::2], bias):
+            each.assign(tf.zeros(each.shape))
+        return new
 
     @property
     def most_classes(self) -> None:
@@ -114,7 +194,8 @@ class MetaNetworks(FewShotClassifier):
             gradients = self.embedding_gradients(images, labels, n_classes, adaptation["class_mask"])
             adaptation["embedding_weights"] = self.make_embedding_weights(gradients)
         adaptation["keys"] = self._embed(images, adaptation)
-        gradients = self.base_gradients(adaptation["keys"], labels, n_classes, adaptation["class_mask"])
+        inputs = adaptation["keys"] if self.base_learner == "features" else images
+        gradients = self.base_gradients(inputs, labels, n_classes, adaptation["class_mask"])
         adaptation["values"] = self.make_example_weights(gradients)
         if self.task_level_base:
             chosen = [index for index, _ in self._examples(labels)]
@@ -123,13 +204,17 @@ class MetaNetworks(FewShotClassifier):
 
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Reads a query's fast weights from the memory; see `FewShotClassifier.classify`."""
-        features = self._embed(self.normalize(query_images), adaptation)
+        images = self.normalize(query_images)
+        features = self._embed(images, adaptation)
         attention = tf.nn.softmax(cosines(features, adaptation["keys"]) - adaptation["log_shots"])
         fast = [tf.matmul(attention, adaptation["values"])]
         if self.task_level_base:
             fast.append(adaptation["base_weights"][None])
         mask = adaptation["class_mask"]
-        return mask_logits(self._base(features, fast, tf.size(mask)), mask)
+        slow = self._base_weights(tf.size(mask))
+        shapes = [tf.shape(weight) for weight in slow]
+        inputs = features if self.base_learner == "features" else images
+        return mask_logits(self._base(inputs, [slow, *(unflatten(vectors, shapes) for vectors in fast)]), mask)
 
     def _embed(self, images, adaptation):
         fast = [adaptation["embedding_weights"]] if self.task_level_embedding else []
@@ -180,37 +265,27 @@ class MetaNetworks(FewShotClassifier):
         stacked = tf.cond(one_each, lambda: gradients(classified), lambda: gradients(contrasted))
         return tf.unstack(stacked, self.task_examples)
 
-    def base_gradients(self, features, labels, n_classes, mask) -> tf.Tensor:
+    def base_gradients(self, inputs, labels, n_classes, mask) -> tf.Tensor:
         """Gradients [S, P_b] of the task loss to W, one for each support example, constant."""
-        kernel, bias, rows, row_bias = self._base_weights(n_classes)
-        before = tf.matmul(features, kernel) + bias
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(before)
-            hidden = tf.nn.relu(before)
-            logits = tf.matmul(hidden, rows, transpose_b=True) + row_bias
-            tape.watch(logits)
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, mask_logits(logits, mask))
-        # Examples do not mix in a layer, so an example's gradient is an outer product.
-        d_before, d_logits = tape.gradient(losses, before), tape.gradient(losses, logits)
-        parts = (features[:, :, None] * d_before[:, None], d_before, d_logits[:, :, None] * hidden[:, None], d_logits)
-        return tf.stop_gradient(flatten(parts, leading=1))
+        # Weights of its own for each example, all the same, get a gradient of its own.
+        own = [tf.repeat(weight[None], tf.size(labels), axis=0) for weight in self._base_weights(n_classes)]
+        with tf.GradientTape() as tape:
+            tape.watch(own)
+            logits = mask_logits(self._base(inputs, [own]), mask)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        return tf.stop_gradient(flatten(tape.gradient(losses, own), leading=1))
 
     def _base_weights(self, n_classes):
-        rows, bias = _class_rows(self.output_rows, n_classes), tf.convert_to_tensor(self.output_bias)
+        *body, rows, bias = map(tf.convert_to_tensor, self.base_variables)
         bias = tf.pad(bias, [[0, tf.maximum(n_classes - self.n_way, 0)]])[:n_classes]
-        return tf.convert_to_tensor(self.hidden_kernel), tf.convert_to_tensor(self.hidden_bias), rows, bias
+        return [*body, _class_rows(rows, n_classes), bias]
 
-    def _base(self, features, fast, n_classes):
-        """Logits [n, K] of features [n, F], with sets of fast weights [n or 1, P_b] beside the slow ones."""
-        slow = self._base_weights(n_classes)
-        shapes = [tf.shape(weight) for weight in slow]
-        sets = [[weight[None] for weight in slow], *(unflatten(vectors, shapes) for vectors in fast)]
-
-        def affine(inputs, kernels, biases, transpose=False):
-            return tf.matmul(inputs[:, None], kernels, transpose_b=transpose)[:, 0] + biases
-
-        hidden = sum(tf.nn.relu(affine(features, kernel, bias)) for kernel, bias, _, _ in sets)
-        return sum(affine(hidden, rows, bias, transpose=True) for _, _, rows, bias in sets)
+    def _base(self, inputs, sets):
+        """Logits [n, K] of features [n, F] or images [n, H, W, C], by sets of weights, as they are or [n, ...]."""
+        bodies = [weights[:-2] for weights in sets]
+        own = self.base_learner == "features"
+        hidden = augmented_dense(inputs, bodies) if own else self.base_body.with_sets(inputs, bodies)
+        return augmented_dense(hidden, [(tf.linalg.matrix_transpose(w[-2]), w[-1]) for w in sets], linear=True)
 
 
 class _CoordinateMLP(keras.layers.Layer):

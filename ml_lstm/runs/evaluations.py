@@ -46,6 +46,7 @@ def _name(record):
     more = "-within_alphabets" if record.get("within_alphabets") else ""
     more += "-transductive" if record["transductive_batch_norm"] else ""
     more += "-by_instance" if "instance_accuracies" in record else ""
+    more += f"-new_base_{record['new_base_filters']}" if "new_base_filters" in record else ""
     return f"evaluate-{record['dataset']}{place or ''}-{record['split']}-{setting}{more}"
 
 

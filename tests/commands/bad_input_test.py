@@ -220,6 +220,11 @@ def _instances_without_a_sequence(commands, path, trained):
     return _evaluate(path, "--by_instance")
 
 
+def _new_base_learner_of_none(commands, path, trained):
+    shutil.copytree(trained, path)
+    return _evaluate(path, "--new_base_filters=8")
+
+
 def _no_such_device(commands, path, _):
     return _train(commands, path, "--devices=gpu:99")
 
@@ -267,6 +272,7 @@ _CASES = {
     _no_cluster: r"--strategy=multi_worker needs TF_CONFIG in the environment",
     _shared_as_a_whole: r"--method=mann takes a meta-batch as a whole.*leave out --strategy",
     _instances_without_a_sequence: r"--by_instance is for --method=mann.*has meta_lstm: leave it out",
+    _new_base_learner_of_none: r"--new_base_filters is for --method=meta_networks.*or meta_lstm: leave it out",
 }
 
 

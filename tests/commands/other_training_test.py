@@ -38,10 +38,18 @@ def _sequences(commands, runs):
     return trained, commands.run(*evaluate)
 
 
+def _new_base_learner(commands, runs):
+    run = runs / "fast_weights"
+    method = ("--method=meta_networks", "--base_learner=convolutions", "--base_filters=4", "--task_examples=1")
+    trained = commands.train(run, *method, "--episodes=4", "--validation_interval=4", "--validation_episodes=4")
+    evaluate = ("evaluate", f"--run_dir={run}", "--episodes=4")
+    return trained, *(commands.run(*evaluate, *more) for more in ((), ("--new_base_filters=8",)))
+
+
 @pytest.fixture(scope="module")
 def ended(commands, tmp_path_factory):
     """`ended(scenario)`: the directory of its runs and how its commands ended; all are under way side by side."""
-    scenarios = (_undisturbed_and_killed, _cosine, _pixels, _sequences)
+    scenarios = (_undisturbed_and_killed, _cosine, _pixels, _sequences, _new_base_learner)
     runs = {scenario: tmp_path_factory.mktemp("baselines") for scenario in scenarios}
     futures = {scenario: commands.background(scenario, commands, place) for scenario, place in runs.items()}
     return lambda scenario: (runs[scenario], futures[scenario].result())
@@ -102,3 +110,13 @@ def test_a_memory_is_evaluated_at_each_instance_of_a_class(ended):
     assert len(result["instance_accuracies"]) == len(result["instance_confidence_intervals_95"]) == 4
     assert "Accuracy at each instance of a class, %: " in evaluated.stdout
     assert list((runs / "sequences" / "instances").glob("events.out.tfevents.*"))
+
+
+def test_a_base_learner_is_replaced_for_an_evaluation(ended):
+    runs, finished = ended(_new_base_learner)
+    assert all(each.status == 0 for each in finished), [each.stderr for each in finished]
+    files = sorted((runs / "fast_weights").glob("evaluate-*.json"))
+    assert [path.stem.rpartition("episodes")[2] for path in files] == ["-new_base_8", ""]
+    replaced, trained = (json.loads(path.read_text()) for path in files)
+    assert (replaced["new_base_filters"], replaced["flags"]) == (8, trained["flags"])
+    assert "new_base_filters" not in trained

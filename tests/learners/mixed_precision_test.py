@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from ml_lstm import options
 from ml_lstm.cells import MetaLSTMCell
 from ml_lstm.episode import Episode, Problem
 from ml_lstm.learners import LEARNERS, embedding, feature_maps
@@ -33,7 +34,7 @@ def pictures(count, seed):
     return tf.constant(noise.astype("uint8"))
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", [name for name in LEARNERS if "mixed_precision" in options.of(LEARNERS[name])])
 def test_blocks_compute_in_bfloat16_between_float32_pictures_weights_and_logits(name):
     mixed, full = learner(True, name), learner(False, name)
     assert {weight.dtype for weight in mixed.weights} == {"float32"}

@@ -39,6 +39,10 @@ SMALL = {
 VARIANTS = {name: {"method": name} for name in METHODS if name != "meta_lstm"}
 VARIANTS |= {f"meta_lstm, {name}": {"method": "meta_lstm", "cell": name, "hidden_units": 2} for name in CELLS}
 VARIANTS["mann, strings"] = {"method": "mann", "label_characters": 3, "embedding_loss": 0.5}
+VARIANTS |= {
+    "meta_networks, convolutions": {"method": "meta_networks", "base_learner": "convolutions", "base_filters": 4},
+    "meta_networks, mlp": {"method": "meta_networks", "embedding_network": "mlp", "base_learner": "mlp"},
+}
 # One rule that keeps numbers for each parameter, and one that keeps none.
 VARIANTS |= {f"{name}, shared head": VARIANTS[name] | {"shared_head": True} for name in ("maml", "meta_lstm, meta_sgd")}
 

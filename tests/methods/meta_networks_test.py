@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from ml_lstm.episode import Problem
-from ml_lstm.learners.augmented import AugmentedConvolutions, flatten
+from ml_lstm.learners.augmented import AugmentedConvolutions, AugmentedMLP, flatten
 from ml_lstm.methods import MetaNetworks
 from ml_lstm.methods.families.inner_loop import random_order, seed_of
 
@@ -45,9 +45,36 @@ def test_an_augmented_layer_adds_up_what_slow_and_fast_weights_make():
     np.testing.assert_allclose(layer(images, [flat]), expected)
 
 
+def test_an_augmented_mlp_adds_up_too_and_its_last_layer_has_no_relu():
+    layer = AugmentedMLP(features=3, layers=2, dtype="float64")
+    layer.build((None, 2, 2, 1))
+    slow = [weight.numpy() for weight in layer.slow]
+    fast = [RANDOM.normal(size=shape) for shape in layer.shapes]
+    x = RANDOM.normal(size=(5, 4))
+    hidden = relu(x @ slow[0] + slow[1]) + relu(x @ fast[0] + fast[1])
+    expected = hidden @ slow[2] + slow[3] + hidden @ fast[2] + fast[3]
+    flat = flatten([tf.constant(weight) for weight in fast])
+    np.testing.assert_allclose(layer(x.reshape(5, 2, 2, 1), [flat]), expected)
+
+
+@pytest.mark.parametrize("kind", [AugmentedConvolutions, AugmentedMLP])
+def test_each_image_may_have_fast_weights_of_its_own(kind):
+    layer = kind(features=3, linear=False, dtype="float64")
+    layer.build((None, 16, 17, 2))
+    images = RANDOM.normal(size=(2, 16, 17, 2))
+    fast = [flatten([tf.constant(RANDOM.normal(size=shape)) for shape in layer.shapes]) for _ in images]
+    expected = [layer(image[None], [weights])[0] for image, weights in zip(images, fast, strict=True)]
+    assert np.min(expected) >= 0
+    np.testing.assert_allclose(layer(images, [tf.stack(fast)]), expected, atol=1e-9)
+
+
+SMALL = {"filters": 4, "embedding_units": 4, "base_filters": 3, "base_units": 5, "meta_units": 3}
+BASES = ("features", "mlp", "convolutions")
+
+
 def new_method(**settings):
     keras.utils.set_random_seed(1)
-    return MetaNetworks(Problem(SHAPE, WAY), filters=4, embedding_units=4, base_units=5, meta_units=3, **settings)
+    return MetaNetworks(Problem(SHAPE, WAY), **SMALL | settings)
 
 
 SUPPORT, LABELS = RANDOM.uniform(size=(4, *SHAPE)).astype("float32"), np.array([1, 0, 2, 0], "int32")
@@ -84,16 +111,20 @@ def split(vector):
     return kernel.reshape(4, 5), bias, rows.reshape(3, 5), row_bias
 
 
-def test_an_examples_gradient_is_that_of_its_own_loss():
-    method = new_method()
-    features = RANDOM.normal(size=(4, 4)).astype("float32")
+@pytest.mark.parametrize("base_learner", BASES)
+def test_an_examples_gradient_is_that_of_its_own_loss(base_learner):
+    method = new_method(base_learner=base_learner)
+    features = RANDOM.normal(size=(4, 4) if base_learner == "features" else (4, *SHAPE)).astype("float32")
     found = method.base_gradients(tf.constant(features), LABELS, WAY, tf.ones([WAY]))
     for row, feature, label in zip(found, features, LABELS, strict=True):
-        slow = [tf.constant(weight) for weight in slow_weights(method)]
+        slow = [tf.constant(weight) for weight in method.base_variables]
         with tf.GradientTape() as tape:
             tape.watch(slow)
-            hidden = tf.nn.relu(feature[None] @ slow[0] + slow[1])
-            logits = tf.matmul(hidden, slow[2], transpose_b=True) + slow[3]
+            if base_learner == "features":
+                hidden = tf.nn.relu(feature[None] @ slow[0] + slow[1])
+            else:
+                hidden = method.base_body(feature[None], slow=slow[:-2])
+            logits = tf.matmul(hidden, slow[-2], transpose_b=True) + slow[-1]
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits([label], logits)
         np.testing.assert_allclose(row, flatten(tape.gradient(loss, slow)), rtol=1e-4, atol=1e-6)
 
@@ -204,3 +235,62 @@ def test_a_class_with_more_examples_has_no_larger_part_in_a_querys_weights():
 def test_there_must_be_a_task_example():
     with pytest.raises(ValueError, match="task_examples must be a whole number, at least 1"):
         new_method(task_examples=0)
+
+
+@pytest.mark.parametrize("embedding_network", ["convolutions", "mlp"])
+@pytest.mark.parametrize("base_learner", BASES[1:])
+def test_a_base_learner_may_take_the_images(embedding_network, base_learner):
+    """Its logits are those of its own network with what a query reads from the memory as fast weights."""
+    method = new_method(embedding_network=embedding_network, base_learner=base_learner)
+    assert isinstance(method.embedding, AugmentedMLP if embedding_network == "mlp" else AugmentedConvolutions)
+    adaptation = method.adapt(SUPPORT, LABELS)
+    keys, queries = adaptation["keys"].numpy(), method.embedding(QUERIES, [adaptation["embedding_weights"]]).numpy()
+    likeness = (queries / np.linalg.norm(queries, axis=1, keepdims=True)) @ (
+        keys / np.linalg.norm(keys, axis=1, keepdims=True)
+    ).T
+    fast = softmax(likeness - adaptation["log_shots"].numpy()) @ adaptation["values"].numpy()
+    parameters = sum(np.prod(shape) for shape in method.base_body.shapes)
+    assert fast.shape[1] == parameters + 5 * WAY + WAY
+    hidden = method.base_body(QUERIES, [tf.constant(fast[:, :parameters], tf.float32)]).numpy()
+    rows, bias = (weight.numpy() for weight in method.base_variables[-2:])
+    fast_rows, fast_bias = fast[:, parameters:-WAY].reshape(-1, WAY, 5), fast[:, -WAY:]
+    expected = hidden @ rows.T + bias + np.einsum("nh,nkh->nk", hidden, fast_rows) + fast_bias
+    np.testing.assert_allclose(method.classify(adaptation, QUERIES), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_new_base_learner_is_random_of_its_size_and_all_else_stays():
+    method = new_method(base_learner="convolutions")
+    before = [variable.numpy() for variable in method.variables]
+    new, again, other = (method.with_new_base_learner(7, seed) for seed in (0, 0, 1))
+    assert new.base_body.slow[0].shape == (3, 3, 1, 7)
+    base = {variable.path for variable in new.base_variables}
+    for mine, theirs in zip(method.variables, new.variables, strict=True):
+        if theirs.path not in base:
+            np.testing.assert_array_equal(mine, theirs)
+    for mine, same, different in zip(new.base_variables, again.base_variables, other.base_variables, strict=True):
+        np.testing.assert_array_equal(mine, same)
+        assert (np.ptp(mine) == 0) == (len(mine.shape) == 1)
+        assert len(mine.shape) == 1 or not np.array_equal(mine, different)
+    for mine, then in zip(method.variables, before, strict=True):
+        np.testing.assert_array_equal(mine, then)
+    assert new.classify(new.adapt(SUPPORT, LABELS), QUERIES).shape == (3, WAY)
+
+
+def test_a_base_learner_without_convolutions_is_not_replaced():
+    with pytest.raises(ValueError, match="Only base_learner='convolutions' can be replaced, not 'features'"):
+        new_method().with_new_base_learner(4)
+
+
+def test_meta_weights_are_taken_by_another_network_and_problem():
+    method, problem = new_method(task_level_base=True), Problem((20, 20, 1), 2)
+    keras.utils.set_random_seed(2)
+    other = MetaNetworks(problem, embedding_network="mlp", base_learner="mlp", task_level_base=True, meta_units=3)
+    own = [variable.numpy() for variable in (*other.embedding.slow, *other.base_variables)]
+    other.take_meta_weights(method)
+    assert len(other.meta_variables) == 6 + 2 * 5  # m's three dense layers, and an LSTM and a dense layer of each d
+    for mine, theirs in zip(method.meta_variables, other.meta_variables, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    for now, then in zip((*other.embedding.slow, *other.base_variables), own, strict=True):
+        np.testing.assert_array_equal(now, then)
+    with pytest.raises(ValueError, match="same meta_units"):
+        other.take_meta_weights(new_method(meta_units=4))

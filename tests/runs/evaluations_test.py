@@ -36,6 +36,7 @@ OTHER = {
     "train_episodes": 2000,
     "accuracy": 0.6,
     "instance_accuracies": [0.1],
+    "new_base_filters": 8,
 }
 OF_LATER_VERSIONS = ("data_dir", "within_alphabets", "transductive_batch_norm")
 IN_NAMES = set(OTHER) - {"train_episodes", "accuracy"}
@@ -47,7 +48,7 @@ def test_a_result_never_replaces_another(name, tmp_path):
     second = evaluations.write(tmp_path, RECORD | {name: OTHER[name]})
     assert json.loads(first.read_text()) == RECORD
     assert json.loads(second.read_text()) == RECORD | {name: OTHER[name]}
-    assert second.stem.startswith(first.stem + "-") == (name not in IN_NAMES or OTHER[name] in (True, [0.1]))
+    assert second.stem.startswith(first.stem + "-") == (name not in IN_NAMES or OTHER[name] in (True, [0.1], 8))
 
 
 def test_the_name_says_what_of(tmp_path):
