@@ -68,7 +68,7 @@ def table(first: str, names: Mapping[str, str], results: Results, published: Map
         published: accuracy in the source, by label; without any there is no such column.
     """
     head = ["test, best weights", "best meta-validation", "last meta-validation", "last on meta-train classes"]
-    rows = [[first, *(["published"] if published else ()), *head]]
+    rows = [[first, *(["published, mini-ImageNet"] if published else ()), *head]]
     for label, training in names.items():
         found = results[training]["curves"]
         best = max(found["validation"], key=lambda point: point[1])
