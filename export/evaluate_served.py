@@ -28,7 +28,7 @@ def define_flags() -> None:
     flags.DEFINE_string("model", "few_shot", "Its name at the server.")
     flags.DEFINE_integer("episodes", 200, "Episodes to send.", lower_bound=2)
     flags.DEFINE_string("json", None, "File to write the result to.")
-    settings.define_flags(only_free=True, but=("episodes",))
+    settings.define_flags(only_free=True, but=("episodes", "validate_train_classes"))
 
 
 def main() -> None:

@@ -45,10 +45,11 @@ def main(runs: Sequence[str]) -> None:
             csv.writer(file).writerows(whole_rows(outcomes))
     if FLAGS.png is not None:
         curves = {found.name: found.validations for found in outcomes if found.validations}
+        on_train_classes = {found.name: found.train_classes for found in outcomes if found.train_classes}
         if not curves:
             raise UserError("None of the runs was validated: there are no learning curves to draw, leave out --png.")
         with whole(expanded(FLAGS.png)) as place:
-            draw_learning_curves(curves, place)
+            draw_learning_curves(curves, place, on_train_classes)
     print(f"\nNext:\n  {_tensorboard(runs)}")
 
 

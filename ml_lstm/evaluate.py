@@ -62,7 +62,7 @@ def define_flags() -> None:
         "in the place of the trained one (section 4.2.2 of the paper).",
         lower_bound=1,
     )
-    settings.define_flags(only_free=True, but=("episodes",))
+    settings.define_flags(only_free=True, but=("episodes", "validate_train_classes"))
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
         turned = "in grey" if channels == 1 else "in three equal channels"
         print(f"{run.path} was trained on images of {channels} channel(s): {setting['dataset']} is shown {turned}.")
         data.require_channels(channels)
-    episodes = data.sampler(FLAGS.split).dataset(count=FLAGS.episodes)
+    episodes = data.evaluation_sampler(FLAGS.split).dataset(count=FLAGS.episodes)
     query_statistics = "queries" if FLAGS.transductive_batch_norm else "support"
     if FLAGS.by_instance and not method.reads_sequences:
         raise UserError(

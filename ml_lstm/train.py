@@ -53,6 +53,8 @@ def _train(shared, run, values) -> None:
     data = settings.load_data(values)
     # Before anything is written, refuses what the data cannot fill, and options that do not go together.
     data.sampler("val")
+    if values.get("validate_train_classes"):
+        data.evaluation_sampler("train")
     with shared.scope():
         problem = run.problem() if known else data.problem
         network = run.network() if known else None
@@ -73,7 +75,7 @@ def _train(shared, run, values) -> None:
         lock = run.lock()
         if not run.exists(bound):  # made by another process meanwhile
             run.create(bound, data.problem, data.class_digest(), network)
-    more = {name: values.get(name) for name in ("episodes", "early_stopping")}
+    more = {name: values.get(name) for name in ("episodes", "early_stopping", "validate_train_classes")}
     shared.require_same("their flags or their data", [bound, more, data.class_digest()])
     if not all(shared.workers(run.exists(bound))):
         raise UserError(

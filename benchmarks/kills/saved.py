@@ -19,6 +19,7 @@ class Saved(NamedTuple):
     number: int
     variables: dict[str, bytes]
     validations: list
+    train_classes: list
 
     @classmethod
     def of(cls, run: Path, store: str = "backup") -> "Saved":
@@ -28,14 +29,14 @@ class Saved(NamedTuple):
         names = [name for name in reader.get_variable_to_shape_map() if name.endswith("VARIABLE_VALUE")]
         progress = json.loads(reader.get_tensor("progress/.ATTRIBUTES/py_state"))
         variables = {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
-        return cls(number, variables, progress["validations"])
+        return cls(number, variables, progress["validations"], progress["train_classes"])
 
 
 def events(run: Path) -> dict[tuple[str, str, int], set[bytes]]:
     """What TensorBoard reads of a run: all values of `(part, tag, step)`, of which there are several if it was
     written more than once."""
     found = {}
-    for part in ("train", "validation", "episodes"):
+    for part in filter(lambda part: (run / part).is_dir(), ("train", "validation", "train_classes", "episodes")):
         accumulator = EventAccumulator(str(run / part), size_guidance={"tensors": 0}, purge_orphaned_data=False)
         for tag in accumulator.Reload().Tags()["tensors"]:
             for event in accumulator.Tensors(tag) if not tag.startswith(_TIMED) else ():
@@ -56,6 +57,7 @@ def differences(run: Path, reference: Path) -> dict[str, list[str]]:
         names = mine.variables.keys() | theirs.variables.keys()
         differing = [name for name in sorted(names) if mine.variables.get(name) != theirs.variables.get(name)]
         differing += ["episodes"] * (mine.number != theirs.number)
+        differing += ["train_classes"] * (mine.train_classes != theirs.train_classes)
         found[store] = differing + ["validations"] * (mine.validations != theirs.validations)
     mine, theirs = events(run), events(reference)
     keys = sorted(mine.keys() | theirs.keys())

@@ -21,6 +21,9 @@ SPLITS = ("train", "val", "test")
 LEAST_STD = 0.0039
 """Of pixels in [0, 1], one shade of 255: a channel that varies less, or not at all, is not magnified further."""
 
+_BEYOND_SEEDS = 2**32
+"""The first number that is no seed of meta-training."""
+
 
 class FewShotData(options.Configured):
     """The three disjoint sets of classes of a source, and the episodes drawn from them.
@@ -63,11 +66,12 @@ class FewShotData(options.Configured):
         max_train_classes: Whole = 0,
         augment: Annotated[str, options.one_of(AUGMENTATIONS)] = "none",
         validation_episodes: Count = 100,
-        seed: Annotated[int, options.between(0, 2**32 - 1)] = 0,
+        seed: Annotated[int, options.between(0, _BEYOND_SEEDS - 1)] = 0,
     ):
         self.pools = dict(pools)
         if max_train_classes and "train" in pools:
             self.pools["train"] = pools["train"].some(max_train_classes, seed)
+        self._setting = n_way, k_shot, n_query
         self._ways = dict.fromkeys(pools, n_way) | {"train": train_n_way or n_way}
         self._shots = dict.fromkeys(pools, k_shot) | {"train": train_k_shot or k_shot}
         self._queries = dict.fromkeys(pools, n_query) | {"train": train_n_query or n_query}
@@ -75,6 +79,7 @@ class FewShotData(options.Configured):
         self._augment = augment
         self._seed = seed
         self._samplers: dict[str, EpisodeSampler] = {}
+        self._of_train_classes: EpisodeSampler | None = None
         self._validation_episodes = validation_episodes
         self._test_episodes = test_episodes
 
@@ -106,6 +111,22 @@ class FewShotData(options.Configured):
             )
         return self._samplers[split]
 
+    def evaluation_sampler(self, split: str) -> EpisodeSampler:
+        """Episodes to evaluate on: of `n_way`, `k_shot` and `n_query` whatever the split, of images as they are.
+
+        They are the same for every seed. Those of `train` are none that any seed trains on.
+
+        Raises:
+            DataError: if the split is too small for the setting.
+        """
+        if split != "train":
+            return self.sampler(split)
+        if self._of_train_classes is None:
+            self._of_train_classes = EpisodeSampler(
+                self.pools["train"], *self._setting, seed=_BEYOND_SEEDS, name="The train split"
+            )
+        return self._of_train_classes
+
     def batches(self, batch_size: int) -> BatchSampler:
         """Batches of images of all meta-train classes, by their index.
 
@@ -130,6 +151,11 @@ class FewShotData(options.Configured):
         return self.sampler("val").dataset(count=self._validation_episodes)
 
     @property
+    def train_classes_validation(self) -> tf.data.Dataset:
+        """As many problems like those of meta-validation, always the same, of meta-train classes."""
+        return self.evaluation_sampler("train").dataset(count=self._validation_episodes)
+
+    @property
     def test(self) -> tf.data.Dataset:
         """Meta-test episodes, always the same."""
         return self.sampler("test").dataset(count=self._test_episodes)
@@ -148,7 +174,7 @@ class FewShotData(options.Configured):
     def require_channels(self, channels: int) -> None:
         """Turns coloured pictures to grey, or repeats grey ones in three channels; see `ClassPool.with_channels`."""
         self.pools = {split: pool.with_channels(channels) for split, pool in self.pools.items()}
-        self._samplers = {}
+        self._samplers, self._of_train_classes = {}, None
 
     def class_digest(self) -> str:
         """Characters that change with the name of any class, or the split that it is in."""

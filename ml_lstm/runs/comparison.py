@@ -23,6 +23,7 @@ class Outcome(NamedTuple):
         parameters: how many numbers training moves.
         options: what the run is bound to, by name.
         validations: `(episodes trained, accuracy)` of each meta-validation.
+        train_classes: the same on meta-train classes, where that was measured.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Outcome(NamedTuple):
     parameters: int
     options: Mapping[str, Any]
     validations: Sequence[tuple[int, float]]
+    train_classes: Sequence[tuple[int, float]]
 
 
 def outcome(path: str) -> Outcome:
@@ -47,11 +49,13 @@ def outcome(path: str) -> Outcome:
     """
     run = RunDirectory(path)
     method, episodes, at_best = trained_method(run)
+    newest = _newest_progress(run, method) or at_best
     found = {
         "name": path,
         "parameters": sum(math.prod(weight.shape) for weight in method.trainable_weights),
         "options": run.bound(),
-        "validations": _all_validations(run, method, at_best),
+        "validations": newest.validations,
+        "train_classes": newest.train_classes,
     }
     result = evaluations.newest(run.path)
     if result:
@@ -75,10 +79,10 @@ def outcome(path: str) -> Outcome:
     )
 
 
-def _all_validations(run, method, at_best):
+def _newest_progress(run, method):
     progress = Progress()
     newest = run.backup(model=method, progress=progress).restore_newest()
-    return at_best.validations if newest is None else progress.validations
+    return None if newest is None else progress
 
 
 def _in_words(result):

@@ -1,7 +1,14 @@
 """What Keras lacks for meta-training: exact resume, clean stops, and pictures of episodes."""
 
 from ml_lstm.training.average_weights import AverageWeights
-from ml_lstm.training.callbacks import EpisodesPerSecond, Interrupted, SaveProgress, StopOnNonFiniteLoss, Tune
+from ml_lstm.training.callbacks import (
+    EpisodesPerSecond,
+    Interrupted,
+    SaveProgress,
+    StopOnNonFiniteLoss,
+    Tune,
+    ValidateTrainClasses,
+)
 from ml_lstm.training.initial_weights import take_network
 from ml_lstm.training.loop import meta_train, steps_of
 from ml_lstm.training.meta_step import MetaLearner
@@ -21,6 +28,7 @@ __all__ = [
     "ScalarBoard",
     "StopOnNonFiniteLoss",
     "Tune",
+    "ValidateTrainClasses",
     "meta_train",
     "steps_of",
     "take_network",

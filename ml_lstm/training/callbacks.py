@@ -68,6 +68,29 @@ class Tune(keras.callbacks.Callback):
         logs.update(self._chosen)
 
 
+TRAIN_CLASSES = "train_classes_"
+"""What the names of logs of meta-train classes begin with, as those of meta-validation begin with `val_`."""
+
+
+class ValidateTrainClasses(keras.callbacks.Callback):
+    """After each meta-validation, validates the method in the same way on problems of meta-train classes.
+
+    Adds `train_classes_loss` and `train_classes_accuracy` to the logs; goes before whatever shows or saves them. What
+    `Tune` found on the meta-validation episodes is left as it is.
+
+    Args:
+        episodes: like those of meta-validation, in meta-batches.
+    """
+
+    def __init__(self, episodes: tf.data.Dataset):
+        super().__init__()
+        self._episodes = episodes
+
+    def on_epoch_end(self, epoch, logs=None):
+        found = self.model.evaluate(self._episodes, verbose=0, return_dict=True)
+        logs.update({f"{TRAIN_CLASSES}{name}": value for name, value in found.items()})
+
+
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
     """Raises when an episode's meta-loss is not finite, before anything is saved.
 
@@ -153,6 +176,9 @@ class SaveProgress(keras.callbacks.Callback):
         # Of all workers the chief's, lest they round apart and one stop while others wait for it.
         accuracy = self._shared.workers(logs["val_accuracy"])[0]
         self._progress.validations.append((self._episodes, accuracy))
+        if f"{TRAIN_CLASSES}accuracy" in logs:
+            familiar = self._shared.workers(logs[f"{TRAIN_CLASSES}accuracy"])[0]
+            self._progress.train_classes.append((self._episodes, familiar))
         if accuracy > best_so_far:
             self._save(self._best)
         if self._averages:

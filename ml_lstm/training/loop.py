@@ -10,7 +10,7 @@ from ml_lstm.data import FewShotData
 from ml_lstm.distribution import Distribution
 from ml_lstm.options import FREE, Count, checked
 from ml_lstm.training.average_weights import AverageWeights
-from ml_lstm.training.callbacks import Tune
+from ml_lstm.training.callbacks import Tune, ValidateTrainClasses
 from ml_lstm.training.meta_step import MetaLearner
 
 
@@ -31,6 +31,7 @@ def meta_train(
     episodes: Annotated[Count, FREE] = 10_000,
     meta_batch_size: Count = 1,
     validation_interval: Count = 1000,
+    validate_train_classes: Annotated[bool, FREE] = False,
 ) -> None:
     """Trains a compiled method from the meta-step that its optimizer has reached to the last one.
 
@@ -48,10 +49,16 @@ def meta_train(
         episodes: episodes to meta-train for, in all; those before the beginning counted in.
         meta_batch_size: episodes in a meta-step.
         validation_interval: episodes between meta-validations, an epoch; the run is saved as often.
+        validate_train_classes: whether each meta-validation also measures as many problems of the same kind (`n_way`,
+            `k_shot`, `n_query`) of meta-train classes, their images as they are. If that accuracy rises while the
+            meta-validation accuracy falls, the method over-fits.
     """
     shared = shared or Distribution()
     validation = data.validation.batch(1, drop_remainder=True)
-    callbacks = [*([averages] if averages else ()), Tune(validation), *callbacks]
+    measured = [Tune(validation)]
+    if validate_train_classes:
+        measured.append(ValidateTrainClasses(data.train_classes_validation.batch(1, drop_remainder=True)))
+    callbacks = [*([averages] if averages else ()), *measured, *callbacks]
     if not method.trains:
         _validate(method, validation, callbacks, verbose)
         return

@@ -11,11 +11,13 @@ class Progress(tf.train.experimental.PythonState):
     Attributes:
         seconds: of meta-training so far, validation included.
         validations: `(episodes trained, accuracy)` of each meta-validation so far.
+        train_classes: the same on meta-train classes, of those meta-validations that measured it.
     """
 
     def __init__(self):
         self.seconds = 0.0
         self.validations: list[tuple[int, float]] = []
+        self.train_classes: list[tuple[int, float]] = []
 
     @property
     def best_accuracy(self) -> float:
@@ -29,12 +31,19 @@ class Progress(tf.train.experimental.PythonState):
         return len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
 
     def serialize(self) -> str:
-        return json.dumps({"seconds": self.seconds, "validations": self.validations})
+        return json.dumps(
+            {"seconds": self.seconds, "validations": self.validations, "train_classes": self.train_classes}
+        )
 
     def deserialize(self, string_value: str) -> None:
         try:
             state = json.loads(string_value)
             self.seconds = float(state["seconds"])
-            self.validations = [(int(episodes), float(accuracy)) for episodes, accuracy in state["validations"]]
+            self.validations = _curve(state["validations"])
+            self.train_classes = _curve(state.get("train_classes", ()))  # older runs have none
         except (LookupError, TypeError, OverflowError) as error:
             raise ValueError(f"no progress of a run: {string_value[:100]!r}") from error
+
+
+def _curve(points):
+    return [(int(episodes), float(accuracy)) for episodes, accuracy in points]

@@ -10,6 +10,10 @@ from tensorboard.plugins.hparams import api as hparams
 
 from ml_lstm.episode import Episode
 from ml_lstm.plots.episode_sheet import episode_sheet
+from ml_lstm.training.callbacks import TRAIN_CLASSES
+
+_MEASURED = {"val_": "validation", TRAIN_CLASSES: "train_classes"}
+"""Where scalars go, by what their names begin with; others are of training."""
 
 
 class ScalarBoard(keras.callbacks.Callback):
@@ -19,7 +23,8 @@ class ScalarBoard(keras.callbacks.Callback):
     beside its configuration.
 
     Args:
-        log_dir: of the run; training's scalars go to `train` there, meta-validation's to `validation`.
+        log_dir: of the run; training's scalars go to `train` there, meta-validation's to `validation`, and those of
+            the same on meta-train classes, if there are any, to `train_classes`: TensorBoard shows them in one chart.
         meta_batch_size: episodes a step.
         configuration: shown under HParams; lists are shown as text.
     """
@@ -45,11 +50,15 @@ class ScalarBoard(keras.callbacks.Callback):
             hparams.hparams(simple)
 
     def on_epoch_end(self, epoch, logs=None):
-        trained = {name: value for name, value in logs.items() if not name.startswith("val_")}
-        if trained:
-            trained["learning_rate"] = float(tf.convert_to_tensor(self.model.optimizer.learning_rate))
-        validated = {name.removeprefix("val_"): value for name, value in logs.items() if name.startswith("val_")}
-        for part, values in (("train", trained), ("validation", validated)):
+        parts = {}
+        for name, value in logs.items():
+            prefix = next((prefix for prefix in _MEASURED if name.startswith(prefix)), "")
+            parts.setdefault(_MEASURED.get(prefix, "train"), {})[name.removeprefix(prefix)] = value
+        if "train" in parts:
+            parts["train"]["learning_rate"] = float(tf.convert_to_tensor(self.model.optimizer.learning_rate))
+        for part, values in parts.items():
+            if part not in self._writers:
+                self._writers[part] = tf.summary.create_file_writer(str(self._log_dir / part))
             with self._writers[part].as_default(step=_episodes(self.model, self._meta_batch_size)):
                 for name, value in values.items():
                     tf.summary.scalar(f"epoch_{name}", value)

@@ -28,7 +28,7 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "json", None, "File to write to how well calibrated it is, docs/results/zoo_NAME_calibration.json."
     )
-    settings.define_flags(only_free=True, but=("episodes",))
+    settings.define_flags(only_free=True, but=("episodes", "validate_train_classes"))
     flags.mark_flags_as_required(["run_dir", "name", "trained_on", "licence", "confidence", "bad_at"])
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from ml_lstm import compare
 from ml_lstm.episode import Problem
 from ml_lstm.errors import UserError
-from ml_lstm.plots.learning_curves import draw_learning_curves
+from ml_lstm.plots.learning_curves import draw_curve, draw_learning_curves
 from ml_lstm.runs import RunDirectory, settings
 from ml_lstm.runs.comparison import differing, outcome
 from ml_lstm.training import Progress
@@ -26,13 +26,14 @@ _RESULT = {
 }
 
 
-def made(path, validations=(), seconds=0.0, **given):
+def made(path, validations=(), seconds=0.0, train_classes=(), **given):
     """A run that was validated so often, its weights those of chance; its path."""
     values = settings.complete({"method": "prototypical", "filters": 2, "image_size": 16} | given)
     run = RunDirectory(path)
     problem = Problem((16, 16, 1), 5, 7, [0.5], [0.2])
     run.create(settings.bound(values), problem, "its classes")
     method, progress = settings.build_method(values, problem), Progress()
+    progress.train_classes += train_classes
     for number, validation in enumerate(validations, start=1):
         progress.validations.append(validation)
         progress.seconds = seconds * number
@@ -52,7 +53,7 @@ def runs(tmp_path_factory):
     directory = tmp_path_factory.mktemp("runs")
     first = made(directory / "first", [(100, 0.5), (200, 0.75), (300, 0.625)], 60)
     second = made(directory / "second", [(100, 0.25)], 30, filters=3, learning_rate=0.01)
-    other = made(directory / "other", [(100, 0.875)], 45, method="maml")
+    other = made(directory / "other", [(100, 0.875)], 45, [(100, 0.9375)], method="maml")
     evaluated(second, "b", accuracy=0.5, episodes=600, train_episodes=100, train_seconds=99)
     os.utime(os.path.join(second, "evaluate-b.json"), (1, 1))
     evaluated(second, "a", accuracy=0.45678, episodes=60, train_episodes=90, train_seconds=90)
@@ -81,6 +82,7 @@ def test_parameters_are_what_training_moves(outcomes):
 
 def test_the_whole_learning_curve_is_there(outcomes):
     assert outcomes[0].validations == [(100, 0.5), (200, 0.75), (300, 0.625)]
+    assert [found.train_classes for found in outcomes] == [[], [], [(100, 0.9375)]]
 
 
 def test_only_options_that_differ_are_listed(outcomes):
@@ -136,6 +138,18 @@ def test_learning_curves_are_a_picture_with_a_color_a_run(tmp_path):
     pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
     colored = {tuple(pixel) for pixel in pixels[np.ptp(pixels, axis=-1) > 120]}
     assert {(31, 119, 180), (255, 127, 14)} <= colored
+
+
+def test_a_curve_on_meta_train_classes_is_dashed_in_the_color_of_its_run():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    figure, axes = pyplot.subplots()
+    color = draw_curve(axes, [(1, 0.5), (2, 0.75), (3, 0.25)], "new")
+    draw_curve(axes, [(1, 0.5), (3, 1)], "trained on", color=color, linestyle="--", dot=False)
+    new, dot, trained_on = axes.lines
+    pyplot.close(figure)
+    assert list(new.get_ydata()) == [50, 75, 25]
+    assert (list(dot.get_xdata()), list(dot.get_ydata())) == ([2], [75])
+    assert (trained_on.get_color(), trained_on.get_linestyle()) == (new.get_color(), "--")
 
 
 def test_the_command_prints_and_writes_all_and_refuses_in_one_line(commands, runs, tmp_path):

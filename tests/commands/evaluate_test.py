@@ -10,6 +10,10 @@ import threading
 import pytest
 from PIL import Image
 
+from ml_lstm import evaluation
+from ml_lstm.runs import RunDirectory, settings
+from ml_lstm.training import Progress
+
 _KEYS = {
     *("accuracy", "confidence_interval_95", "episodes", "n_way", "k_shot", "n_query", "dataset", "split"),
     *("method", "seed", "flags", "commit", "train_episodes", "train_seconds", "device"),
@@ -190,3 +194,18 @@ def test_all_classes_of_a_folder_are_tested_without_splits_each_folder_with_its_
     assert sorted(result["data_dir"].rpartition("/")[2] for result in results) == ["one", "other"]
     assert {result["split"] for result in results} == {"all"}
     assert "classes that the run was trained on: name other data by --dataset" in refused.refusal()
+
+
+def test_on_meta_train_classes_the_problem_is_that_of_the_test(commands, tmp_path):
+    chosen = {"method": "prototypical", "filters": 2, "image_size": 16, "n_query": 2, "train_n_way": 9}
+    values = settings.complete(chosen | {"augment": "affine"})
+    data, run = settings.load_data(values), RunDirectory(tmp_path / "run")
+    run.create(settings.bound(values), data.problem, data.class_digest())
+    method = settings.build_method(values, data.problem)
+    run.backup(model=method, progress=Progress()).save(0)
+    finished = commands.run("evaluate", f"--run_dir={run.path}", "--split=train", "--episodes=40")
+    assert finished.status == 0, finished.stderr
+    (result,) = run.evaluations()
+    accuracies = evaluation.episode_accuracies(method, data.evaluation_sampler("train").dataset(count=40))
+    assert (result["split"], result["n_way"]) == ("train", 5)
+    assert result["accuracy"] == pytest.approx(accuracies.mean(), abs=1e-6)

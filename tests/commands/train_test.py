@@ -51,7 +51,7 @@ def _stopped_by_signals(commands, run, _):
 
 
 def _averaged(commands, run, _):
-    more = ("--method=prototypical", "--average_weights=0.9")
+    more = ("--method=prototypical", "--average_weights=0.9", "--validate_train_classes")
     early = commands.train(run, *more, f"--episodes={commands.interval}")
     shutil.copytree(run, run.with_name("early"))
     commands.train_until_killed(run, 2 * commands.interval, random.uniform(0, 0.2), *more)
@@ -182,7 +182,7 @@ def _assert_same_bits(saved, run, other):
     assert any("optimizer/_variables" in name for name in expected.variables)
     assert any(name.startswith("model/") for name in expected.variables)
     assert found.number == expected.number
-    assert found.validations == expected.validations
+    assert (found.validations, found.train_classes) == (expected.validations, expected.train_classes)
     assert found.variables.keys() == expected.variables.keys()
     differing = [name for name in expected.variables if found.variables[name] != expected.variables[name]]
     assert not differing
@@ -228,6 +228,7 @@ def test_a_killed_run_with_averaged_weights_goes_on_to_the_same_bits_and_keeps_t
     for finished in ended:
         assert finished.status == 0, finished.stderr
     _assert_same_bits(saved, run, run.with_name("undisturbed"))
+    assert len(saved(run).train_classes) == 3
     last, best = (saved(run.with_name("early"), store).variables for store in ("backup", "checkpoints"))
     averages = {contents for name, contents in last.items() if name.startswith("averages/")}
     assert len(averages) > 10

@@ -141,6 +141,39 @@ def test_meta_training_episodes_may_be_larger_than_the_others():
         assert (len(episode.support_labels), len(episode.query_labels)) == (2, 6)
 
 
+def test_meta_train_classes_are_evaluated_on_by_the_problem_of_the_test():
+    pools = {split: numbered_pool([20] * (8 if split == "train" else 4)) for split in ("train", "val", "test")}
+    more = {"train_n_way": 6, "train_k_shot": 4, "train_n_query": 5, "augment": "affine"}
+    data = FewShotData(pools, n_way=2, k_shot=1, n_query=3, validation_episodes=40, **more)
+    pictures = {image.tobytes() for image in pools["train"].images}
+    classes = set()
+    for episode in map(arrays, data.train_classes_validation):
+        assert [len(labels) for labels in (episode[1], episode[3])] == [2, 6]
+        assert all(image.tobytes() in pictures for images in (episode[0], episode[2]) for image in images)
+        classes |= set(episode[0][:, 0, 0, 0].tolist())
+    assert classes == set(range(100, 108))
+    other = FewShotData(pools, n_way=2, k_shot=1, n_query=3, seed=1, **more)
+    episodes = (arrays(each.evaluation_sampler("train").sample(3)) for each in (data, other))
+    for mine, theirs in zip(*episodes, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_episode_that_meta_train_classes_are_evaluated_on_is_one_of_training(seed):
+    pools = {split: numbered_pool([20] * 8) for split in ("train", "val", "test")}
+    data = FewShotData(pools, n_way=5, k_shot=1, n_query=3, seed=seed)
+    trained, evaluated = (
+        {b"".join(part.tobytes() for part in arrays(episode)) for episode in sampler.dataset(count=50)}
+        for sampler in (data.sampler("train"), data.evaluation_sampler("train"))
+    )
+    assert len(trained) == len(evaluated) == 50 and not trained & evaluated
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_other_classes_are_evaluated_on_as_they_always_are(split, glyphs):
+    assert glyphs.evaluation_sampler(split) is glyphs.sampler(split)
+
+
 def test_meta_training_may_be_on_fewer_classes_and_their_statistics():
     pools = {split: numbered_pool([20] * 8) for split in ("train", "val", "test")}
     data = FewShotData(pools, n_way=2, k_shot=1, n_query=3, max_train_classes=3)

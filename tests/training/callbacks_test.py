@@ -52,6 +52,16 @@ def test_patience_counts_on_after_a_resume():
     assert again.best_accuracy == 0.7
 
 
+def test_a_curve_on_meta_train_classes_outlasts_a_resume_and_older_runs_have_none():
+    progress = Progress()
+    progress.validations, progress.train_classes = [(20, 0.5), (40, 0.7)], [(40, 0.9)]
+    again, older = Progress(), Progress()
+    again.deserialize(progress.serialize())
+    assert (again.validations, again.train_classes) == ([(20, 0.5), (40, 0.7)], [(40, 0.9)])
+    older.deserialize('{"seconds": 1, "validations": [[20, 0.5]]}')
+    assert (older.validations, older.train_classes) == ([(20, 0.5)], [])
+
+
 def test_a_method_searches_on_the_validation_episodes_before_each_validation():
     seen, logs, episodes = [], {"val_accuracy": 0.5}, object()
 

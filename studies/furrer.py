@@ -1,0 +1,95 @@
+"""What the studies of Furrer, Erginbaş & Kayaalp share: one setting, a table, and learning curves."""
+
+from collections.abc import Mapping
+
+from studies import curves
+from studies.harness import CONFIGS, Measurement, Results, Training, percent
+
+SOURCE = "Furrer, Erginbaş & Kayaalp, *Meta-Learner LSTM for Few Shot Learning*"
+
+SETTING = """5-way 5-shot on CIFAR-FS, the rest as Ravi & Larochelle have it (`configs/base/meta_lstm.flags`): five
+first-order updates of the whole network, one episode a meta-step. `hours` has 4,000 episodes and 16 filters a layer in
+place of 100,000 and 32. Both learning curves are measured alike, that on meta-train classes too on images as they are
+and with queries normalised by the support set (`--validate_train_classes`)."""
+
+_PROBLEM = ("--n_way=5", "--k_shot=5", "--validate_train_classes")
+_CIFAR_FS = ("--dataset=cifar_fs", "--image_size=32", "--inner_steps=5", "--validation_episodes=100")
+# Each: episodes, flags, what augments, flags of `evaluate`.
+_SCALES = {
+    "small": (
+        120,
+        (
+            *("--dataset=glyphs", "--image_size=16", "--filters=4", "--n_query=5", "--inner_steps=2"),
+            *("--validation_interval=40", "--validation_episodes=10"),
+        ),
+        "affine",
+        ("--episodes=20",),
+    ),
+    "hours": (4000, (*_CIFAR_FS, "--filters=16", "--validation_interval=400"), "photo", ()),
+    "paper": (100_000, (*_CIFAR_FS, "--validation_interval=500"), "photo", ()),
+}
+
+
+def name(cell: str = "meta_lstm", hidden_units: int = 20, augmented: bool = False) -> str:
+    """Of a training; the same in each study, so that studies with the same --out share what they have in common."""
+    units = () if cell == "sgd" else (f"{hidden_units}_units",)
+    return "_".join((cell, *units, "augmented" if augmented else "as_they_are"))
+
+
+def training(scale: str, cell: str = "meta_lstm", hidden_units: int = 20, augmented: bool = False) -> Training:
+    """The setting with some cell, its size, and images changed at random or not.
+
+    Args:
+        scale: one of `harness.SCALES`.
+        cell: of `--cell`.
+        hidden_units: of the cell; `sgd` has none.
+        augmented: whether meta-training images are.
+    """
+    episodes, flags, augment, evaluation = _SCALES[scale]
+    units = () if cell == "sgd" else (f"--hidden_units={hidden_units}",)
+    return Training(
+        name(cell, hidden_units, augmented),
+        episodes,
+        (
+            *(f"--flagfile={CONFIGS / 'base' / 'meta_lstm.flags'}", *_PROBLEM, *flags, f"--cell={cell}", *units),
+            f"--augment={augment if augmented else 'none'}",
+        ),
+        (Measurement("test", evaluation), Measurement("curves", (), curves.COMMAND)),
+    )
+
+
+def table(first: str, names: Mapping[str, str], results: Results, published: Mapping[str, str] = {}) -> list[list[str]]:
+    """A row for each training: by its best weights on the test's classes, and how its curves end.
+
+    Args:
+        first: head of the column of labels.
+        names: of the trainings, by label.
+        results: of the study.
+        published: accuracy in the source, by label; without any there is no such column.
+    """
+    head = ["test, best weights", "best meta-validation", "last meta-validation", "last on meta-train classes"]
+    rows = [[first, *(["published, mini-ImageNet"] if published else ()), *head]]
+    for label, training in names.items():
+        found = results[training]["curves"]
+        best = max(found["validation"], key=lambda point: point[1])
+        rows.append(
+            [
+                label,
+                *([published[label]] if published else ()),
+                percent(results[training]["test"]),
+                f"{100 * best[1]:.1f} at {best[0]:,}",
+                *(f"{100 * found[which][-1][1]:.1f}" for which in ("validation", "train_classes")),
+            ]
+        )
+    return rows
+
+
+def draw(names: Mapping[str, str], results: Results, axes) -> None:
+    """The learning curve of each training, see `curves.draw`.
+
+    Args:
+        names: of the trainings, by label.
+        results: of the study.
+        axes: of matplotlib, an array [1, 2].
+    """
+    curves.draw({label: results[training]["curves"] for label, training in names.items()}, axes)
