@@ -83,8 +83,9 @@ def _all_validations(run, method, at_best):
 
 def _in_words(result):
     transductive = ", transductive" if result["transductive_batch_norm"] else ""
+    steps = f"{result['inner_steps']} inner step(s), " if result["inner_steps"] else ""
     return (
-        f"{result['dataset']} {result['split']}, {result['n_way']}-way {result['k_shot']}-shot, "
+        f"{result['dataset']} {result['split']}, {result['n_way']}-way {result['k_shot']}-shot, {steps}"
         f"{result['episodes']} episodes{transductive}"
     )
 
