@@ -60,7 +60,7 @@ def _row(values):
     """Of a gate [N, T]: its mean, and standard deviations between episodes and over updates as parts of that."""
     mean = values.mean()
     between, over = values.std(axis=0).mean(), values.mean(axis=0).std()
-    return f"{mean:.4f}", f"{100 * between / mean:.2f}", f"{100 * over / mean:.2f}"
+    return f"{mean:.4f}", f"{100 * between / mean:.3f}", f"{100 * over / mean:.3f}"
 
 
 def draw(results: Results, axes) -> None:

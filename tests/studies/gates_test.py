@@ -39,13 +39,13 @@ def test_gates_are_measured_of_a_run_for_each_number_of_shots(scale):
 def test_a_row_tells_by_how_much_the_gates_of_its_layer_vary(results):
     head, *rows = gates.table(results)
     assert len(head) == 8 and [row[1] for row in rows] == LAYERS * 2
-    assert rows[0][:5] == ["1 (10.00 ± 1.00)", "a", "0.9100", "0.00", "0.00"]
+    assert rows[0][:5] == ["1 (10.00 ± 1.00)", "a", "0.9100", "0.000", "0.000"]
     assert rows[5][0] == "5 (50.00 ± 1.00)"
     of_layer = np.array(results["5_shot"]["gates"]["input_gates"])[:, :, 2]
     mean = of_layer.mean()
     between = np.mean([np.std(of_layer[:, update]) for update in range(3)]) / mean
     over = np.std([of_layer[:, update].mean() for update in range(3)]) / mean
-    assert rows[7][5:] == [f"{mean:.4f}", f"{100 * between:.2f}", f"{100 * over:.2f}"]
+    assert rows[7][5:] == [f"{mean:.4f}", f"{100 * between:.3f}", f"{100 * over:.3f}"]
 
 
 def test_a_curve_is_drawn_for_each_episode_in_the_panel_of_its_layer_and_gate(results):
