@@ -118,8 +118,8 @@ drawn glyphs and CIFAR-FS, and of CUB and mini-ImageNet where they are found, fo
 and of the digits of MNIST, which are too few to train on; section III-F and table V of Furrer, Erginbaş & Kayaalp. A
 model sees images in the size that it was trained with, coloured ones in grey where it was trained on grey ones, grey
 ones in three equal channels where it was trained on coloured ones, and normalises all by the statistics of its own
-training images. Its authors try the LSTM meta-learner; here Prototypical Networks are beside it, and the nearest image
-by pixels, without any training. In each column the classes are the same, and new to all.""",
+training images. The source has the LSTM meta-learner; here Prototypical Networks stand beside it, and the nearest image
+by pixels, without any training. All runs answer the same problems of a data set.""",
     paper="""Furrer et al., 5-way 5-shot on mini-ImageNet: 61.1 ± 0.69 % trained on mini-ImageNet, 44.0 ± 0.67 % on CUB,
 32.3 ± 0.54 % on Omniglot: "the accuracy becomes lower as the domain difference gets larger".""",
     trainings=trainings,

@@ -97,9 +97,9 @@ STUDY = Study(
     title="More shots and more steps than trained",
     question="""How does accuracy grow with support images, and with inner steps, beyond what was trained? Each method
 meta-trains on CIFAR-FS, 5-way 5-shot, for about as long as the others, and answers problems of 1 to 20 shots. The
-optimization-based methods adapt in 1 to 20 steps besides; in training they take five. With any other number of shots
-Reptile adapts in 20 steps, as its configuration has it, the others in five. The options are those of the configurations
-of Omniglot in `configs/`, but for MAML's five steps of the whole network, as the LSTM meta-learner has them.""",
+optimization-based methods also adapt in 1 to 20 steps; in training they take five. Over shots, MAML and the LSTM
+meta-learner take five steps, Reptile 20, as its configuration has it. Options are those of the Omniglot configurations
+in `configs/`, except that MAML takes five steps that move the whole network, as the LSTM meta-learner does.""",
     trainings=trainings,
     table=table,
     draw=draw,

@@ -21,7 +21,7 @@ _FILE = "omniglot_5way_1shot_{}.flags"
 _WAYS = (5, 10, 15, 20)
 _GLYPHS = ("--dataset=glyphs", "--image_size=16", "--filters=4", "--validation_interval=20", "--validation_episodes=5")
 _SCALES = {
-    "small": ((5, 10), (10,), 20, 20, _GLYPHS),
+    "small": ((5,), (5, 10), 20, 20, _GLYPHS),
     "hours": (_WAYS, (*_WAYS, 100), 3000, 200, ("--validation_interval=1000",)),
     "paper": (_WAYS, (*_WAYS, 100), 30_000, 400, ()),
 }
