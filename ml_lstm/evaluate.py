@@ -43,6 +43,9 @@ def define_flags() -> None:
     for name, least in (("n_way", 2), ("k_shot", 1), ("n_query", 1)):
         flags.DEFINE_integer(name, None, "Another value than the run's.", lower_bound=least)
     flags.DEFINE_boolean("within_alphabets", None, "Another value than the run's.")
+    flags.DEFINE_integer(
+        "inner_steps", None, "Updates of the learner for a support set; unset: as in training.", lower_bound=1
+    )
     flags.DEFINE_boolean(
         "transductive_batch_norm",
         False,
@@ -65,8 +68,25 @@ def define_flags() -> None:
     settings.define_flags(only_free=True, but=("episodes", "validate_train_classes"))
 
 
+class TooManyClasses(UserError):
+    """More classes are asked for than a run can tell apart.
+
+    Attributes:
+        most_classes: that it can.
+    """
+
+    def __init__(self, problem: str, most_classes: int):
+        super().__init__(problem)
+        self.most_classes = most_classes
+
+
 def main() -> None:
-    """Prints the accuracy and writes it to `RUN/evaluate-*.json`."""
+    """Prints the accuracy and writes it to `RUN/evaluate-*.json`.
+
+    Raises:
+        TooManyClasses: see there.
+        UserError: for what else cannot be evaluated.
+    """
     entry = None if FLAGS.model is None else zoo.find(FLAGS.model)
     run = entry.run if entry else runs.RunDirectory(FLAGS.run_dir)
     image_size = max(run.problem().image_shape[:2])
@@ -75,10 +95,11 @@ def main() -> None:
     setting = run.values(**settings.given())
     method, trained_episodes, train_seconds = _trained(run, entry)
     if method.most_classes is not None and setting["n_way"] > method.most_classes:
-        raise UserError(
+        raise TooManyClasses(
             f"--n_way={setting['n_way']} is more than the {method.most_classes} classes that {run.path} "
             "was trained for: lower it, or train with more (--train_n_way), or in a way that sets no limit "
-            "(--shared_head for methods by gradients, --label_characters for mann)."
+            "(--shared_head for methods by gradients, --label_characters for mann).",
+            method.most_classes,
         )
     if FLAGS.new_base_filters is not None:
         if getattr(method, "base_learner", None) != "convolutions":
@@ -87,6 +108,7 @@ def main() -> None:
                 f"has another base learner, or {trained_flags['method']}: leave it out."
             )
         method = method.with_new_base_learner(FLAGS.new_base_filters)
+    inner_steps = _other_inner_steps(method, trained_flags["method"])
     of_all = FLAGS.split == "all"
     if of_all and FLAGS.dataset is None:
         raise UserError("--split=all has classes that the run was trained on: name other data by --dataset.")
@@ -132,12 +154,14 @@ def main() -> None:
             "device": devices.describe(),
             **({"model": entry.name} if entry else {}),
             **({} if FLAGS.new_base_filters is None else {"new_base_filters": FLAGS.new_base_filters}),
+            **({"inner_steps": inner_steps} if inner_steps else {}),
             **by_instance,
         },
     )
     spread = accuracy.percentiles
+    steps = f"{inner_steps} inner step(s), " if inner_steps else ""
     print(
-        f"{setting['dataset']} {FLAGS.split}, {setting['n_way']}-way {setting['k_shot']}-shot, "
+        f"{setting['dataset']} {FLAGS.split}, {setting['n_way']}-way {setting['k_shot']}-shot, {steps}"
         f"{FLAGS.episodes} episodes{' within alphabets' if setting['within_alphabets'] else ''}: "
         f"accuracy {100 * accuracy.mean:.2f} % "
         f"± {100 * accuracy.confidence_interval_95:.2f} (95 % interval of the mean)\n"
@@ -158,6 +182,17 @@ def _trained(run, entry):
         return entry.method(), entry.card["train_episodes"], entry.card["train_seconds"]
     method, episodes, progress = runs.trained_method(run)
     return method, episodes, progress.seconds
+
+
+def _other_inner_steps(method, name) -> int | None:
+    """Has the method adapt in as many steps as asked for; how many, if that is another number than its own."""
+    steps, own = FLAGS.inner_steps, method.served_inner_steps
+    if steps is None:
+        return None
+    if own is None:
+        raise UserError(f"{name} has no inner steps: leave out --inner_steps.")
+    method.served_inner_steps = steps
+    return None if steps == own else steps
 
 
 def _write(run, record):

@@ -61,8 +61,12 @@ def _trained():
     run = runs.RunDirectory(FLAGS.run_dir)
     method, episodes, _ = runs.trained_method(run)
     card = model_card(run, method, episodes)
-    # Of these weights; a run may have been evaluated, and gone on.
-    card["figures"] = [found for found in run.evaluations() if found["train_episodes"] == episodes]
+    # Of these weights, in as many steps; a run may have been evaluated, and gone on.
+    card["figures"] = [
+        found
+        for found in run.evaluations()
+        if found["train_episodes"] == episodes and found["inner_steps"] in (None, FLAGS.inner_steps)
+    ]
     if not card["figures"]:
         card["limits"].append("The accuracy of these weights was not measured before they were exported.")
     return method, card

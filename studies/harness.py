@@ -160,12 +160,17 @@ def left(trainings: Sequence[Training], place: Path, data_dir: str | None) -> It
     """
     of_data = [f"--data_dir={data_dir}"] if data_dir else []
     for training in trainings:
-        of_run = [*of_data, f"--run_dir={place / training.name}"]
+        # Glyphs come from no directory, and `train` refuses one; other data that they are tested on may.
+        of_training = [] if "--dataset=glyphs" in training.flags else of_data
+        of_run = [f"--run_dir={place / training.name}"]
         missing = [each for each in training.measurements if not _file(place, training, each).exists()]
         episodes = [f"--episodes={training.episodes}"] if training.episodes else []
         commands = [
-            [training.command, *training.flags, *episodes, *of_run],
-            *([each.command, *each.flags, *of_run, f"--json={_file(place, training, each)}"] for each in missing),
+            [training.command, *training.flags, *episodes, *of_training, *of_run],
+            *(
+                [each.command, *each.flags, *of_data, *of_run, f"--json={_file(place, training, each)}"]
+                for each in missing
+            ),
         ]
         if missing:
             log = place / f"{training.name}.log"

@@ -4,6 +4,7 @@ import inspect
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ml_lstm.keras_private import nested_layers
@@ -81,6 +82,16 @@ class FunctionalLearner:
         tensors = [tf.reshape(tensor, [-1]) for tensor in self.unflatten(vector)]
         layers = by_layer(self.model).values()
         return tf.stack([tf.reduce_mean(tf.concat([tensors[i] for i in indices], axis=0)) for indices in layers])
+
+    def layer_coordinates(self, count: int) -> dict[str, np.ndarray]:
+        """Which of the learner's coordinates each layer has, int [n] by its name.
+
+        Args:
+            count: P; with `shared_head` it depends on the number of classes.
+        """
+        tensors = [tensor.numpy().ravel() for tensor in self.unflatten(tf.range(count))]
+        layers = by_layer(self.model).items()
+        return {name: np.concatenate([tensors[i] for i in indices]) for name, indices in layers}
 
     @property
     def num_parameters(self) -> int:

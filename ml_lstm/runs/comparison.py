@@ -88,8 +88,9 @@ def _newest_progress(run, method):
 def _in_words(result):
     within = " within alphabets" if result["within_alphabets"] else ""
     transductive = ", transductive" if result["transductive_batch_norm"] else ""
+    steps = f"{result['inner_steps']} inner step(s), " if result["inner_steps"] else ""
     return (
-        f"{result['dataset']} {result['split']}, {result['n_way']}-way {result['k_shot']}-shot, "
+        f"{result['dataset']} {result['split']}, {result['n_way']}-way {result['k_shot']}-shot, {steps}"
         f"{result['episodes']} episodes{within}{transductive}"
     )
 

@@ -12,7 +12,7 @@ from ml_lstm.command_line.records import write_json
 from ml_lstm.errors import UserError
 
 _QUOTED = ("accuracy", "confidence_interval_95", "episodes", "dataset", "data_dir", "split", "n_way", "k_shot")
-_QUOTED += ("n_query", "within_alphabets", "transductive_batch_norm", "train_episodes")
+_QUOTED += ("n_query", "within_alphabets", "transductive_batch_norm", "inner_steps", "train_episodes")
 _REQUIRED = ("accuracy", "confidence_interval_95", "episodes", "dataset", "split", "n_way", "k_shot", "n_query")
 
 # What differs between two measurements of the same.
@@ -45,6 +45,7 @@ def _name(record):
     setting = f"{record['n_way']}way-{record['k_shot']}shot-{record['n_query']}query-{record['episodes']}episodes"
     more = "-within_alphabets" if record.get("within_alphabets") else ""
     more += "-transductive" if record["transductive_batch_norm"] else ""
+    more += f"-{record['inner_steps']}steps" if "inner_steps" in record else ""
     more += "-by_instance" if "instance_accuracies" in record else ""
     more += f"-new_base_{record['new_base_filters']}" if "new_base_filters" in record else ""
     return f"evaluate-{record['dataset']}{place or ''}-{record['split']}-{setting}{more}"

@@ -39,6 +39,11 @@ def _figure(path: Path, entry):
             f"{path} is of weights of {found['train_episodes']} episodes, and {entry.name} has those of "
             f"{entry.card['train_episodes']}: evaluate --model={entry.name} again."
         )
+    if found["inner_steps"]:
+        raise UserError(
+            f"{path} is of {found['inner_steps']} inner steps, which are not those of {entry.name}: evaluate "
+            f"--model={entry.name} again, without --inner_steps."
+        )
     return found | {"result": path.name}
 
 

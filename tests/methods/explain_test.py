@@ -130,9 +130,44 @@ def test_gates_by_layer_are_those_that_took_the_parameters_from_step_to_step(nam
         assert np.ptp(explanation[told]) > 1e-4
 
 
+def sigmoid(value):
+    return 1 / (1 + np.exp(-value))
+
+
+def preprocessed(values, p=10):
+    """By Andrychowicz et al. (2016), appendix A, [2, P]."""
+    if_large = [np.log(np.maximum(np.abs(values), 1e-300)) / p, np.sign(values)]
+    return np.where(np.abs(values) >= np.exp(-p), if_large, [-np.ones_like(values), np.exp(p) * values])
+
+
+def test_gates_of_each_parameter_are_those_of_the_equations():
+    method = new_method("meta_lstm")
+    found = [gate.numpy() for gate in method.gates(SUPPORT, LABELS)]
+    losses = method.explain(SUPPORT, LABELS)["losses"].numpy().astype(float)
+    kernel, recurrent_kernel, bias = method.coordinate_lstm.get_weights()
+    input_kernel, input_bias, forget_kernel, forget_bias = method.cell.get_weights()
+    theta = parameters(method)[0]
+    hidden = memory = np.zeros((2, theta.size))
+    i = f = np.zeros(theta.size)
+    for step in range(STEPS):
+        slope = gradient(method, theta)
+        x = np.concatenate([preprocessed(np.full(theta.size, losses[step])), preprocessed(slope)])
+        z = np.split(kernel.T @ x + recurrent_kernel.T @ hidden + bias[:, None], 4)
+        memory = sigmoid(z[1]) * memory + sigmoid(z[0]) * np.tanh(z[2])
+        hidden = sigmoid(z[3]) * np.tanh(memory)
+        i = sigmoid(input_kernel @ np.vstack([hidden, theta, i]) + input_bias)
+        f = sigmoid(forget_kernel @ np.vstack([hidden, theta, f]) + forget_bias)
+        theta = f * theta - i * slope
+        np.testing.assert_allclose(found[0][step], i, rtol=1e-5)
+        np.testing.assert_allclose(found[1][step], f, rtol=1e-5)
+    assert np.ptp(found[0]) > 1e-3 and found[0].shape == (STEPS, sum(LAYERS.values()))
+
+
 @pytest.mark.parametrize("name", sorted({*METHODS} - {*GATED}))
 def test_what_has_no_gates_tells_losses_only(name):
-    assert new_method(name).explain(SUPPORT, LABELS).keys() == {"losses"}
+    method = new_method(name)
+    assert method.explain(SUPPORT, LABELS).keys() == {"losses"}
+    assert name == "fine_tuning" or method.gates(SUPPORT, LABELS) is None
 
 
 def test_any_number_of_classes_is_told_by_layer_too():

@@ -35,6 +35,7 @@ OTHER = {
     "transductive_batch_norm": True,
     "train_episodes": 2000,
     "accuracy": 0.6,
+    "inner_steps": 7,
     "instance_accuracies": [0.1],
     "new_base_filters": 8,
 }
@@ -48,7 +49,8 @@ def test_a_result_never_replaces_another(name, tmp_path):
     second = evaluations.write(tmp_path, RECORD | {name: OTHER[name]})
     assert json.loads(first.read_text()) == RECORD
     assert json.loads(second.read_text()) == RECORD | {name: OTHER[name]}
-    assert second.stem.startswith(first.stem + "-") == (name not in IN_NAMES or OTHER[name] in (True, [0.1], 8))
+    appended = OTHER[name] in (True, [0.1]) or name in ("inner_steps", "new_base_filters")
+    assert second.stem.startswith(first.stem + "-") == (name not in IN_NAMES or appended)
 
 
 def test_the_name_says_what_of(tmp_path):
@@ -57,6 +59,8 @@ def test_the_name_says_what_of(tmp_path):
     assert name.endswith("-test-5way-1shot-15query-600episodes.json")
     name = evaluations.write(tmp_path, RECORD | {"data_dir": None, "transductive_batch_norm": True}).name
     assert name == "evaluate-folder-test-5way-1shot-15query-600episodes-transductive.json"
+    name = evaluations.write(tmp_path, RECORD | {"data_dir": None, "inner_steps": 7}).name
+    assert name == "evaluate-folder-test-5way-1shot-15query-600episodes-7steps.json"
 
 
 def test_the_same_again_is_one_file(tmp_path):

@@ -202,6 +202,12 @@ def test_what_needs_no_training_is_given_no_number_of_episodes(tmp_path):
     assert train.command[2:] == ["ml_lstm.train", "--method=pixel_nearest_neighbour", f"--run_dir={tmp_path}/pixels"]
 
 
+def test_glyphs_are_drawn_without_a_data_directory_and_may_be_tested_on_data_that_have_one(tmp_path):
+    measured = (Measurement("digits", ("--dataset=mnist",)),)
+    ((train, evaluate),) = left([Training("a", 9, ("--dataset=glyphs",), measured)], tmp_path, "DATA")
+    assert ("--data_dir=DATA" in train.command, "--data_dir=DATA" in evaluate.command) == (False, True)
+
+
 def test_what_is_left_can_be_shared_among_machines(tmp_path):
     (tmp_path / "a.test.json").write_text("{}")
     steps = list(left(TRAININGS, tmp_path, None))

@@ -207,6 +207,22 @@ class GradientBasedClassifier(FewShotClassifier):
         """See `UpdateRule.input_and_forget`; None of a method without gates."""
         return None
 
+    def gates(self, support_images, support_labels) -> tuple[tf.Tensor, tf.Tensor] | None:
+        """The input and the forget gate of each parameter in each step, see `UpdateRule.input_and_forget`.
+
+        Args:
+            support_images, support_labels: as for `adapt`.
+
+        Returns:
+            Two of [T, P]; None for a method without gates.
+        """
+        images, labels = self.prepare(support_images), self.support_classes(support_labels)
+        gates = [self.input_and_forget(step) for step in self.steps(images, labels, training=False)]
+        if None in gates:
+            return None
+        input_gates, forget_gates = zip(*gates, strict=True)
+        return tf.stack(input_gates), tf.stack(forget_gates)
+
     def diagnostics(self, support_images, support_labels) -> dict[str, tf.Tensor]:
         """The inner losses [T], and what the update rule shows, each [T, P]."""
         images, labels = self.prepare(support_images), self.support_classes(support_labels)

@@ -1,0 +1,25 @@
+"""`evaluate`, but for problems of more classes than a run can tell apart: these have its limit for a result."""
+
+from absl import flags, logging
+
+from ml_lstm import evaluate
+from ml_lstm.command_line import command, records
+from ml_lstm.paths import expanded
+
+FLAGS = flags.FLAGS
+
+
+def main() -> None:
+    """Evaluates; or writes `{"most_classes": ...}` to --json."""
+    try:
+        evaluate.main()
+    except evaluate.TooManyClasses as error:
+        print(error)
+        records.write_json(expanded(FLAGS.json), {"most_classes": error.most_classes})
+
+
+if __name__ == "__main__":
+    evaluate.define_flags()
+    flags.mark_flag_as_required("json")
+    logging.set_verbosity(logging.WARNING)
+    command.run(main)
