@@ -9,6 +9,7 @@ from ml_lstm.data import cache, prepared, splits
 from ml_lstm.data.pools import ClassPool, quarter_turns
 from ml_lstm.data.resizing import resize
 from ml_lstm.data.sources.base import Place, Source
+from ml_lstm.data.tfds import tensorflow_datasets
 from ml_lstm.options import checked
 
 # The five smallest background alphabets, the validation set of Meta-Dataset (Triantafillou et al. 2020):
@@ -100,7 +101,7 @@ def _pool(characters: _Characters, names: list[str], views: np.ndarray | None) -
 
 
 def _decode(directory: Path, image_size: int) -> _Characters:
-    import tensorflow_datasets as tfds
+    tfds = tensorflow_datasets()
 
     drawings: dict[str, list[np.ndarray]] = {}
     background = set()
