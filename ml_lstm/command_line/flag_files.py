@@ -91,8 +91,6 @@ def _did_you_mean(path, places) -> str:
     """Names like it, of files where it was looked for and of configurations that are shipped."""
     there = [path.parent / file.name for place in places for file in sorted(place.parent.glob("*.flags"))]
     there += [file.relative_to(shipped().parent) for file in sorted(shipped().rglob("*.flags"))]
-    close = difflib.get_close_matches(str(path), map(str, there))
-    stems = difflib.get_close_matches(path.stem, {file.stem for file in there})
-    close += [str(file) for file in there if file.stem in stems]
-    listed = list(dict.fromkeys(close))[:3]
+    close = difflib.get_close_matches(path.stem, {file.stem for file in there}, cutoff=0.7)
+    listed = sorted({str(file) for file in there if file.stem in close}, key=lambda name: close.index(Path(name).stem))
     return f"Did you mean {' or '.join(listed)}?" if listed else "Check the path."
