@@ -16,6 +16,7 @@ _PACKAGE = Path(ml_lstm.__file__).parent
 # From top to bottom: whoever is in a line may import from that line, without going round in circles, and from the lines
 # below. A module that stands for itself is named in full.
 _FLOORS = (
+    ("__main__",),
     ("train", "evaluate", "export", "adapt", "serve", "compare", "data.__main__", "zoo.add", "zoo.figures"),
     ("zoo",),
     ("runs",),
