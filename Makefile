@@ -4,10 +4,10 @@ BIN := .venv/bin
 DEMO_RUN ?= runs/demo
 BENCH_JSON ?= runs/bench.json
 
-.PHONY: demo test test-slow bench format clean
+.PHONY: demo test test-slow test-package bench dist format clean
 
 # Kept fresh by the files that say what is installed.
-.venv/installed: Makefile setup.cfg pyproject.toml constraints.txt export/client/pyproject.toml
+.venv/installed: Makefile setup.cfg setup.py pyproject.toml constraints.txt export/client/pyproject.toml
 	$(PYTHON) -m venv .venv
 	# "compat" puts this folder on the path: else a parent folder's "ml_lstm" would hide the package.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat \
@@ -36,14 +36,25 @@ test: .venv/bench
 
 # What is left: long-winded tests of commands that start, are killed and go on.
 test-slow: .venv/bench
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m slow
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m slow --ignore=tests/package_test.py
+
+# Wheel and sdist, the client's too, built and used in empty environments. Takes packages from the registry.
+test-package: .venv/installed
+	$(BIN)/python -m pytest tests/package_test.py --install_dependencies
 
 bench: .venv/bench
 	$(BIN)/python -m benchmarks.compare --json=$(BENCH_JSON)
+
+# Wheel and sdist of the package and of the client.
+dist: .venv/installed
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --outdir dist export/client
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv runs *.egg-info
+	rm -rf .venv runs dist build *.egg-info
