@@ -224,6 +224,10 @@ def test_the_package_lists_its_packages_and_gives_them_without_an_import():
     assert {f"ml_lstm.{name}" for name in packages} <= set(loaded)
 
 
+def test_who_cites_the_package_names_its_version():
+    assert f"\nversion: {ml_lstm.__version__}\n" in (_PACKAGE.parent / "CITATION.cff").read_text()
+
+
 def test_types_are_shipped():
     assert (_PACKAGE / "py.typed").exists()
     assert "ml_lstm = py.typed" in (_PACKAGE.parent / "setup.cfg").read_text()
