@@ -7,10 +7,10 @@ BENCH_JSON ?= runs/bench.json
 # A file's tests share what is slow to make, so they stay in one process.
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --durations=30 --durations-min=5
 
-.PHONY: demo test test-slow test-nightly bench docs format clean
+.PHONY: demo test test-slow test-nightly test-package bench docs dist format clean
 
 # Kept fresh by the files that say what is installed.
-.venv/installed: Makefile setup.cfg pyproject.toml constraints.txt export/client/pyproject.toml
+.venv/installed: Makefile setup.cfg setup.py pyproject.toml constraints.txt export/client/pyproject.toml
 	$(PYTHON) -m venv .venv
 	# "compat" puts this folder on the path: else a parent folder's "ml_lstm" would hide the package.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat \
@@ -38,11 +38,15 @@ test: .venv/bench
 
 # Long-winded tests of commands that start, are killed and go on.
 test-slow: .venv/bench
-	$(PYTEST) -m "slow and not nightly"
+	$(PYTEST) -m "slow and not nightly" --ignore=tests/package_test.py
 
 # What is left: whole studies at their small scale.
 test-nightly: .venv/bench
 	$(PYTEST) -m nightly
+
+# Wheel and sdist, the client's too, built and used in empty environments. Takes packages from the registry.
+test-package: .venv/installed
+	$(BIN)/python -m pytest tests/package_test.py --install_dependencies
 
 bench: .venv/bench
 	$(BIN)/python -m benchmarks.compare --json=$(BENCH_JSON)
@@ -51,9 +55,16 @@ docs: .venv/installed
 	$(BIN)/python -m mkdocs build --strict --site-dir=runs/site
 	@echo "Open runs/site/index.html"
 
+# Wheel and sdist of the package and of the client.
+dist: .venv/installed
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet build
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --outdir dist export/client
+
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv runs *.egg-info
+	rm -rf .venv runs dist build *.egg-info

@@ -8,6 +8,9 @@ from mkdocs.structure.files import File
 ROOT = Path(__file__).parent
 _BESIDE = {
     "index.md": "README.md",
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+    "CHANGELOG.md": "CHANGELOG.md",
+    "SECURITY.md": "SECURITY.md",
     "export/README.md": "export/README.md",
     "export/client/README.md": "export/client/README.md",
 }

@@ -18,7 +18,7 @@ from absl.testing import flagsaver
 
 from benchmarks.timing import seconds
 from ml_lstm import methods, serving
-from ml_lstm.command_line import command, devices, records
+from ml_lstm.command_line import command, devices, flag_files, records
 from ml_lstm.data import SOURCES
 from ml_lstm.episode import Problem
 from ml_lstm.runs import settings
@@ -83,7 +83,7 @@ def measure_config(path: str, repeats: int) -> dict[str, Any]:
     """`measure` for a file of flags, in the setting that it names."""
     with flagsaver.flagsaver():
         argv = ["", f"--flagfile={path}"]
-        FLAGS(argv)
+        FLAGS(flag_files.with_contents(argv))
         values = settings.from_flags(argv)
     shape = (values["image_size"], values["image_size"], SOURCES[values["dataset"]].channels)
     # Normalisation is as for any other images; the classes are the meta-train classes of Omniglot.

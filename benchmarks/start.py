@@ -18,7 +18,7 @@ import tensorflow as tf
 from absl import flags, logging
 
 from benchmarks.timing import measured_apart
-from ml_lstm.command_line import command, devices, records
+from ml_lstm.command_line import command, devices, flag_files, records
 from ml_lstm.runs import settings
 
 FLAGS = flags.FLAGS
@@ -51,8 +51,9 @@ def measure_first_step(configuration: str, variant: str = "") -> dict[str, Any]:
     tf.config.optimizer.set_experimental_options(VARIANTS[variant])
     file = Path(__file__).parents[1] / "configs" / f"{configuration}.flags"
     settings.define_flags()
-    FLAGS(["", f"--flagfile={file}", "--dataset=glyphs"])
-    values = settings.from_flags(["", f"--flagfile={file}", "--dataset=glyphs"])
+    argv = ["", f"--flagfile={file}", "--dataset=glyphs"]
+    FLAGS(flag_files.with_contents(argv))
+    values = settings.from_flags(argv)
     clock = [time.perf_counter()]
     data = settings.load_data(values)
     clock.append(time.perf_counter())

@@ -73,9 +73,7 @@ def main() -> None:
         from ml_lstm.serving.server.rest import Callers
         from ml_lstm.serving.server.run import serve
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"{error.name.partition('.')[0]} is not installed: pip install '.[serve]' in the checkout of ml_lstm."
-        ) from None
+        raise UserError(f"{error.name.partition('.')[0]} is not installed: pip install 'ml_lstm[serve]'.") from None
 
     config = _config()
     memory.take_from_system()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ml_lstm.command_line import records
 from ml_lstm.compare import as_markdown
+from studies import names
 from studies.harness import Study
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
@@ -22,12 +23,6 @@ short: the same command goes on. `--list` prints what is left, a line a training
 it. Results go to `DIR/NAME.json`, `.md` and `.png`. This page is made from them by
 `python -m studies.page > docs/studies.md`.
 """
-
-
-def names() -> list[str]:
-    """All studies: modules of this package that have a STUDY."""
-    modules = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
-    return [name for name in modules if "\nSTUDY = " in (Path(__file__).parent / f"{name}.py").read_text()]
 
 
 def study(name: str) -> Study:

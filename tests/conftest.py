@@ -23,6 +23,11 @@ def pytest_addoption(parser):
         help="How long tests/fuzz tries examples in all, others each time; by default a minute, the same each time.",
     )
     parser.addoption(
+        "--install_dependencies",
+        action="store_true",
+        help="Has tests/package_test.py install what the package needs from the registry, in an empty environment.",
+    )
+    parser.addoption(
         "--screenshots",
         nargs="?",
         const="characters",

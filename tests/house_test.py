@@ -16,6 +16,7 @@ _PACKAGE = Path(ml_lstm.__file__).parent
 # From top to bottom: whoever is in a line may import from that line, without going round in circles, and from the lines
 # below. A module that stands for itself is named in full.
 _FLOORS = (
+    ("__main__",),
     ("train", "evaluate", "export", "adapt", "serve", "compare", "gates", "data.__main__", "zoo.add", "zoo.figures"),
     ("zoo",),
     ("runs",),
@@ -221,6 +222,10 @@ def test_the_package_lists_its_packages_and_gives_them_without_an_import():
         + "\n".join(f"ml_lstm.{name}" for name in ml_lstm.__all__)
     )
     assert {f"ml_lstm.{name}" for name in packages} <= set(loaded)
+
+
+def test_who_cites_the_package_names_its_version():
+    assert f"\nversion: {ml_lstm.__version__}\n" in (_PACKAGE.parent / "CITATION.cff").read_text()
 
 
 def test_types_are_shipped():

@@ -14,6 +14,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
 BUILD = """
 import sys
 from absl import flags
+from ml_lstm.command_line import flag_files
 from ml_lstm.data import SOURCES
 from ml_lstm.episode import Problem
 from ml_lstm.runs import settings
@@ -23,7 +24,7 @@ for path in sys.argv[1:]:
     for name in flags.FLAGS:
         flags.FLAGS[name].unparse()
     argv = ["test", f"--flagfile={path}"]
-    flags.FLAGS(argv)
+    flags.FLAGS(flag_files.with_contents(argv))
     values = settings.from_flags(argv)
     shape = (values["image_size"], values["image_size"], SOURCES[values["dataset"]].channels)
     method = settings.build_method(values, Problem(shape, max(values["n_way"], values["train_n_way"]), 10))

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 from absl import app, flags
 
+from ml_lstm.command_line import flag_files
 from ml_lstm.errors import UserError
 
 _GIVE_PERMISSION = "Change its permissions, or choose another place."
@@ -103,7 +104,7 @@ def run(
 
     def parse(argv):
         try:
-            rest = flags.FLAGS(argv)
+            rest = flags.FLAGS(flag_files.with_contents(argv))
             if takes_words:
                 prepared.append(rest[1:])
             elif len(rest) > 1:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ml_lstm.data import cache, prepared, stored
 from ml_lstm.data.resizing import resize
+from ml_lstm.data.tfds import tensorflow_datasets
 
 Classes = dict[str, np.ndarray | stored.StoredImages]
 """Images uint8 [n, S, S, C] by class name."""
@@ -128,7 +129,7 @@ def _decode(source, directory: Path, image_size, crop) -> cache.Arrays:
 
 def _examples(source, directory: Path, part, image_size, crop) -> Iterator[tuple[int, np.ndarray]]:
     """Which of the part's classes, and the image, of each example; an error if there is not what must be there."""
-    import tensorflow_datasets as tfds  # takes seconds, and a cached load needs none
+    tfds = tensorflow_datasets()  # a cached load needs none
 
     # One shard after another: the order of images then does not depend on how many shards TFDS wrote.
     read_config = tfds.ReadConfig(interleave_cycle_length=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from absl import logging
 
 from ml_lstm.data.errors import DataError
+from ml_lstm.data.tfds import tensorflow_datasets
 from ml_lstm.paths import expanded
 
 
@@ -42,9 +43,8 @@ def find(name: str, title: str, data_dir: str | None) -> Path:
             f"No prepared {title} in {str(place)!r} (no {name}/<version>/dataset_info.json there); correct "
             f"--data_dir, or write it there by `tfds build {name} --data_dir={shlex.quote(str(place))}`."
         )
-    # Imported only here and where images are decoded: a cached load needs no TFDS, whose import takes seconds.
-    import tensorflow_datasets as tfds
-
+    # Only here and where images are decoded: a cached load needs no TFDS.
+    tfds = tensorflow_datasets()
     # Ten retries with growing pauses, which TFDS does not let us shorten: say so before the silence.
     logging.warning("Downloading %s to %s; without a network that takes minutes to fail.", title, place)
     try:

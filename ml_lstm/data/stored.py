@@ -14,6 +14,7 @@ from absl import logging
 
 from ml_lstm.data.errors import DataError
 from ml_lstm.data.prepared import one_line
+from ml_lstm.data.tfds import tensorflow_datasets
 
 CACHE_BYTES = 2**28
 """Of images that were read and stay in memory."""
@@ -32,9 +33,7 @@ class ImageStore:
     """
 
     def __init__(self, directory: Path, parts: Sequence[str], cache_bytes: int):
-        import tensorflow_datasets as tfds  # takes seconds
-
-        builder = tfds.builder_from_directory(directory)
+        builder = tensorflow_datasets().builder_from_directory(directory)
         self._sources = [builder.as_data_source(part) for part in parts]
         self._starts = np.cumsum([0, *map(len, self._sources)])
         self.image_shape = tuple(builder.info.features["image"].shape)
@@ -160,8 +159,9 @@ def stored(
         notes: kept with the images when all are written; they may grow meanwhile.
 
     Raises:
-        DataError: if it cannot be written.
+        DataError: if it cannot be written, or TFDS is not installed.
     """
+    tensorflow_datasets()  # before a directory that it would read is held for damaged
     index = directory / "index.json"  # written last
     try:
         if index.exists():
@@ -199,7 +199,7 @@ def _sizes(directory):
 
 def _write(directory, examples, shape):
     """Writes images as they come; the builders of TFDS would hold all those of a part in memory."""
-    import tensorflow_datasets as tfds
+    tfds = tensorflow_datasets()
 
     identity = tfds.core.DatasetIdentity(
         name="stored", version=tfds.core.Version("1.0.0"), data_dir=str(directory), module_name=""

@@ -10,7 +10,7 @@ from absl import flags
 
 from ml_lstm import data, options
 from ml_lstm.cells import CELLS
-from ml_lstm.command_line import devices
+from ml_lstm.command_line import devices, flag_files
 from ml_lstm.data import SOURCES, FewShotData
 from ml_lstm.distribution import distribution
 from ml_lstm.episode import Problem
@@ -145,7 +145,7 @@ def typed_learner(argv):
     only = flags.FlagValues()
     flags.DEFINE_string("learner", None, "", flag_values=only)
     try:
-        only(argv, known_only=True)
+        only(flag_files.with_contents(argv), known_only=True)
     except flags.Error:  # told when all flags are parsed
         return None
     return only.learner
@@ -165,7 +165,7 @@ def from_flags(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS)
     with a line, so that several runs can share a file.
 
     Args:
-        argv: as typed.
+        argv: as typed, flag files by their names.
         flag_values: parsed.
 
     Raises:

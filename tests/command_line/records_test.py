@@ -2,6 +2,7 @@
 
 import errno
 import os
+import subprocess
 import threading
 
 import pytest
@@ -55,3 +56,24 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path):
     reader.join(60)
     assert read == ["{}\n"]
     assert pipe.is_fifo()
+
+
+def test_the_commit_is_that_of_this_code_and_not_of_a_repository_that_it_is_installed_in(tmp_path, monkeypatch):
+    def git(*words):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        return subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True, text=True)
+
+    package = tmp_path / "environment" / "records.py"
+    package.parent.mkdir()
+    package.write_text("")
+    monkeypatch.setattr(records, "__file__", str(package))
+    assert records.commit() is None
+    git("init")
+    git("commit", "--allow-empty", "--message=somebody's")
+    assert records.commit() is None
+    git("add", ".")
+    git("commit", "--message=ours")
+    head = git("rev-parse", "HEAD").stdout.strip()
+    assert records.commit() == head
+    package.write_text("changed")
+    assert records.commit() == f"{head}+"

@@ -119,10 +119,7 @@ def test_a_configuration_that_is_none_is_one_line(commands, tmp_path, text, word
 def test_a_package_that_is_missing_is_one_line(commands, tmp_path):
     (tmp_path / "starlette.py").write_text("raise ModuleNotFoundError(name='starlette')")
     result = _serve(commands, f"--model_base_path={tmp_path}", path=tmp_path)
-    assert (
-        result.refusal()
-        == "ml_lstm.serve: starlette is not installed: pip install '.[serve]' in the checkout of ml_lstm."
-    )
+    assert result.refusal() == "ml_lstm.serve: starlette is not installed: pip install 'ml_lstm[serve]'."
 
 
 def test_a_model_that_the_zoo_lacks_is_one_line(commands):

@@ -16,6 +16,7 @@ from ml_lstm.data.errors import DataError
 from ml_lstm.data.pools import ClassPool
 from ml_lstm.data.resizing import resize
 from ml_lstm.data.sources.base import Memory, Place, Source
+from ml_lstm.data.tfds import tensorflow_datasets
 from ml_lstm.options import checked
 from ml_lstm.paths import expanded
 
@@ -86,7 +87,7 @@ def _build(data_dir, manual_dir):
             f"No prepared {TITLE} in {str(root)!r}, and no ImageNet in {str(manual)!r} to make it of: put {ARCHIVE} "
             "(image-net.org), or its class folders n01532829/* and so on, in a directory, and name it by --manual_dir."
         )
-    import tensorflow_datasets as tfds
+    tfds = tensorflow_datasets()
 
     from ml_lstm.data.sources.mini_imagenet_builder import MiniImagenet
 

@@ -11,6 +11,7 @@ from ml_lstm.data import cache, prepared, splits
 from ml_lstm.data.pools import ClassPool, quarter_turns
 from ml_lstm.data.resizing import resize
 from ml_lstm.data.sources.base import Place, Source
+from ml_lstm.data.tfds import tensorflow_datasets
 from ml_lstm.options import checked
 
 # The five smallest background alphabets, the validation set of Meta-Dataset (Triantafillou et al. 2020):
@@ -183,7 +184,7 @@ def drawers_of(labels: Sequence[int], names: Sequence[str], part: str) -> list[i
 
 
 def _decode(directory: Path, image_size: int) -> _Characters:
-    import tensorflow_datasets as tfds
+    tfds = tensorflow_datasets()
 
     drawings: dict[str, list[np.ndarray]] = {}
     background = set()
