@@ -14,7 +14,7 @@ _HEAD = """# Studies
 
 Experiments of the papers, and some of our own, each by one command:
 
-    pip install 'ml_lstm[plots]'
+    pip install '.[data,plots]'    # in a checkout
     python -m studies.NAME --data_dir=DIR --out=DIR --scale=hours
 
 `--scale=small` takes minutes on two cores and shows that all works; `hours` is what two or three hours there allow,

@@ -67,7 +67,7 @@ def command(run, *more):
     return [*words, f"--run_dir={run}", *more]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_killed_training_goes_on_from_its_last_step_to_the_same_numbers(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run(command(whole), cwd=ROOT, check=True)
@@ -91,7 +91,7 @@ def test_a_killed_training_goes_on_from_its_last_step_to_the_same_numbers(tmp_pa
     assert other.returncode == 1 and "belongs to another configuration" in other.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_it_runs_at_its_small_scale(tmp_path):
     pytest.importorskip("matplotlib", reason="the benchmarks' matplotlib is not installed: make .venv/bench")
     rows = carry_out(continual.STUDY, tmp_path, "small")

@@ -74,7 +74,7 @@ def test_colours_have_the_same_order(results):
     pyplot.close(figure)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(not (TFDS / "mnist").exists(), reason="the data sets are not at hand: set ML_LSTM_DATA_DIR")
 def test_it_runs_at_its_small_scale(tmp_path):
     pytest.importorskip("matplotlib", reason="the benchmarks' matplotlib is not installed: make .venv/bench")

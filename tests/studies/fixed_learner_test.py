@@ -52,7 +52,7 @@ def test_a_line_is_drawn_for_each_base_learner(results):
     assert len(lines) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_it_runs_at_its_small_scale(tmp_path):
     pytest.importorskip("matplotlib", reason="the benchmarks' matplotlib is not installed: make .venv/bench")
     rows = carry_out(fixed_learner.STUDY, tmp_path, "small")

@@ -120,7 +120,7 @@ def test_each_run_has_a_curve_on_either_kind_of_classes(name):
         assert list(on_trained.get_ydata()) == pytest.approx([10 * number + 5, 10 * number + 6, 10 * number + 7])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", STUDIES)
 def test_it_runs_at_its_small_scale(name, tmp_path):
     pytest.importorskip("matplotlib", reason="the benchmarks' matplotlib is not installed: make .venv/bench")

@@ -61,7 +61,7 @@ def test_a_curve_is_drawn_for_each_episode_in_the_panel_of_its_layer_and_gate(re
     pyplot.close(figure)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_it_runs_at_its_small_scale(tmp_path):
     pytest.importorskip("matplotlib", reason="the benchmarks' matplotlib is not installed: make .venv/bench")
     rows = carry_out(gates.STUDY, tmp_path, "small")

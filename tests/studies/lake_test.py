@@ -131,7 +131,7 @@ def test_a_point_has_its_interval_and_people_are_a_line(results):
     assert "siamese, 8.0 %" not in lines
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(not (TFDS / "omniglot").is_dir(), reason=f"no Omniglot in {TFDS}: set ML_LSTM_DATA_DIR")
 def test_it_runs_at_its_small_scale(tmp_path):
     pytest.importorskip("matplotlib", reason="the benchmarks' matplotlib is not installed: make .venv/bench")

@@ -65,7 +65,7 @@ def test_a_line_is_drawn_for_each_variant_in_the_panel_of_its_split(results):
     assert published[1] == [[98.45, 97.32, 96.4, 95.92]]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_it_runs_at_its_small_scale(tmp_path):
     pytest.importorskip("matplotlib", reason="the benchmarks' matplotlib is not installed: make .venv/bench")
     rows = carry_out(meta_networks.STUDY, tmp_path, "small")

@@ -56,7 +56,7 @@ def test_shots_have_a_line_a_method_and_steps_one_where_there_are_some(results):
     assert lines[0]["relation"] == pytest.approx([50.1, 50.2, 50.5, 51, 52])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_it_runs_at_its_small_scale(tmp_path):
     pytest.importorskip("matplotlib", reason="the benchmarks' matplotlib is not installed: make .venv/bench")
     rows = carry_out(shots.STUDY, tmp_path, "small")

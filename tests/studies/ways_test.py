@@ -89,7 +89,7 @@ def test_up_to_its_limit_a_run_is_evaluated_and_beyond_it_says_so(run, tmp_path)
     assert 0 <= ended(4)["accuracy"] <= 1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_it_runs_at_its_small_scale(tmp_path):
     pytest.importorskip("matplotlib", reason="the benchmarks' matplotlib is not installed: make .venv/bench")
     rows = carry_out(ways.STUDY, tmp_path, "small")
