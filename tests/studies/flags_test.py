@@ -12,6 +12,7 @@ _PARSED = """
 import json, os, sys
 from absl import flags
 from ml_lstm import train
+from ml_lstm.command_line import flag_files
 from ml_lstm.runs import settings
 train.define_flags()
 for name, words in json.load(sys.stdin):
@@ -19,7 +20,7 @@ for name, words in json.load(sys.stdin):
     child = os.fork()
     if not child:
         try:
-            flags.FLAGS(["train", *words])
+            flags.FLAGS(flag_files.with_contents(["train", *words]))
             settings.from_flags(["train", *words])
         except flags.Error as error:
             print(f"REFUSED {name}: {error}", flush=True)
