@@ -667,7 +667,7 @@ FACTS = [
     ("docs/learners.md", "12,424,320 parameters", "counted by tests/learners/resnet12_test.py"),
     ("docs/learners.md", "16, 40, 80 and 160, 0.8 million parameters", "counted by tests/learners/resnet12_test.py"),
     ("docs/learners.md", "less than 20 KB", "5 classes x 576 features; tests/learners/pretrained_test.py"),
-    ("docs/mann.md", "tells 3,125 classes apart", "5 ** 5"),
+    ("docs/mann.md", "distinguishes 3,125 classes", "5 ** 5"),
     ("docs/mann.md", "The paper has 82.8 at the second, after 100,000 episodes", "Santoro et al. 2016"),
     ("docs/matching.md", "more than 28 %", "e / (e + 19 / e)"),
     (
