@@ -542,7 +542,7 @@ CLAIMS = [
         "the server had 1155 MB before and 1242 MB after, with the process that reads JSON",
         lambda: [load(RESULTS / "attack.json")[f"resident_mb_{when}"] for when in ("before", "after")],
     ),
-    ("docs/accuracy.md", "Mean over 600 meta-test episodes", lambda: all_test_episodes()),
+    ("docs/accuracy.md", "mean over 600 meta-test episodes", lambda: all_test_episodes()),
     ("docs/accuracy.md", "meta-trained for at most 20 minutes", lambda: within_minutes(20)),
     (
         "docs/accuracy.md",
@@ -656,7 +656,7 @@ FACTS = [
     ("docs/accuracy.md", "95 % interval", "definition"),
     (
         "docs/accuracy.md",
-        "MAML has 58.9 and Prototypical Networks 55.5 with one picture a class, 71.5 and 72.0 with five",
+        "MAML has 58.9 and Prototypical Networks 55.5 with one image per class, 71.5 and 72.0 with five",
         "Bertinetto et al. 2019, table 1",
     ),
     ("docs/baselines.md", "α in 0.01, 0.03, 0.1, 0.3, 1 and d in 0, 0.1, 1", "defaults in docs/options.md"),
