@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ml_lstm.methods import METHODS
+
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
 
@@ -61,6 +63,11 @@ def test_the_snippet_for_serving_writes_images_to_ask_about(tmp_path):
         for name, end in (("query/of class ", ".png"), ("support/class ", "/0.png"))
     )
     assert written == queries + support
+
+
+def test_the_number_of_methods_is_that_of_the_names():
+    assert "\nNineteen methods behind one interface" in (ROOT / "README.md").read_text()
+    assert len(METHODS) == 19
 
 
 def test_every_flag_file_describes_a_method():
