@@ -40,7 +40,7 @@ test: .venv/bench
 test-slow: .venv/bench
 	$(PYTEST) -m "slow and not nightly" --ignore=tests/package_test.py
 
-# What is left: whole studies at their small scale.
+# What is left: whole studies at their small scale, and a killed one.
 test-nightly: .venv/bench
 	$(PYTEST) -m nightly
 

@@ -28,7 +28,7 @@ def results(out):
     return record
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_study_comes_to_the_same_json_but_for_times(tmp_path, number):
     pytest.importorskip("matplotlib", reason="the benchmarks' matplotlib is not installed: make .venv/bench")
