@@ -17,6 +17,7 @@ _COMMANDS = {
     "adapt": "learn classes from folders of images and classify others",
     "serve": "serve exported models over REST and gRPC, with a page to try them",
     "compare": "put runs side by side, as a table and as curves",
+    "gates": "write down or draw the gates of a run's update rule",
     "data": "list data sets, or check one",
     "studies": "carry out an experiment of the papers: ml-lstm studies NAME (in a checkout)",
 }

@@ -78,6 +78,7 @@ SAME = [
     ["train", "--episode=10"],
     ["evaluate", "--run_dir=nowhere"],
     ["compare", "nowhere", "--png=x.png"],
+    ["gates", "--run_dir=nowhere", "--png=x.png"],
     ["train", "--learner=own_networks:build", "--run_dir=run"],  # from the working directory
     ["studies", "few_classes", "--out=out", "--list"],
 ]
@@ -152,7 +153,7 @@ def test_help_names_every_command_and_costs_no_import(word, quick):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "give a command, one of train, evaluate, export, adapt, serve, compare, data, studies. .*--help"),
+        ([], "give a command, one of train, evaluate, export, adapt, serve, compare, gates, data, studies. .*--help"),
         (["trian"], "there is no command 'trian'. Did you mean train?"),
         (["xyz"], "there is no command 'xyz'. There are train, evaluate"),
         (["--run_dir=run"], "there is no command '--run_dir=run'. There are "),
@@ -171,6 +172,12 @@ def test_every_command_is_a_module():
     for name in entry._COMMANDS.keys() - {"studies"}:
         package = REPOSITORY / "ml_lstm"
         assert (package / f"{name}.py").exists() or (package / name / "__main__.py").exists()
+
+
+def test_every_module_that_is_a_command_has_its_name_here():
+    for file in (REPOSITORY / "ml_lstm").glob("*.py"):
+        if 'if __name__ == "__main__":' in file.read_text() and file.stem != "__main__":
+            assert file.stem in entry._COMMANDS
 
 
 def test_where_there_is_no_checkout_it_says_where_the_studies_are(quick, tmp_path):
