@@ -17,6 +17,7 @@ from ml_lstm.episode import Problem
 from ml_lstm.learners import conv4
 from ml_lstm.methods import MetaLSTM
 from ml_lstm.serving import export_version
+from tests import forks
 
 SHAPE = (16, 16, 1)
 LIMITS = ["Meta-trained on glyphs: on other kinds of images expect less.", "At most 2 classes."]
@@ -49,8 +50,10 @@ def folders(tmp_path):
 
 
 def adapt(saved_model, folders, *flags, **more):
-    command = [sys.executable, "-m", "ml_lstm.adapt", f"--saved_model={saved_model}"]
-    command += [f"--support={folders / 'support'}", f"--query={folders / 'query'}", *flags]
+    words = [f"--saved_model={saved_model}", f"--support={folders / 'support'}", f"--query={folders / 'query'}", *flags]
+    if not more:
+        return forks.run("ml_lstm.adapt", *words)
+    command = [sys.executable, "-m", "ml_lstm.adapt", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=3000, **more)
 
 

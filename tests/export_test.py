@@ -3,8 +3,6 @@
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from ml_lstm.episode import Problem
 from ml_lstm.runs import RunDirectory, settings
 from ml_lstm.serving import MAX_PIXELS
 from ml_lstm.training import Progress
+from tests import forks
 
 SMALL = {"filters": 2, "hidden_units": 0, "inner_steps": 1}
 PROBLEM = Problem((16, 16, 1), 5, None, [0.5], [0.5])
@@ -35,8 +34,7 @@ def run_dir(tmp_path_factory):
 
 
 def start_export(run_dir, models, *flags):
-    command = [sys.executable, "-m", "ml_lstm.export", f"--run_dir={run_dir}", f"--export_dir={models}", *flags]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return forks.start("ml_lstm.export", f"--run_dir={run_dir}", f"--export_dir={models}", *flags)
 
 
 def assert_whole(version):
@@ -66,7 +64,7 @@ def test_a_kill_leaves_whole_versions_only_and_the_next_export_tidies_up(run_dir
     foreign = models / ".writing-another-machine-1"
     foreign.mkdir()
     export = start_export(run_dir, models, "--inner_steps=2")
-    output, errors = export.communicate(timeout=2400)
+    output, errors = (text.decode() for text in export.communicate(timeout=2400))
     assert export.returncode == 0, errors
     newest = str(len(before) + 1)
     assert {path.name for path in models.iterdir()} == before | {newest, foreign.name}
@@ -84,7 +82,7 @@ def test_a_kill_leaves_whole_versions_only_and_the_next_export_tidies_up(run_dir
 def test_inner_steps_are_refused_for_a_method_that_has_none(tmp_path):
     path = saved(tmp_path / "run", method="pixel_nearest_neighbour")
     export = start_export(path, tmp_path / "m", "--inner_steps=2")
-    _, errors = export.communicate(timeout=1200)
+    errors = export.communicate(timeout=1200)[1].decode()
     assert export.returncode == 1
     assert errors.splitlines()[-1] == (
         "ml_lstm.export: pixel_nearest_neighbour has no inner steps: leave out --inner_steps."
@@ -93,7 +91,7 @@ def test_inner_steps_are_refused_for_a_method_that_has_none(tmp_path):
 
 def test_a_directory_that_is_no_run_is_one_line(tmp_path):
     export = start_export(tmp_path, tmp_path / "m")
-    _, errors = export.communicate(timeout=1200)
+    errors = export.communicate(timeout=1200)[1].decode()
     assert export.returncode == 1
     assert [line for line in errors.splitlines() if "ml_lstm.export:" in line] == [
         f"ml_lstm.export: {tmp_path} is no run directory (no flags.json): check --run_dir."

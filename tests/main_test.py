@@ -1,6 +1,5 @@
 """`ml-lstm COMMAND` is `python -m ml_lstm.COMMAND`, and says in no time which commands there are."""
 
-import json
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ import pytest
 import ml_lstm
 from benchmarks.kills.commands import own_lines
 from ml_lstm import __main__ as entry
+from tests import forks
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -46,31 +46,6 @@ def started(script, tmp_path):
     return run
 
 
-# Runs programs, each in a fork of a process that has imported TensorFlow, which is nearly all that they cost: modules
-# as `python -m` does, or the entry point as its script does, which has its own directory on the path.
-IN_FORKS = """
-import contextlib, json, os, runpy, sys
-import ml_lstm.runs.settings
-from ml_lstm.__main__ import main
-ends = []
-for index, (module, arguments) in enumerate(json.load(sys.stdin)):
-    child = os.fork()
-    if not child:
-        for descriptor in (1, 2):
-            os.dup2(os.open(f"{sys.argv[1]}/{index}-{descriptor}", os.O_CREAT | os.O_WRONLY), descriptor)
-        sys.argv, sys.path[0] = ["program", *arguments], os.getcwd() if module else "/usr/bin"
-        status = 0
-        try:
-            runpy.run_module(module, run_name="__main__", alter_sys=True) if module else main()
-        except SystemExit as end:
-            status = end.code or 0
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    ends.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-print(json.dumps(ends))
-"""
-
 SAME = [
     ["data"],
     ["data", "--dataset=glyphs", "--n_way=2"],
@@ -87,24 +62,16 @@ SAME = [
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
     """For each of SAME how its module ends and how `ml-lstm` does: `(status, stdout, stderr)`."""
-    logs, here = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("here")
+    here = tmp_path_factory.mktemp("here")
     (here / "own_networks.py").write_text("def build(image_shape, n_way):\n    return 'no network'\n")
-    programs = []
+    pairs = []
     for name, *rest in SAME:
-        module = (f"studies.{rest[0]}", rest[1:]) if name == "studies" else (f"ml_lstm.{name}", rest)
-        programs += [module, (None, [name, *rest])]
-    result = subprocess.run(
-        [sys.executable, "-c", IN_FORKS, str(logs)],
-        input=json.dumps(programs),
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-        cwd=here,
-        capture_output=True,
-        text=True,
-    )
-    statuses = json.loads(result.stdout.splitlines()[-1])
-    texts = [[(logs / f"{index}-{stream}").read_text() for stream in (1, 2)] for index in range(len(programs))]
-    found = [(status, *text) for status, text in zip(statuses, texts, strict=True)]
-    return list(zip(found[::2], found[1::2], strict=True))
+        module, words = (f"studies.{rest[0]}", rest[1:]) if name == "studies" else (f"ml_lstm.{name}", rest)
+        by_module = forks.run(module, *words, cwd=here)
+        # As the entry point's script does, which has its own directory on the path.
+        by_name = forks.run("ml_lstm.__main__", name, *rest, cwd=here, function="main", path="/usr/bin")
+        pairs.append([(one.returncode, one.stdout, one.stderr) for one in (by_module, by_name)])
+    return pairs
 
 
 @pytest.mark.parametrize("index", range(len(SAME)), ids=[" ".join(words) for words in SAME])

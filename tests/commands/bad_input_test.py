@@ -1,55 +1,23 @@
 """Tests of what a user can get wrong: one line that says what and what to do, and nothing is written."""
 
 import ctypes
-import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import forks
+
 _REPOSITORY = Path(__file__).parents[2]
 _TFDS = Path(os.environ.get("ML_LSTM_DATA_DIR") or _REPOSITORY.parent / "shared/data/tfds")
 
-# Runs modules with their arguments, one by one, in forks of a process that has imported TensorFlow. All of them
-# fail before TensorFlow does anything, and its import is nearly all that such a failure costs.
-_RUN_IN_FORKS = """
-import json, os, runpy, signal, sys
-import ml_lstm.evaluation, ml_lstm.runs.settings, ml_lstm.command_line.command
-statuses = []
-for index, arguments in enumerate(json.load(sys.stdin)):
-    child = os.fork()
-    if not child:
-        signal.alarm(2400)  # should it train after all
-        os.dup2(os.open(f"{sys.argv[1]}/{index}", os.O_CREAT | os.O_WRONLY), 2)
-        sys.argv = arguments
-        try:
-            runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-        except SystemExit as end:
-            sys.stderr.flush()
-            os._exit(end.code)
-        os._exit(0)
-    statuses.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-print(json.dumps(statuses))
-"""
 
-
-def _run_all(arguments, logs, here):
-    """Runs each of `arguments` in the directory `here`: `(status, stderr)` of each."""
-    statuses = subprocess.run(
-        [sys.executable, "-c", _RUN_IN_FORKS, str(logs)],
-        input=json.dumps(arguments),
-        env=os.environ | {"PYTHONPATH": str(_REPOSITORY)},
-        cwd=here,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()[-1]
-    lines = [(logs / str(index)).read_text() for index in range(len(arguments))]
-    return list(zip(json.loads(statuses), lines, strict=True))
+def _run_all(commands, here):
+    """Runs modules with their arguments in the directory `here`: `(status, stderr)` of each."""
+    ended = [forks.run(*words, cwd=here) for words in commands]
+    return [(one.returncode, one.stderr) for one in ended]
 
 
 # Flags beside --run_dir=run, and what the line must say.
@@ -119,8 +87,8 @@ _WRONG_COMMANDS = {
 @pytest.fixture(scope="module")
 def wrong_flags(tmp_path_factory):
     """`(directory the commands ran in, name → (status, stderr))`."""
-    logs, here = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("here")
-    ended = _run_all([arguments for arguments, _ in _WRONG_COMMANDS.values()], logs, here)
+    here = tmp_path_factory.mktemp("here")
+    ended = _run_all([arguments for arguments, _ in _WRONG_COMMANDS.values()], here)
     return here, dict(zip(_WRONG_COMMANDS, ended, strict=True))
 
 
@@ -281,12 +249,12 @@ _CASES = {
 @pytest.fixture(scope="module")
 def refused(commands, trained, tree, tmp_path_factory):
     """Case → `(status, stderr, files before, files after)`; None without the data for it."""
-    logs, here = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("here")
+    here = tmp_path_factory.mktemp("here")
     places = {case: tmp_path_factory.mktemp("refused") for case in _CASES}
     prepared = {case: case(commands, place / "run", trained) for case, place in places.items()}
     runs = {case: [f"ml_lstm.{command[0]}", *command[1:]] for case, command in prepared.items() if command}
     before = {case: tree(places[case]) for case in runs}
-    ended = dict(zip(runs, _run_all(list(runs.values()), logs, here), strict=True))
+    ended = dict(zip(runs, _run_all(list(runs.values()), here), strict=True))
     return {case: case in runs and (*ended[case], before[case], tree(places[case])) for case in _CASES}
 
 

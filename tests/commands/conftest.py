@@ -19,6 +19,7 @@ import pytest
 
 from benchmarks.kills.commands import own_lines
 from benchmarks.kills.saved import Saved
+from tests import forks
 
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -28,11 +29,6 @@ _SMALL = {
     "fine_tuning": ("--filters=4", "--inner_steps=1"),
     "pixel_nearest_neighbour": (),
 }
-
-
-def _hear_hanging_up():
-    """In a child: tests that `nohup` started have it ignored, and hand that on."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Finished(NamedTuple):
@@ -71,8 +67,10 @@ class Commands:
 
     def start(
         self, command: str, *flags: str, path: Path = _REPOSITORY, variables: Mapping[str, str] = {}, **popen
-    ) -> subprocess.Popen:
+    ) -> subprocess.Popen | forks.Fork:
         """Starts `python -m ml_lstm.<command>`; what is in `path` comes before installed packages."""
+        if path == _REPOSITORY and not variables and popen.keys() <= {"stdout", "stderr"}:
+            return forks.start(f"ml_lstm.{command}", *flags, **popen)
         environment = os.environ | {"PYTHONPATH": str(path)} | variables
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         arguments = [sys.executable, "-m", f"ml_lstm.{command}", *flags]
@@ -121,8 +119,7 @@ class Commands:
     def train_until_signal(self, run: Path, number: int, *more: str, **popen) -> Finished:
         """Trains in a terminal and sends a signal as soon as the bar shows the first steps of a whole epoch."""
         master, terminal = pty.openpty()
-        heard = {"preexec_fn": _hear_hanging_up}
-        process = self.start("train", *self.train_flags(run, *more), stdout=terminal, **heard | popen)
+        process = self.start("train", *self.train_flags(run, *more), stdout=terminal, **popen)
         os.close(terminal)
         shown, sent = b"", False
         while True:
@@ -143,7 +140,7 @@ class Commands:
         master, terminal = pty.openpty()
 
         def own_terminal():
-            _hear_hanging_up()
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that `nohup` started have it ignored
             fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
         own = {"start_new_session": True, "preexec_fn": own_terminal}

@@ -1,43 +1,15 @@
 """TensorFlow Datasets is an extra: what needs it says in one line what to install, the rest works without."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests import forks
+
 REPOSITORY = Path(__file__).parents[2]
 LINE = "tensorflow_datasets is not installed, without which such data cannot be read: pip install 'ml_lstm[data]'."
-
-# Runs commands, one after another in forks, where TFDS cannot be imported.
-WITHOUT = """
-import importlib.abc, json, os, runpy, sys
-
-class Blocker(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("tensorflow_datasets", "importlib_resources"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Blocker())
-import ml_lstm.command_line.command
-for arguments in json.load(sys.stdin):
-    child = os.fork()
-    if not child:
-        sys.argv = arguments
-        try:
-            runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-        except SystemExit as end:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(end.code or 0)
-        sys.stdout.flush()
-        os._exit(0)
-    print("status", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
 
 
 @pytest.fixture
@@ -45,16 +17,10 @@ def without(tmp_path):
     """`without(*commands)`: the status of each, and all that they said on stdout and on stderr."""
 
     def run(*commands):
-        result = subprocess.run(
-            [sys.executable, "-c", WITHOUT],
-            input=json.dumps([[f"ml_lstm.{name}", *rest] for name, *rest in commands]),
-            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-        lines = result.stdout.splitlines()
-        return [int(line.split()[1]) for line in lines if line.startswith("status ")], result.stdout, result.stderr
+        absent = ["tensorflow_datasets", "importlib_resources"]
+        ended = [forks.run(f"ml_lstm.{name}", *rest, cwd=tmp_path, absent=absent) for name, *rest in commands]
+        texts = ("".join(getattr(one, stream) for one in ended) for stream in ("stdout", "stderr"))
+        return [one.returncode for one in ended], *texts
 
     return run
 

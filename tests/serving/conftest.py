@@ -25,6 +25,7 @@ from ml_lstm.episode import Problem
 from ml_lstm.learners import conv4
 from ml_lstm.methods import MetaLSTM
 from ml_lstm.serving import export_version
+from tests import forks
 
 SHAPE = (16, 16, 1)
 LIBRARY = Path(tf.__file__).parent / "libtensorflow_cc.so.2"
@@ -116,9 +117,8 @@ class Server:
 
     def __init__(self, log, *flags):
         self.log = log
-        command = [sys.executable, "-m", "ml_lstm.serve", "--rest_api_port=0", "--port=0", *flags]
         with open(log, "wb") as stderr:
-            self.process = subprocess.Popen(command, stderr=stderr)
+            self.process = forks.start("ml_lstm.serve", "--rest_api_port=0", "--port=0", *flags, stderr=stderr.fileno())
         ready = self.wait_for(r"REST at (http://\S+), gRPC at (\S+)", 1200)
         self.url, self.grpc = ready.groups()
 

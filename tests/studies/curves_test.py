@@ -1,22 +1,19 @@
 """Learning curves of a run, as a study gets them."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from ml_lstm.episode import Problem
 from ml_lstm.runs import RunDirectory, settings
 from ml_lstm.training import Progress
+from tests import forks
 
 VALIDATIONS, TRAIN_CLASSES = [(20, 0.25), (40, 0.75), (60, 0.5)], [(20, 0.375), (40, 0.875), (60, 1.0)]
 
 
 def curves(*flags):
-    command = [sys.executable, "-m", "studies.curves", *flags]
-    return subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    return forks.run("studies.curves", *flags)
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Ways: what is compared, where its numbers go, and what a method says that answers no more than it was trained for."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -12,6 +10,7 @@ from ml_lstm.runs import RunDirectory, settings
 from ml_lstm.training import Progress
 from studies import ways
 from studies.harness import SCALES, carry_out
+from tests import forks
 
 
 def measured(name, tested):
@@ -80,8 +79,7 @@ def run(tmp_path):
 def test_up_to_its_limit_a_run_is_evaluated_and_beyond_it_says_so(run, tmp_path):
     def ended(n_way):
         words = [f"--run_dir={run}", f"--n_way={n_way}", "--episodes=2", f"--json={tmp_path / f'{n_way}.json'}"]
-        command = [sys.executable, "-m", "studies.up_to_limit", *words]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=3600)
+        result = forks.run("studies.up_to_limit", *words)
         assert result.returncode == 0, result.stderr
         return json.loads((tmp_path / f"{n_way}.json").read_text())
 

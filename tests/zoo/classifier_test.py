@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from PIL import Image
 
 from ml_lstm import serving, zoo
 from ml_lstm.serving.exported import ExportedClassifier, NoPictureError
+from tests import forks
 
 
 def picture(shade, kind="PNG", size=(40, 30), seed=0, **settings):
@@ -88,8 +87,7 @@ def folders(tmp_path):
 
 
 def run(command, *flags):
-    words = [sys.executable, "-m", f"ml_lstm.{command}", *flags]
-    return subprocess.run(words, capture_output=True, text=True, timeout=3000)
+    return forks.run(f"ml_lstm.{command}", *flags)
 
 
 def own_line(result, command):

@@ -1,19 +1,17 @@
 """From a run to a model of the zoo, its figures and its export, by the commands."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 from ml_lstm import zoo
 from ml_lstm.methods import Calibrated
+from tests import forks
 from tests.zoo.tiny import WORDS
 
 
 def run(command, *flags):
-    words = [sys.executable, "-m", f"ml_lstm.{command}", *flags]
-    return subprocess.run(words, capture_output=True, text=True, timeout=3000)
+    return forks.run(f"ml_lstm.{command}", *flags)
 
 
 @pytest.fixture(scope="module")

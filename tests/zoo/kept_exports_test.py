@@ -4,8 +4,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 import requests
@@ -13,6 +11,7 @@ import requests
 from ml_lstm import zoo
 from ml_lstm.errors import UserError
 from ml_lstm.zoo import kept_exports
+from tests import forks
 
 
 @pytest.fixture
@@ -27,12 +26,11 @@ def serve():
     servers = []
 
     def start(model):
-        command = [sys.executable, "-m", "ml_lstm.serve", f"--model={model}", "--rest_api_port=0", "--port=0"]
-        servers.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+        servers.append(forks.start("ml_lstm.serve", f"--model={model}", "--rest_api_port=0", "--port=0"))
         written = ""
         for line in servers[-1].stderr:
-            written += line
-            if match := re.search(r"Open (http://\S+)/$", line.rstrip()):
+            written += line.decode()
+            if match := re.search(r"Open (http://\S+)/$", line.decode().rstrip()):
                 return match[1], written
         return pytest.fail(written)
 
