@@ -51,6 +51,14 @@ def memory_given_back():
     memory.trim()
 
 
+@pytest.fixture(scope="module")
+def selected(request):
+    """`selected(name)`: the values of a parameter in the tests of the module that will run; no more need be made."""
+    of_module = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
+    found = [item.callspec.params for item in of_module]
+    return lambda name: list(dict.fromkeys(params[name] for params in found if name in params))
+
+
 @pytest.fixture(scope="session")
 def graphs_run():
     """A function that calls another, a `tf.function`'s first call say: what it returns, and the graphs that ran."""

@@ -168,13 +168,21 @@ _SCENARIOS = {
 
 
 @pytest.fixture(scope="module")
-def scenario(commands, training, trained, tmp_path_factory):
-    """`scenario(name)`: the run's directory and what the scenario returned; all are under way side by side."""
-    runs = {name: tmp_path_factory.mktemp("scenario") / "run" for name in _SCENARIOS}
-    futures = {
-        name: commands.background(function, commands, runs[name], trained) for name, function in _SCENARIOS.items()
-    }
-    return lambda name: (runs[name], futures[name].result())
+def under_way(commands, training, trained, selected, tmp_path_factory):
+    """The scenarios of the tests that will run, side by side: name → the run's directory and a future."""
+    runs = {name: tmp_path_factory.mktemp("scenario") / "run" for name in selected("scenario")}
+    return {name: (run, commands.background(_SCENARIOS[name], commands, run, trained)) for name, run in runs.items()}
+
+
+@pytest.fixture
+def scenario(request, under_way):
+    """The run's directory and what the scenario returned."""
+    run, future = under_way[request.param]
+    return run, future.result()
+
+
+def _of(*names):
+    return pytest.mark.parametrize("scenario", names, indirect=True)
 
 
 def _assert_same_bits(saved, run, other):
@@ -200,16 +208,18 @@ def test_each_epoch_says_how_far_the_whole_run_is(training, trained, saved, comm
 
 
 @pytest.mark.slow
+@_of("prolonged and killed")
 def test_run_prolonged_by_episodes_then_killed_goes_on_to_the_same_bits(scenario, trained, saved):
-    run, (shorter, finished) = scenario("prolonged and killed")
+    run, (shorter, finished) = scenario
     assert shorter.status == finished.status == 0, finished.stderr
     assert "Going on from episode" in finished.stdout
     _assert_same_bits(saved, run, trained)
 
 
 @pytest.mark.slow
+@_of("stopped")
 def test_run_stopped_by_signals_amid_an_epoch_says_so_and_goes_on_to_the_same_bits(scenario, trained, saved, commands):
-    run, (terminated, shorter, interrupted, hung_up, finished) = scenario("stopped")
+    run, (terminated, shorter, interrupted, hung_up, finished) = scenario
     for stopped in (terminated, interrupted, hung_up):
         assert stopped.status == 0, stopped.stderr
         assert not stopped.own_lines
@@ -223,8 +233,9 @@ def test_run_stopped_by_signals_amid_an_epoch_says_so_and_goes_on_to_the_same_bi
     _assert_same_bits(saved, run, trained)
 
 
+@_of("averaged")
 def test_a_killed_run_with_averaged_weights_goes_on_to_the_same_bits_and_keeps_the_averages_as_best(scenario, saved):
-    run, ended = scenario("averaged")
+    run, ended = scenario
     for finished in ended:
         assert finished.status == 0, finished.stderr
     _assert_same_bits(saved, run, run.with_name("undisturbed"))
@@ -236,15 +247,17 @@ def test_a_killed_run_with_averaged_weights_goes_on_to_the_same_bits_and_keeps_t
     assert not averages <= {contents for name, contents in last.items() if name.startswith("model/")}
 
 
+@_of("without hanging up")
 def test_a_run_that_ignores_hanging_up_goes_on(scenario, trained, saved):
-    run, finished = scenario("without hanging up")
+    run, finished = scenario
     assert finished.status == 0, finished.stderr
     assert "Stopped" not in finished.stdout
     _assert_same_bits(saved, run, trained)
 
 
+@_of("terminal closed")
 def test_a_run_whose_terminal_is_closed_is_saved_and_goes_on_to_the_same_bits(scenario, trained, saved, commands):
-    run, (closed, finished) = scenario("terminal closed")
+    run, (closed, finished) = scenario
     assert closed.status == 0, closed.stderr
     assert finished.status == 0, finished.stderr
     going_on = re.search(r"Going on from episode (\d+) ", finished.stdout)
@@ -252,8 +265,9 @@ def test_a_run_whose_terminal_is_closed_is_saved_and_goes_on_to_the_same_bits(sc
     _assert_same_bits(saved, run, trained)
 
 
+@_of("twice")
 def test_a_second_trainer_on_a_run_is_refused_and_the_first_goes_on(scenario, trained, saved):
-    run, (status, errors, second) = scenario("twice")
+    run, (status, errors, second) = scenario
     assert "run is being trained by another process: wait for it, stop it" in second.refusal()
     assert status == 0, errors
     _assert_same_bits(saved, run, trained)
@@ -272,11 +286,9 @@ def test_with_and_without_onednn_a_killed_run_goes_on_to_the_same_bits(onednn, c
     _assert_same_bits(saved, tmp_path / "killed", tmp_path / "undisturbed")
 
 
-@pytest.mark.parametrize("damage", ["data truncated", "data flipped"])
-def test_damaged_newest_backup_is_said_and_the_one_before_leads_to_the_same_bits(
-    damage, scenario, trained, saved, commands
-):
-    run, finished = scenario(damage)
+@_of("data truncated", "data flipped")
+def test_damaged_newest_backup_is_said_and_the_one_before_leads_to_the_same_bits(scenario, trained, saved, commands):
+    run, finished = scenario
     assert finished.status == 0, finished.stderr
     (line,) = finished.own_lines
     assert f"episode-{commands.episodes} is damaged" in line
@@ -284,16 +296,18 @@ def test_damaged_newest_backup_is_said_and_the_one_before_leads_to_the_same_bits
     _assert_same_bits(saved, run, trained)
 
 
+@_of("save killed")
 def test_what_a_killed_save_left_is_ignored_and_cleared(scenario, trained, saved):
-    run, finished = scenario("save killed")
+    run, finished = scenario
     assert finished.status == 0
     assert not finished.own_lines
     assert not list((run / "backup").glob("unfinished*"))
     _assert_same_bits(saved, run, trained)
 
 
+@_of("all damaged")
 def test_every_backup_damaged_is_refused_and_nothing_removed(scenario, trained):
-    run, finished = scenario("all damaged")
+    run, finished = scenario
     assert finished.status == 1
     (line,) = (line for line in finished.own_lines if line.startswith("ml_lstm.train: "))
     assert "every checkpoint is damaged" in line
@@ -302,23 +316,25 @@ def test_every_backup_damaged_is_refused_and_nothing_removed(scenario, trained):
     assert names == {path.relative_to(trained) for path in trained.rglob("*")}
 
 
+@_of("not finite at once")
 def test_non_finite_loss_before_any_save_names_the_episode_and_saves_nothing(scenario):
-    run, (trained, evaluated) = scenario("not finite at once")
+    run, (trained, evaluated) = scenario
     assert "not finite at episode 2." in trained.refusal()
     assert not (run / "backup").exists()
     assert "no checkpoint yet" in evaluated.refusal()
 
 
+@_of("not finite later")
 def test_non_finite_loss_keeps_the_last_good_checkpoint(scenario, saved):
-    run, (trained, evaluated) = scenario("not finite later")
+    run, (trained, evaluated) = scenario
     assert "not finite at episode 2." in trained.refusal()
     assert saved(run).number == 2
     assert evaluated.status == 0, evaluated.stderr
 
 
-@pytest.mark.parametrize("limit", ["file size limited", "disk full"])
-def test_no_space_left_is_one_line_and_what_was_saved_is_intact(limit, scenario, trained, saved):
-    run, full = scenario(limit)
+@_of("file size limited", "disk full")
+def test_no_space_left_is_one_line_and_what_was_saved_is_intact(scenario, trained, saved):
+    run, full = scenario
     if full is None:
         pytest.skip("mounting a small file system is not allowed here")
     assert "Free some space" in full.refusal()

@@ -23,10 +23,10 @@ _SHARED = {kind: name for name, kind in _KINDS.items() if kind.trains and kind.s
 
 
 @pytest.fixture(scope="module")
-def trained():
+def trained(selected):
     """Name → what one device and what two make of the same meta-batches."""
     result = subprocess.run(
-        [sys.executable, str(_SCRIPT), *_SHARED],
+        [sys.executable, str(_SCRIPT), *dict.fromkeys([*selected("name"), "maml", "maml, broken"])],
         env=os.environ | {"PYTHONPATH": str(_SCRIPT.parents[2])},
         capture_output=True,
         text=True,
@@ -38,6 +38,8 @@ def trained():
 
 
 _AVERAGED = ["maml, averaged", "prototypical, averaged"]
+_FAST = ["maml", "prototypical", "meta_lstm, compiled"]
+_SLOW = sorted({*_SHARED, *_AVERAGED} - {*_FAST})
 
 
 @pytest.mark.parametrize("name", _AVERAGED)
@@ -53,7 +55,7 @@ def test_averages_of_the_weights_are_those_of_one_device(name, trained):
     assert apart > 3, "the averages are the last weights: tests nothing"
 
 
-@pytest.mark.parametrize("name", [*_SHARED, "meta_lstm in compiled blocks", *_AVERAGED])
+@pytest.mark.parametrize("name", [*_FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in _SLOW)])
 def test_two_devices_train_as_one_does(name, trained):
     one, two = trained[name]
     assert one["moved"] > 1e-3
@@ -68,7 +70,7 @@ def test_two_devices_train_as_one_does(name, trained):
 
 
 def test_the_first_episode_that_is_not_finite_has_its_number_in_the_whole_meta_batch(trained):
-    for run in trained["the fourth broken"]:
+    for run in trained["maml, broken"]:
         assert run["first_non_finite_episode"] == 3
     for run in trained["maml"]:
         assert run["first_non_finite_episode"] == -1

@@ -1,4 +1,7 @@
-"""Trains each method on one device and on two logical ones: prints both as JSON, a line a method."""
+"""Trains what is named on one device and on two logical ones: prints both as JSON, a line to each.
+
+A name is that of a method, or `METHOD, averaged`, `METHOD, broken` (its fourth episode) or `METHOD, compiled`.
+"""
 
 import copy
 import json
@@ -22,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "methods"))
 # The smallest of every method; it computes as it is imported, so the devices are set before.
 from interface_test import SHAPE, SMALL, tiny  # noqa: E402
 
+BLOCK_SIZE = learned_optimizer._BLOCK_SIZE
 START, STEPS, META_BATCH, CLIP_NORM = 8, 2, 4, 0.05
 LEARNERS["tiny"] = tiny
 DATA = data.load("glyphs", n_way=5, k_shot=1, n_query=2, image_size=SHAPE[0])
@@ -96,18 +100,16 @@ if __name__ == "__main__":
     one, two = Distribution(), distribution(NAMES, strategy="mirrored")
     two.start()
     for name in sys.argv[1:]:
-        # Eagerly all but one: two steps take less time than to trace a graph for them.
-        tf.config.run_functions_eagerly(name != "maml")
-        results = [trained(name, shared) for shared in (one, two)]
+        method, _, how = name.partition(", ")
+        # Eagerly where not the graph is what is tested: two steps take less time than to trace it for them.
+        tf.config.run_functions_eagerly(how == "broken" or (not how and name != "maml"))
+        learned_optimizer._BLOCK_SIZE = 1000 if how == "compiled" else BLOCK_SIZE
+        more = {
+            "": {},
+            # Batch norm's averages start anew with each episode in MAML, and are kept over training in others.
+            "averaged": {"average": True},
+            "broken": {"broken": START + 3},
+            "compiled": {"hidden_units": 2},
+        }[how]
+        results = [trained(method, shared, **more) for shared in (one, two)]
         print(json.dumps({"name": name, "results": results}), flush=True)
-    tf.config.run_functions_eagerly(False)
-    # Batch norm's averages start anew with each episode in the one, and are kept over training in the other.
-    for name in ("maml", "prototypical"):
-        results = [trained(name, shared, average=True) for shared in (one, two)]
-        print(json.dumps({"name": f"{name}, averaged", "results": results}), flush=True)
-    learned_optimizer._BLOCK_SIZE = 1000
-    results = [trained("meta_lstm", shared, hidden_units=2) for shared in (one, two)]
-    print(json.dumps({"name": "meta_lstm in compiled blocks", "results": results}), flush=True)
-    tf.config.run_functions_eagerly(True)
-    results = [trained("maml", shared, broken=START + 3) for shared in (one, two)]
-    print(json.dumps({"name": "the fourth broken", "results": results}), flush=True)
