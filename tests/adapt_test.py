@@ -193,7 +193,7 @@ def test_a_photograph_of_a_phone_is_turned_and_shrunk(models, folders):
 @pytest.mark.parametrize(
     ("emptied", "words"),
     [
-        ("support/night", "night has no picture that the model can read, but folders (in): "),
+        ("support/night", "night has no image that the model can read, only folders (in): "),
         ("query", "no file, but fo"),
     ],
 )
@@ -218,7 +218,7 @@ def test_more_classes_than_the_model_tells_apart_is_one_line(models, folders):
     shutil.copytree(folders / "support" / "night", folders / "support" / "dusk")
     result = adapt(models / "1", folders)
     assert result.returncode == 1
-    assert own_lines(result) == ["ml_lstm.adapt: The model can tell at most 2 classes apart; the support set has 3"]
+    assert own_lines(result) == ["ml_lstm.adapt: The model can distinguish at most 2 classes; the support set has 3"]
 
 
 def test_a_model_without_its_version_is_one_line(models, folders):

@@ -162,20 +162,20 @@ def test_a_pipe_is_read():
 def test_a_name_that_is_not_there_is_refused_with_names_like_it(name, meant):
     write("mine/experiment.flags", "--a")
     said = refusal(f"--flagfile={name}")
-    assert said.startswith(f"--flagfile={name}: there is no such file. Did you mean ")
+    assert said.startswith(f"--flagfile={name}: this file does not exist. Did you mean ")
     assert meant in said
 
 
 @pytest.mark.parametrize("name", ["zzz", "no/such/folder/zzz", "/no/such/zzz", "x" * 5000, "a\0b"])
 def test_a_name_like_none_says_to_check_it(name):
-    assert refusal(f"--flagfile={name}") == f"--flagfile={name}: there is no such file. Check the path."
+    assert refusal(f"--flagfile={name}") == f"--flagfile={name}: this file does not exist. Check the path."
 
 
 def test_of_an_include_that_is_not_there_it_is_told_who_has_it():
     write("mine/a.flags", "--flagfile=bass.flags")
     write("mine/base.flags", "--b")
     assert refusal("--flagfile=mine/a.flags").startswith(
-        "mine/a.flags has --flagfile=bass.flags: there is no such file. Did you mean base.flags"
+        "mine/a.flags has --flagfile=bass.flags: this file does not exist. Did you mean base.flags"
     )
 
 

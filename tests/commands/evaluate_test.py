@@ -193,7 +193,7 @@ def test_all_classes_of_a_folder_are_tested_without_splits_each_folder_with_its_
     ]
     assert sorted(result["data_dir"].rpartition("/")[2] for result in results) == ["one", "other"]
     assert {result["split"] for result in results} == {"all"}
-    assert "classes that the run was trained on: name other data by --dataset" in refused.refusal()
+    assert "classes that the run was trained on: choose other data with --dataset" in refused.refusal()
 
 
 def test_on_meta_train_classes_the_problem_is_that_of_the_test(commands, tmp_path):

@@ -58,7 +58,7 @@ def ended(commands, tmp_path_factory):
 def test_joint_training_resumes_to_the_same_bits_its_search_included(ended, saved):
     runs, (first, resumed, evaluated) = ended(_undisturbed_and_killed)
     assert first.status == resumed.status == evaluated.status == 0, first.stderr + resumed.stderr + evaluated.stderr
-    assert "Going on from episode" in resumed.stdout
+    assert "Resuming from episode" in resumed.stdout
     found, expected = saved(runs / "killed"), saved(runs / "whole")
     assert any("fine_tuning_rate" in name for name in expected.variables)
     assert found == expected

@@ -106,8 +106,8 @@ def test_a_port_that_is_taken_is_one_line(commands, tmp_path, flag):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("model_config_list { config { name: } }", "is no ModelServerConfig: 1:"),
-        ("", "names no model"),
+        ("model_config_list { config { name: } }", "is not a ModelServerConfig: 1:"),
+        ("", "has no model"),
         ('model_config_list { config { name: "m" } }', "without name or base_path"),
     ],
 )

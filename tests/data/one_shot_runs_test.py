@@ -72,7 +72,7 @@ BROKEN = {
         name: contents for name, contents in files.items() if "run07/class" not in name
     },
     "it has run02 twice": lambda files: files | {"other/run02/class_labels.txt": b""},
-    "has a line that is no pair of paths": lambda files: changed(files, "run03/class_labels.txt", b"one\n"),
+    "has a line that is not a pair of paths": lambda files: changed(files, "run03/class_labels.txt", b"one\n"),
     "does not pair 20 test images with 20": lambda files: changed(
         files, "run03/class_labels.txt", files["all_runs/run03/class_labels.txt"].replace(b"class05", b"class06")
     ),
@@ -83,7 +83,7 @@ BROKEN = {
     ),
     "can't decode": lambda files: changed(files, "run05/class_labels.txt", b"\xff\xfe"),
     "has 64 x 64 pixels, not 105 x 105": lambda files: changed(files, "run06/test/item03.png", png(1, side=64)),
-    "is not in ink on white": lambda files: changed(files, "run06/test/item03.png", png(1, ground=0)),
+    "is not dark ink on white": lambda files: changed(files, "run06/test/item03.png", png(1, ground=0)),
     "cannot identify image file": lambda files: changed(files, "run06/test/item03.png", b"GIF89a"),
     "more than 65536": lambda files: changed(files, "run06/test/item03.png", bytes(2**20)),
 }
@@ -94,7 +94,7 @@ def test_what_is_wrong_with_an_archive_is_one_line(tmp_path, whole, reason):
     path = written(tmp_path / "all_runs.zip", BROKEN[reason](whole))
     with pytest.raises(DataError) as caught:
         one_shot_runs.published(path)
-    assert str(caught.value).startswith(f"{path} is not Omniglot's all_runs.zip, or damaged (")
+    assert str(caught.value).startswith(f"{path} is not Omniglot's all_runs.zip, or is damaged (")
     assert reason in str(caught.value) and "\n" not in str(caught.value)
 
 

@@ -107,7 +107,7 @@ class NearestMean:
             classes = list(dict.fromkeys(names))
             if len(classes) > 5:
                 raise bad_request(
-                    assertion("The model can tell at most 5 classes apart; the support set has", len(classes))
+                    assertion("The model can distinguish at most 5 classes; the support set has", len(classes))
                 )
             members = [[v for v, name in zip(values, names, strict=True) if name == c] for c in classes]
             outputs = {"classes": classes, "means": [sum(m) / len(m) for m in members], **outputs}
@@ -130,7 +130,7 @@ class NearestMean:
             if contents.endswith(b"damaged"):
                 raise bad_request("Number of channels was 0\n\t [[{{node map/while/DecodeBmp}}]]")
             if contents.endswith(b"refused"):
-                raise bad_request(assertion(f"{name}: the image at index", index, "has no pixel."))
+                raise bad_request(assertion(f"{name}: the image at index", index, "has no pixels."))
         return [contents[-1] / 255 for contents in inputs[name]]
 
 
@@ -371,7 +371,7 @@ def test_a_refusal_is_the_servers_sentence_alone(connect):
     client = connect()
     with pytest.raises(ServingError) as refusal:
         client.adapt([picture(n) for n in range(6)], list("abcdef"))
-    assert str(refusal.value) == "The model can tell at most 5 classes apart; the support set has 6"
+    assert str(refusal.value) == "The model can distinguish at most 5 classes; the support set has 6"
     assert refusal.value.code == 400
     with pytest.raises(ServingError, match="Servable not found") as refusal:
         connect(model="other").adapt(*SUPPORT)
@@ -627,7 +627,7 @@ def test_a_table_that_there_is_no_space_for_leaves_the_one_of_before(kind, ask, 
 
 
 # What TensorFlow's decoders say of a damaged picture does not tell which it is, nor that it was a picture.
-UNREADABLE = {"refused": "has no pixel.", "damaged": "Number of channels was 0"}
+UNREADABLE = {"refused": "has no pixels.", "damaged": "Number of channels was 0"}
 
 
 @pytest.mark.parametrize("first", UNREADABLE)
@@ -686,7 +686,7 @@ def test_a_refusal_that_no_picture_is_to_blame_for_ends_it(ask, folders, model):
     assert ask() == (
         1,
         [],
-        ["ml_lstm_client: The model can tell at most 5 classes apart; the support set has 8"],
+        ["ml_lstm_client: The model can distinguish at most 5 classes; the support set has 8"],
     )
     # Nothing is asked picture by picture.
     assert [signature for _, _, signature, _ in model.requests] == ["adapt_encoded", "check_encoded"]

@@ -356,7 +356,7 @@ def test_too_large_is_told_at_the_largest_picture(taught):
 
 
 def test_a_picture_that_the_model_cannot_read_is_marked(taught):
-    _refuse(taught.page, 400, "support_images: the image at index 1 is damaged: save it anew, or leave it out.")
+    _refuse(taught.page, 400, "support_images: the image at index 1 is damaged: save it again, or leave it out.")
     taught.draw(taught.card(0), [[(0.3, 0.5), (0.6, 0.5)]])
     problem = taught.card(1).locator(".pictures .problem:visible")
     problem.wait_for()

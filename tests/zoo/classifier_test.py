@@ -100,9 +100,9 @@ def own_line(result, command):
 @pytest.mark.parametrize(
     ("contents", "problem"),
     [
-        (b"no picture", "is no JPEG, PNG, BMP or GIF image."),
+        (b"no picture", "is not a JPEG, PNG, BMP or GIF image."),
         (b"GIF89a and then?", "is a damaged GIF."),
-        (b"", "is no JPEG, PNG, BMP or GIF image."),
+        (b"", "is not a JPEG, PNG, BMP or GIF image."),
     ],
 )
 def test_what_is_no_picture_is_told_as_of_an_export(both, contents, problem):

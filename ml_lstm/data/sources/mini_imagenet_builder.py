@@ -1,4 +1,4 @@
-"""The TensorFlow Datasets builder of mini-ImageNet; by itself, as its import brings TFDS, which takes seconds."""
+"""The TensorFlow Datasets builder of mini-ImageNet; in its own file because it imports TFDS, which takes seconds."""
 
 import itertools
 from pathlib import Path
