@@ -91,7 +91,7 @@ def test_table_csv_and_json_agree_and_name_what_is_no_picture(models, folders):
     (folders / "query" / "Thumbs.db").write_text("is not looked at")
     result = adapt(models / "1", folders, f"--csv={folders / 'out.csv'}", f"--json={folders / 'out.json'}")
     assert result.returncode == 0, result.stderr
-    problem = "is no JPEG, PNG, BMP or GIF image."
+    problem = "is not a JPEG, PNG, BMP or GIF image."
     left_out = [str(folders / "support/night/notes.txt"), str(folders / "query/c.png")]
     assert own_lines(result) == [f"Left out {path}: {problem}" for path in sorted(left_out, reverse=True)]
     written = json.loads((folders / "out.json").read_text())
@@ -211,7 +211,7 @@ def test_strict_stops_at_what_is_no_picture(models, folders):
     (folders / "query" / "c.png").write_bytes(b"no picture")
     result = adapt(models / "1", folders, "--strict")
     assert (result.returncode, result.stdout) == (1, "")
-    assert own_lines(result) == [f"ml_lstm.adapt: {folders / 'query' / 'c.png'}: is no JPEG, PNG, BMP or GIF image."]
+    assert own_lines(result) == [f"ml_lstm.adapt: {folders / 'query' / 'c.png'}: is not a JPEG, PNG, BMP or GIF image."]
 
 
 def test_more_classes_than_the_model_tells_apart_is_one_line(models, folders):

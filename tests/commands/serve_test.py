@@ -62,7 +62,7 @@ def test_a_served_model_is_as_accurate_as_evaluated(commands, trained_copy, eval
     ("script", "flag", "problem"),
     [
         ("evaluate_served.py", "run_dir", "is no run directory (no flags.json): check --run_dir."),
-        ("load_test.py", "model_base_path", "has no version: check --model_base_path."),
+        ("load_test.py", "model_base_path", "has no versions: check --model_base_path."),
     ],
 )
 def test_a_script_says_what_is_wrong_in_one_line_too(tmp_path, script, flag, problem):

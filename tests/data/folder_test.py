@@ -368,7 +368,7 @@ def test_another_layout_is_described_beside_what_is_expected(name, tmp_path):
         ((*SPLIT, "unlabelled/1"), "has unlabelled beside train, val and test"),
         ((*SPLIT, "train/1"), "train has 1 image(s) outside class folders, which are ignored: 1"),
         ((*VEHICLES, "one", "two"), "has 2 image(s) outside class folders, which are ignored: one, two"),
-        ((*VEHICLES, "bus/more/1"), "1 folder(s) inside of class folders are not looked at: bus/more"),
+        ((*VEHICLES, "bus/more/1"), "1 folder(s) inside class folders are ignored: bus/more"),
     ],
 )
 def test_pictures_that_are_not_looked_at_are_told(paths, words, tmp_path, warnings):

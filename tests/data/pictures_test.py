@@ -134,10 +134,10 @@ def test_a_huge_picture_is_refused_by_its_header(decode, name):
 @pytest.mark.parametrize(
     ("contents", "words"),
     [
-        (b"", "is no JPEG, PNG, BMP or GIF image"),
-        (b"no image", "is no JPEG, PNG, BMP or GIF image"),
-        (file_bytes(RGB, "webp"), "is no JPEG, PNG, BMP or GIF image"),
-        (file_bytes(RGB, "tiff"), "is no JPEG, PNG, BMP or GIF image"),
+        (b"", "is not a JPEG, PNG, BMP or GIF image"),
+        (b"no image", "is not a JPEG, PNG, BMP or GIF image"),
+        (file_bytes(RGB, "webp"), "is not a JPEG, PNG, BMP or GIF image"),
+        (file_bytes(RGB, "tiff"), "is not a JPEG, PNG, BMP or GIF image"),
         (png_header(0, 5), "has no pixels"),
         (png_header(90, 60), "PNG"),
         (file_bytes(RGB, "png")[:60], "PNG"),
@@ -165,7 +165,7 @@ def test_what_is_no_whole_picture_is_refused_in_words(decode, contents, words):
 
 
 def test_the_refusal_says_which_picture(decode):
-    with pytest.raises(REFUSED, match=r"picture\] \[7\] \[is no JPEG"):
+    with pytest.raises(REFUSED, match=r"picture\] \[7\] \[is not a JPEG"):
         decode[1](tf.constant(b"no image"))
 
 

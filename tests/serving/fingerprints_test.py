@@ -100,7 +100,9 @@ def test_an_adaptation_of_another_version_or_model_is_refused(versions, protocol
         adaptation = first.adapt(FILES, ["a", "b"])
         assert first.predict(adaptation, FILES)
         for wrong in (second, other):
-            with pytest.raises(ServingError, match=r"The adaptation is from another model or version, .*: adapt again\."):
+            with pytest.raises(
+                ServingError, match=r"The adaptation is from another model or version, .*: adapt again\."
+            ):
                 wrong.predict(adaptation, FILES)
 
 
