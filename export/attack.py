@@ -122,10 +122,10 @@ def main() -> None:
     }
     for kind, p99 in beside.items():
         ratio = p99 / results["neighbour_p99_alone"]
-        print(f"Beside {kind}: the neighbour's p99 is {1e3 * p99:.0f} ms, {ratio:.1f} times its own alone.")
+        print(f"During {kind}: the neighbour's p99 is {1e3 * p99:.0f} ms, {ratio:.1f} times its p99 alone.")
     print(
         f"{len(rows)} requests. The neighbour's p99: {1e3 * results['neighbour_p99_alone']:.0f} ms alone, "
-        f"{1e3 * results['neighbour_p99_beside']:.0f} ms beside them. "
+        f"{1e3 * results['neighbour_p99_beside']:.0f} ms during them. "
         f"Memory: {memory:.0f} MB before, {after:.0f} after."
     )
     if FLAGS.json:
@@ -145,16 +145,16 @@ def page(results: dict[str, Any]) -> str:
     lines = [
         "# Hostile requests",
         "",
-        f"{len(rows)} requests to `ml_lstm.serve`, one after the other, and a well-behaved caller beside them who asks "
-        "for an adaptation and one answer by gRPC again and again. Written by `python export/attack.py "
+        f"{len(rows)} requests to `ml_lstm.serve`, sent one after the other. At the same time, a well-behaved caller "
+        "repeatedly requests an adaptation and one answer by gRPC. Written by `python export/attack.py "
         "--model_base_path=MODELS/NAME --out=docs/attack.md` from [json](results/attack.json), which has the machine "
         "and the commit.",
         "",
-        f"That caller's slowest hundredth took {_ms(results['neighbour_p99_alone'])} ms alone and "
-        f"{_ms(results['neighbour_p99_beside'])} ms beside the requests. The server had "
-        f"{results['resident_mb_before']:.0f} MB before them and {results['resident_mb_after']:.0f} MB after.",
+        f"The 99th percentile of that caller's times was {_ms(results['neighbour_p99_alone'])} ms alone and "
+        f"{_ms(results['neighbour_p99_beside'])} ms during the requests. The server used "
+        f"{results['resident_mb_before']:.0f} MB before them and {results['resident_mb_after']:.0f} MB after them.",
         "",
-        "| | requests | slowest answer, s | that caller's p99, ms | times its own alone |",
+        "| | requests | slowest answer, s | that caller's p99, ms | ratio to p99 alone |",
         "|---|---|---|---|---|",
     ]
     for kind in dict.fromkeys(row["kind"] for row in rows):
@@ -162,7 +162,7 @@ def page(results: dict[str, Any]) -> str:
         seconds = [row["seconds"] for row in rows if row["kind"] == kind]
         times = p99 / results["neighbour_p99_alone"]
         lines.append(f"| {kind} | {len(seconds)} | {max(seconds):.1f} | {_ms(p99)} | {times:.1f} |")
-    lines += ["", "| | answer | s | that caller's slowest answer meanwhile, ms | the server's memory then, MB |"]
+    lines += ["", "| | answer | s | that caller's slowest answer meanwhile, ms | the server's memory afterwards, MB |"]
     lines.append("|---|---|---|---|---|")
     for row in rows:
         name, answer = (_cell(row[key]) for key in ("name", "answer"))

@@ -67,8 +67,8 @@ def taught(person):
 
 def test_the_page_says_what_the_model_is(page):
     assert page.inner_text("#card") == (
-        "Learned on: Nothing: it compares pixels. With 5 new classes and one picture of each, 50 % of its answers are right. "
-        "Not reliable for: Everything but tests."
+        "Learned on: Nothing: it compares pixels. With 5 new classes and one picture of each, 50 % of its answers are "
+        "right. Not reliable for: Everything but tests."
     )
     page.click("#caveats summary")
     assert page.locator("#caveats li").all_inner_texts() == ["Faces.", "Any number of classes."]
