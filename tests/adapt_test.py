@@ -80,7 +80,9 @@ def test_one_class_is_every_answer_and_that_is_told(models, folders):
     result = adapt(models / "1", folders)
     assert result.returncode == 0
     assert [line.split()[1:] for line in result.stdout.splitlines()[1:]] == [["day", "ü", "1.000"]] * 2
-    assert "Note: The support set has one class, which is every answer, with probability 1" in result.stderr
+    assert (
+        "Note: The support set has only one class, so every answer is that class, with probability 1" in result.stderr
+    )
 
 
 def test_table_csv_and_json_agree_and_name_what_is_no_picture(models, folders):
@@ -194,7 +196,7 @@ def test_a_photograph_of_a_phone_is_turned_and_shrunk(models, folders):
     ("emptied", "words"),
     [
         ("support/night", "night has no image that the model can read, only folders (in): "),
-        ("query", "no file, but fo"),
+        ("query", "no files, only fo"),
     ],
 )
 def test_folders_in_place_of_pictures_are_named(models, folders, emptied, words):
@@ -225,7 +227,7 @@ def test_a_model_without_its_version_is_one_line(models, folders):
     result = adapt(models, folders)
     assert result.returncode == 1
     assert own_lines(result) == [
-        f"ml_lstm.adapt: {models} is no SavedModel (no saved_model.pb): give a version, {models / '1'}."
+        f"ml_lstm.adapt: {models} is not a SavedModel (no saved_model.pb): give a version, {models / '1'}."
     ]
 
 

@@ -131,7 +131,7 @@ def test_a_file_that_includes_itself_is_refused(again, elsewhere):
     write("a", "--flagfile=b")
     write("b", f"--flagfile={again.format(elsewhere.name)}")
     Path("link").symlink_to("a")
-    assert re.search(r"a includes itself, by way of b", refusal("--flagfile=a").replace("link", "a"))
+    assert re.search(r"a includes itself, through b", refusal("--flagfile=a").replace("link", "a"))
 
 
 def test_home_is_where_a_shell_has_it(elsewhere, monkeypatch):
@@ -183,4 +183,4 @@ def test_what_cannot_be_read_is_told_in_one_line():
     Path("folder").mkdir()
     Path("picture.png").write_bytes(b"\x89PNG\r\n")
     assert refusal("--flagfile=folder") == "folder cannot be read: Is a directory."
-    assert refusal("--flagfile=picture.png") == "picture.png is no flag file: it is not in UTF-8."
+    assert refusal("--flagfile=picture.png") == "picture.png is not a flag file: it is not in UTF-8."

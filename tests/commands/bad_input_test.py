@@ -59,7 +59,7 @@ _WRONG_FLAGS = {
     "--cell=lstm": r"--cell=lstm.*meta_lstm",
     "--learner=resnet": r"--learner=resnet.*conv4",
     "--episode=10": r"Unknown command line flag 'episode'. Did you mean: episodes",
-    "stray": r"'stray' is no flag: write --name=value",
+    "stray": r"'stray' is not a flag: write --name=value",
     "--flagfile=missing.flags": r"missing\.flags",
     "--run_dir=": r"--run_dir=:? .*directory",
     "--episodes=ten": r"--episodes=ten.*whole number",

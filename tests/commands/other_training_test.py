@@ -86,7 +86,7 @@ def test_a_method_without_training_is_validated_once_and_saved(ended):
         assert finished.status == 0, finished.stderr
         assert not finished.own_lines
         assert "Meta-trained for 0 episodes" in finished.stdout
-        assert "Going on" not in finished.stdout
+        assert "Resuming" not in finished.stdout
     assert "val_accuracy" not in again.stdout
     assert [path.stem for path in (runs / "pixels" / "checkpoints").glob("*.index")] == ["episode-0"]
     assert (runs / "pixels" / "episodes").is_dir()

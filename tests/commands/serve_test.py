@@ -75,8 +75,8 @@ def test_a_script_says_what_is_wrong_in_one_line_too(tmp_path, script, flag, pro
 
 def test_a_directory_without_versions_is_one_line(commands, tmp_path):
     assert _serve(commands, f"--model_base_path={tmp_path}").refusal() == (
-        f"ml_lstm.serve: {tmp_path} has no version that loads: export one, python -m ml_lstm.export --run_dir=RUN "
-        f"--export_dir={tmp_path}."
+        f"ml_lstm.serve: {tmp_path} has no version that can be loaded: export one with "
+        f"python -m ml_lstm.export --run_dir=RUN --export_dir={tmp_path}."
     )
 
 

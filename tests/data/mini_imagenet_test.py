@@ -142,15 +142,15 @@ TEST, VAL = SPLIT["test"][0], SPLIT["val"][0]
     ("damage", "message"),
     [
         (lambda root: shutil.rmtree(root / TEST), rf"Class {TEST} is not in .*check that ImageNet is complete"),
-        (_edit("test", f"{TEST}00000002.jpg", f"{TEST}00000005.jpg"), rf"{TEST} has 4 pictures; .*{TEST}00000005"),
+        (_edit("test", f"{TEST}00000002.jpg", f"{TEST}00000005.jpg"), rf"{TEST} has 4 images, .*{TEST}00000005"),
         (_edit("test", f"{TEST}00000002.jpg", f"{TEST}_7.JPEG"), rf"{TEST} has no image {TEST}_7\.JPEG"),
         (_edit("test", f"{TEST}00000002.jpg,{TEST}\n", ""), rf"lists 1 images of class {TEST}, not the {PER_CLASS}"),
         (
             _edit("test", f"{TEST}00000002.jpg,{TEST}\n", f"x.jpg,{VAL}\n"),
             rf"lists 1 images of class {VAL}, not the 0",
         ),
-        (_edit("val", ",", ";"), r"val\.csv cannot be read as a list of pictures"),
-        (_cut, rf"{NAMES[5]}_\d+\.JPEG cannot be read as a picture"),
+        (_edit("val", ",", ";"), r"val\.csv is not a list of images"),
+        (_cut, rf"{NAMES[5]}_\d+\.JPEG cannot be read as an image"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_and_nothing_is_left_behind(copied, damage, message, tmp_path):

@@ -68,15 +68,15 @@ def changed(files, name, contents):
 
 
 BROKEN = {
-    "it has no run07/class_labels.txt": lambda files: {
+    "it contains no run07/class_labels.txt": lambda files: {
         name: contents for name, contents in files.items() if "run07/class" not in name
     },
-    "it has run02 twice": lambda files: files | {"other/run02/class_labels.txt": b""},
+    "it contains run02 twice": lambda files: files | {"other/run02/class_labels.txt": b""},
     "has a line that is not a pair of paths": lambda files: changed(files, "run03/class_labels.txt", b"one\n"),
     "does not pair 20 test images with 20": lambda files: changed(
         files, "run03/class_labels.txt", files["all_runs/run03/class_labels.txt"].replace(b"class05", b"class06")
     ),
-    "it has no all_runs/run04/etc/passwd": lambda files: changed(
+    "it contains no all_runs/run04/etc/passwd": lambda files: changed(
         files,
         "run04/class_labels.txt",
         files["all_runs/run04/class_labels.txt"].replace(b"run04/test/item01.png", b"../../../etc/passwd"),
@@ -112,7 +112,7 @@ def test_a_cut_or_altered_archive_is_refused(tmp_path, whole):
 
 
 def test_what_is_no_archive_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"none\.zip is not there"):
+    with pytest.raises(DataError, match=r"none\.zip does not exist"):
         one_shot_runs.published(str(tmp_path / "none.zip"))
     with pytest.raises(DataError, match="is a directory"):
         one_shot_runs.published(str(tmp_path))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 REPOSITORY = Path(__file__).parents[2]
-LINE = "tensorflow_datasets is not installed, without which such data cannot be read: pip install 'ml_lstm[data]'."
+LINE = "tensorflow_datasets is not installed, which is needed to read these data: pip install 'ml_lstm[data]'."
 
 # Runs commands, one after another in forks, where TFDS cannot be imported.
 WITHOUT = """
@@ -86,7 +86,7 @@ def test_glyphs_folders_exports_and_servers_do_without(without, folder):
         ("serve", "--model_base_path=nowhere"),  # which loads all of the server
     )
     assert statuses == [0, 0, 0, 0, 0, 1], err
-    assert "nowhere has no version that loads" in err.splitlines()[-1]
+    assert "nowhere has no version that can be loaded" in err.splitlines()[-1]
     assert "datasets" not in out + err
 
 

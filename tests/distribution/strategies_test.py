@@ -78,9 +78,9 @@ def test_what_would_not_be_the_result_of_one_device_is_refused():
     two = distribution(["cpu:0", "cpu:1"], strategy="mirrored")
     with pytest.raises(UserError, match=r"--meta_batch_size=3 cannot be divided evenly among 2 devices.*multiple of 2"):
         require_shareable(two, "maml", METHODS["maml"], 3)
-    with pytest.raises(UserError, match=r"--method=mann takes a meta-batch as a whole"):
+    with pytest.raises(UserError, match=r"--method=mann needs a meta-batch as a whole"):
         require_shareable(two, "mann", METHODS["mann"], 4)
-    with pytest.raises(UserError, match=r"pixel_nearest_neighbour trains nothing"):
+    with pytest.raises(UserError, match=r"pixel_nearest_neighbour has no training"):
         require_shareable(two, "pixel_nearest_neighbour", METHODS["pixel_nearest_neighbour"], 4)
     for name, kind in METHODS.items():
         require_shareable(Distribution(), name, kind, 3)

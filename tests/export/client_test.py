@@ -460,7 +460,7 @@ def test_what_is_no_model_server_is_told(body, status):
     for url in served_over_http(Other):
         with (
             RestClient(url) as client,
-            pytest.raises(ServingError, match=f"{url}.* answered {status} .*not as") as told,
+            pytest.raises(ServingError, match=f"{url}.* answered {status} .*not like") as told,
         ):
             client.adapt(*SUPPORT)
         assert told.value.code == (404 if status == 404 else None)

@@ -35,7 +35,7 @@ NO_FILES = np.array([], object)
 BAD = {
     "lengths that differ": ({"support_labels": NAMES[:2]}, "same length"),
     "empty support": ({"support_images": SUPPORT[:0], "support_labels": NO_FILES}, "support set is empty"),
-    "empty query": ({"query_images": QUERIES[:0]}, "no query"),
+    "empty query": ({"query_images": QUERIES[:0]}, "no queries"),
     "too many classes": (SIX, "at most 5 classes"),
     "three channels": ({"query_images": QUERIES.repeat(3, 3)}, "must have 1 channel"),
     "no pixel": ({"query_images": QUERIES[:, :, :0]}, "at least one pixel"),
@@ -46,7 +46,7 @@ BAD = {
 BAD_FILES = {
     "lengths that differ": ({"support_labels": NAMES[:2]}, "same length"),
     "empty support": ({"support_images": NO_FILES, "support_labels": NO_FILES}, "support set is empty"),
-    "empty query": ({"query_images": NO_FILES}, "no query"),
+    "empty query": ({"query_images": NO_FILES}, "no queries"),
     "too many classes": (
         {"support_images": [png(image) for image in SIX["support_images"]], "support_labels": list("abcdef")},
         "at most 5 classes",

@@ -125,7 +125,7 @@ def test_what_cannot_be_got_is_told(get, path, status):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "no JSON"),
+        (b"", "not valid JSON"),
         (b"[1]", "must be a JSON object"),
         ({"inputs": GOOD, "instances": []}, "either"),
         ({"instances": []}, "at least one row"),
@@ -178,7 +178,7 @@ def test_numbers_that_are_no_numbers_are_refused(post):
 def test_ten_megabytes_of_garbage_are_refused(post, garbage):
     answer = post(garbage)
     assert answer.status_code == 400
-    assert re.search("no JSON|more than 1000000 lists|more than 100000 names", answer.json()["error"])
+    assert re.search("not valid JSON|more than 1000000 lists|more than 100000 names", answer.json()["error"])
 
 
 @pytest.mark.parametrize(

@@ -141,8 +141,8 @@ def test_pictures_are_classified_with_one_command_and_no_export(both, calibrated
     ("flags", "words"),
     [
         (["--model=photo"], "There is no model 'photo' in the zoo"),
-        ([], "give either --model or --saved_model"),
-        (["--model=photos", "--saved_model=there/1"], "give either --model or --saved_model"),
+        ([], "give exactly one of --model or --saved_model"),
+        (["--model=photos", "--saved_model=there/1"], "give exactly one of --model or --saved_model"),
     ],
 )
 def test_what_names_no_model_or_two_is_one_line(flags, words, folders):
