@@ -157,7 +157,7 @@ export class App {
   #answered({ asked, outputs }, milliseconds) {
     this.state = states.answered(this.state, asked, outputs);
     const [pictures, classes] = [asked.support.length, new Set(asked.support.map((one) => one.label)).size];
-    const words = `Learned ${classes} classes from ${pictures} pictures and answered in ${Math.round(milliseconds)} ms`;
+    const words = `Learned ${classes} classes from ${pictures} images and answered in ${Math.round(milliseconds)} ms`;
     this.notice = this.problem?.kind === "down" ? "" : this.notice;
     this.problem = null;
     this.#say({ kind: "answered", words });
@@ -231,7 +231,7 @@ export class App {
     this.pen = penFor(model.card);
     if (!model.adapts) {
       this.#asker.stop();
-      this.#said = { kind: "problem", words: "This model was not exported by ml_lstm: it cannot adapt to pictures." };
+      this.#said = { kind: "problem", words: "This model was not exported by ml_lstm: it cannot adapt to images." };
       return;
     }
     if (before && this.#looksDifferent(before)) await this.#prepareAnew();

@@ -18,7 +18,7 @@ export function awayView(app) {
       show();
     }),
   );
-  const download = button("Download the pictures (.zip)", () => saved(app), { class: "strong" });
+  const download = button("Download the images (.zip)", () => saved(app), { class: "strong" });
   const copy = button("Copy", async () => {
     try {
       await navigator.clipboard.writeText(text.textContent);
@@ -29,7 +29,7 @@ export function awayView(app) {
     }
   });
   const words =
-    "The zip has a folder for each class in support/ and the pictures to classify in query/, for python -m ml_lstm.adapt " +
+    "The zip has a folder for each class in support/ and the images to classify in query/, for python -m ml_lstm.adapt " +
     "--support=support --query=query. The request below reads the same files: unpack the zip and run it in that folder.";
   place.querySelector(".inside").append(
     element("p", { text: words }),
@@ -46,7 +46,7 @@ export function awayView(app) {
     const ready = usable(app.state).length > 0 && app.model !== null;
     download.disabled = !ready;
     const found = ready ? files(usable(app.state), app.state.queries) : null;
-    const now = ready ? (kind === "curl" ? curlText(found, app.url) : pythonText(app.url)) : "There are no pictures yet.";
+    const now = ready ? (kind === "curl" ? curlText(found, app.url) : pythonText(app.url)) : "There are no images yet.";
     if (text.textContent === now) return;
     text.textContent = now;
     said.textContent = "";

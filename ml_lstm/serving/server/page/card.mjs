@@ -37,7 +37,7 @@ function accuracy(card) {
   const own = measured.filter((one) => one.dataset === card.flags?.dataset);
   const [first] = [...(own.length ? own : measured)].sort((a, b) => a.k_shot - b.k_shot || a.n_way - b.n_way);
   if (!first) return null;
-  const pictures = first.k_shot === 1 ? "one picture" : `${first.k_shot} pictures`;
+  const pictures = first.k_shot === 1 ? "one image" : `${first.k_shot} images`;
   return `With ${first.n_way} new classes and ${pictures} of each, ${percent(first.accuracy, 1)} of its answers are right.`;
 }
 

@@ -106,7 +106,7 @@ export function inWords({ losses, layers, input_gates: input, forget_gates: forg
   if (first !== null && last !== null) {
     const way = last < first ? "fell" : "went";
     parts.push(
-      `In ${steps} inner ${steps === 1 ? "step" : "steps"} the loss on your pictures ${way} from ${first.toFixed(2)} to ${last.toFixed(2)}.`,
+      `In ${steps} inner ${steps === 1 ? "step" : "steps"} the loss on your images ${way} from ${first.toFixed(2)} to ${last.toFixed(2)}.`,
     );
   }
   if (input) {

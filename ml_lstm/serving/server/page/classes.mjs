@@ -103,16 +103,16 @@ function card(app, { id }) {
     name.setAttribute("aria-label", `Name of class ${at + 1}`);
     place.setAttribute("aria-label", `Class ${called}`);
     remove.setAttribute("aria-label", `Remove the class ${called}`);
-    draw.setAttribute("aria-label", `Draw a picture: ${called}`);
+    draw.setAttribute("aria-label", `Draw an image: ${called}`);
     for (const way of ways) way.setAttribute("aria-label", `${way.title}: ${called}`);
     live.pad.name(called);
     live.update(one.pictures);
-    pictures.setAttribute("aria-label", `Pictures of ${called}`);
+    pictures.setAttribute("aria-label", `Images of ${called}`);
     keyed(pictures, one.pictures, (picture) => thumbnail(app, picture, (state) => states.removePicture(state, id, picture.id)));
     // A drawing is already on the pad; its thumbnail is useful only to show what the model sees.
     const alone = one.pictures.every((picture) => picture.live && !picture.problem) && !app.seeing && app.drawsFirst;
     pictures.hidden = alone;
-    const words = app.drawsFirst ? "No picture yet: draw one, or drop files here." : "No picture yet: drop some here.";
+    const words = app.drawsFirst ? "No image yet: draw one, or drop files here." : "No image yet: drop some here.";
     say(empty, one.pictures.length ? "" : words);
   }
 }
@@ -126,8 +126,8 @@ function thumbnail(app, { id }, removed) {
     element: place,
     update(picture, at) {
       show(canvas, picture, app.model, app.seeing);
-      canvas.setAttribute("aria-label", `Picture ${at + 1}`);
-      remove.setAttribute("aria-label", `Remove picture ${at + 1}`);
+      canvas.setAttribute("aria-label", `Image ${at + 1}`);
+      remove.setAttribute("aria-label", `Remove image ${at + 1}`);
       say(problem, picture.problem ?? "");
       place.hidden = Boolean(picture.live) && !picture.problem && !app.seeing && app.drawsFirst;
       place.classList.toggle("wrong", Boolean(picture.problem));

@@ -89,6 +89,6 @@ export async function pasted() {
     const type = item.types.find((one) => one.startsWith("image/"));
     if (type) blobs.push(await item.getType(type));
   }
-  if (!blobs.length) throw new Error("There is no picture on the clipboard.");
+  if (!blobs.length) throw new Error("There is no image on the clipboard.");
   return blobs;
 }

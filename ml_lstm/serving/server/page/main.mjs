@@ -43,7 +43,7 @@ function modelView(app) {
     byId("caveats").hidden = !more.length;
     byId("caveats").querySelector("ul").replaceChildren(...more.map((text) => element("li", { text })));
     byId("seen").nextElementSibling.textContent = `Show what the model sees (${model.width} × ${model.height} pixels${model.channels === 1 ? ", grey" : ""})`;
-    const few = app.drawsFirst ? "one drawing of each is enough" : "a few pictures of each are enough";
+    const few = app.drawsFirst ? "one drawing of each is enough" : "a few images of each are enough";
     byId("teach-hint").textContent = `Two classes or more, ${few}. Drop folders here to add a class for each.`;
   };
 }

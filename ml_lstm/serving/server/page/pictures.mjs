@@ -32,7 +32,7 @@ export function addPictures(app, sources, put) {
 export function addFolders(app, found) {
   return app.during(async () => {
     const groups = grouped(await found);
-    if (!groups.length) app.tell("There are no pictures in this folder.");
+    if (!groups.length) app.tell("There are no images in this folder.");
     for (const { name, files } of groups) {
       const id = classFor(app, name);
       await addPictures(app, files.map(fromFile), (state, picture) => states.putPicture(state, id, picture));

@@ -37,7 +37,7 @@ export function questionView(app) {
   const marks = tallyView(app);
   return () => {
     byId("question").classList.toggle("draws", app.drawsFirst || opened);
-    say(hint, app.drawsFirst ? "It answers while you draw. You can also drop pictures here." : "Drop pictures here.");
+    say(hint, app.drawsFirst ? "It answers while you draw. You can also drop images here." : "Drop images here.");
     live.update(app.state.queries.map((query) => query.picture));
     keyed(byId("queries"), app.state.queries, (query) => thumbnail(app, query));
     byId("queries").hidden = !app.state.queries.length;
@@ -72,9 +72,9 @@ function thumbnail(app, { id }) {
       const found = query.answer ? states.predicted(query.answer) : null;
       words.textContent = found === null ? "…" : nameOf(app, found);
       place.dataset.hue = found === null || found === states.NONE ? "" : hue(app.state, found);
-      choose.setAttribute("aria-label", `Picture ${at + 1}: ${found === null ? "no answer yet" : nameOf(app, found)}`);
+      choose.setAttribute("aria-label", `Image ${at + 1}: ${found === null ? "no answer yet" : nameOf(app, found)}`);
       choose.setAttribute("aria-pressed", app.state.selected === id);
-      remove.setAttribute("aria-label", `Remove picture to classify ${at + 1}`);
+      remove.setAttribute("aria-label", `Remove image to classify ${at + 1}`);
       say(problem, query.picture.problem ?? "");
       place.classList.toggle("wrong", Boolean(query.picture.problem));
     },
@@ -171,7 +171,7 @@ function bar() {
 function strangeness(app, { familiarity }, best) {
   if (familiarity === null) return "This model always chooses one of the classes.";
   const share = familiarity < 0.01 ? "fewer than 1 %" : percent(familiarity);
-  const words = `Of pictures that belong to a class, ${share} look at least as unusual as this one.`;
+  const words = `Of images that belong to a class, ${share} look at least as unusual as this one.`;
   if (familiarity >= states.FAMILIAR) return words;
   return `${words} The closest class is ${nameOf(app, best.id)}.`;
 }

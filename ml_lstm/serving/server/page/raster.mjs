@@ -48,7 +48,7 @@ async function read({ blob, name }) {
   try {
     return await createImageBitmap(blob, { imageOrientation: "from-image" });
   } catch {
-    throw new NoPicture(`${name || "The pasted file"} is not a picture that this browser can read.`);
+    throw new NoPicture(`${name || "The pasted file"} is not an image that this browser can read.`);
   }
 }
 

@@ -61,22 +61,22 @@ export class Problem extends Error {
 export function refusal(status, error, retryAfter, asked, selected) {
   if (status === 429) {
     const retry = Math.max(Number(retryAfter) || 1, 0.2);
-    const words = `The server is busy. The page tries this picture again in ${retry} s.`;
+    const words = `The server is busy. The page tries this image again in ${retry} s.`;
     return new Problem("busy", words, { retry, pictureId: selected });
   }
   if (status === 413) {
     const most = /takes at most (\d+)/.exec(error)?.[1];
     const limit = most ? ` (${inBytes(Number(most))})` : "";
-    const words = `Together, the pictures are too large for the server${limit}. This one is the largest: remove it, or others.`;
+    const words = `Together, the images are too large for the server${limit}. This one is the largest: remove it, or others.`;
     return new Problem("large", words, { pictureId: largest(asked) });
   }
   if (status === 404) return new Problem("missing", error);
   if (status === 503) return new Problem("down", "The server is not ready.", { retry: 2 });
-  if (status === 504) return new Problem("refused", "The server took too long: use fewer pictures at once.");
+  if (status === 504) return new Problem("refused", "The server took too long: use fewer images at once.");
   const where = /(support|query)_images: the image at index (\d+) (.*)/s.exec(error);
   if (where) {
     const list = where[1] === "support" ? asked.support : asked.queries;
-    return new Problem("picture", `The model cannot read this picture: it ${where[3]}`, {
+    return new Problem("picture", `The model cannot read this image: it ${where[3]}`, {
       pictureId: list[Number(where[2])]?.id ?? null,
     });
   }

@@ -99,9 +99,9 @@ export function wayButtons(app, whose, put) {
     }
   };
   return [
-    ["Files", () => choose((found) => add(found.map(({ file }) => fromFile(file)))), "Choose picture files"],
-    ["Camera", () => openCamera((canvas) => add([{ canvas }])), "Take pictures with the camera"],
-    ["Paste", paste, "Paste a picture"],
+    ["Files", () => choose((found) => add(found.map(({ file }) => fromFile(file)))), "Choose image files"],
+    ["Camera", () => openCamera((canvas) => add([{ canvas }])), "Take photos with the camera"],
+    ["Paste", paste, "Paste an image"],
   ].map(([text, click, words]) => button(text, () => app.model && click(), { title: words, "aria-label": `${words}: ${whose}` }));
 }
 

@@ -168,15 +168,15 @@ export function usable(state) {
 export function lacking(state, mostClasses) {
   const classes = usable(state);
   if (mostClasses !== null && classes.length > mostClasses) {
-    return `This model can distinguish at most ${mostClasses} classes, and ${classes.length} have pictures: remove ${classes.length - mostClasses}.`;
+    return `This model can distinguish at most ${mostClasses} classes, and ${classes.length} have images: remove ${classes.length - mostClasses}.`;
   }
   if (classes.length < 2) {
     const idle = state.classes.length - classes.length;
     if (classes.length + idle < 2) return "Two classes are needed: add one.";
     const more = 2 - classes.length;
-    return `Add a picture to ${more === 2 ? "two classes" : "another class"}: two classes with pictures are needed.`;
+    return `Add an image to ${more === 2 ? "two classes" : "another class"}: two classes with images are needed.`;
   }
-  if (!state.queries.length) return "Ready. Add a picture to classify.";
+  if (!state.queries.length) return "Ready. Add an image to classify.";
   return null;
 }
 
