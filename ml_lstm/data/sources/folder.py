@@ -78,7 +78,7 @@ def load(
             read from there.
         split_fractions: fractions of the classes for training, validation and test, if `data_dir` has no folders train,
             val and test.
-        split_seed: seed of that random split, which depends only on this seed and the class names.
+        split_seed: seed of the random split, which depends only on this seed, the fractions and the class names.
         strict: whether a file that cannot be read is an error; otherwise it is left out.
 
     Returns:

@@ -65,7 +65,7 @@ def load(
             30 background alphabets and the 659 characters of the 20 evaluation alphabets (Lake et al. 2015).
         omniglot_validation: whether the meta-validation classes are excluded from training. If false, training uses
             them too, 1200 and 423 or 964 and 659 characters, as in papers without a validation set (Munkhdalai & Yu
-            2017); meta-validation then measures training classes and does not show overfitting.
+            2017); meta-validation then uses training classes and does not show overfitting.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, images uint8 [N, S, S, 1].
