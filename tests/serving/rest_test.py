@@ -96,7 +96,7 @@ def test_names_that_are_no_text_come_back_as_they_went(post):
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [
-        ("other:predict", 404, "no model 'other'; this server has m"),
+        ("other:predict", 404, "no model 'other': this server has m"),
         ("m/versions/7:predict", 404, "no version 7"),
         ("m/versions/99999999999999999999:predict", 404, "There is nothing at"),
         ("m/labels/stable:predict", 404, "no label 'stable'"),
@@ -144,7 +144,7 @@ def test_what_cannot_be_got_is_told(get, path, status):
         ({"inputs": GOOD | {"query_images": [[[[True]]]]}}, "a value has another type"),
         ({"inputs": GOOD | {"query_images": [[[[10**30]]]]}}, "query_images must be an array of uint8"),
         ({"inputs": GOOD | {"query_images": [[1]]}}, "query_images must be uint8 [?, ?, ?, ?]; got uint8 [1, 1]"),
-        ({"inputs": GOOD | {"support_labels": ["a", {"b64": "?"}, "c"]}}, "no base64"),
+        ({"inputs": GOOD | {"support_labels": ["a", {"b64": "?"}, "c"]}}, "not base64"),
         ({"inputs": GOOD | {"support_labels": ["a", ["b"], "c"]}}, "neither a string nor"),
     ],
 )
