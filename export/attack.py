@@ -1,9 +1,9 @@
-"""Hostile requests to the local server, and a good caller beside them: python export/attack.py --model_base_path=MODEL
+"""Sends hostile requests to the local server: python export/attack.py --model_base_path=MODEL
 
-Starts `ml_lstm.serve` on the loopback, sends some 150 requests by REST and gRPC that want to stop it or hold it up, one
-after the other, and prints for each how it was answered, how long that took, and the slowest answer that a well-behaved
-caller got meanwhile; then for each kind of request how slow that caller's slowest hundredth was, beside its own alone.
-It ends by itself: every wait has an end.
+It starts `ml_lstm.serve` on the loopback and sends about 150 requests by REST and gRPC that try to stop or block it,
+one after the other. A well-behaved caller sends its own requests at the same time. For each hostile request it prints
+the answer, its time, and the well-behaved caller's slowest answer meanwhile; then, for each kind of request, the 99th
+percentile of that caller's times, compared with the one without hostile requests. All waits have time limits.
 """
 
 import json
@@ -27,22 +27,22 @@ from ml_lstm.whole_files import whole
 
 FLAGS = flags.FLAGS
 _ALONE_SECONDS = 15
-_MEMORY_SECONDS = 5  # until what is freed has gone back
+_MEMORY_SECONDS = 5  # until freed memory is returned
 
 
 def define_flags() -> None:
-    """What the attack takes."""
+    """Defines the flags."""
     flags.DEFINE_string(
         "model_base_path", None, "Directory of the exported model's versions, MODELS/NAME.", required=True
     )
     flags.DEFINE_string("json", None, "File to write the results to.")
-    flags.DEFINE_string("out", None, "FILE.md to write a page of the results to.")
-    flags.DEFINE_string("neighbour_of", None, "Be the well-behaved caller of the server at this address, until ended.")
+    flags.DEFINE_string("out", None, "Markdown file, FILE.md, to write a page of the results to.")
+    flags.DEFINE_string("neighbour_of", None, "Only run the well-behaved caller, for the server at this address.")
     devices.define_flags()
 
 
 class Neighbour:
-    """A caller of its own process that asks one small question after the other; keeps how long each answer took."""
+    """A caller in its own process that sends one small request after the other and records each answer's time."""
 
     def __init__(self, address: str):
         program = [sys.executable, __file__, f"--model_base_path={FLAGS.model_base_path}", f"--neighbour_of={address}"]
@@ -55,7 +55,7 @@ class Neighbour:
             self._took.append(tuple(map(float, line.split())))
 
     def between(self, start: float, end: float) -> list[float]:
-        """Seconds of the answers that it waited for in that time, on the monotonic clock."""
+        """Seconds taken by each answer for which it waited in this interval of the monotonic clock."""
         return [took for begun, took in self._took if begun + took >= start and begun <= end]
 
     def __enter__(self):
@@ -70,7 +70,7 @@ class Neighbour:
 
 
 def ask_on(call: Callable[[], Any]) -> None:
-    """What the neighbour does, until it is ended: prints when it asked, and how long the answer took."""
+    """Runs the well-behaved caller until it is killed: prints the start and duration of each request."""
     while True:
         started = time.monotonic()
         call()
@@ -79,7 +79,7 @@ def ask_on(call: Callable[[], Any]) -> None:
 
 
 def main() -> None:
-    """Prints a row for each request, then what the neighbour saw and what memory came to."""
+    """Prints a row for each request, then the well-behaved caller's times and the server's memory."""
     version = max((path for path in Path(FLAGS.model_base_path).glob("[0-9]*")), key=lambda path: int(path.name))
     card = json.loads((version / "assets.extra" / "model_card.json").read_text())
     problem = Problem(tf.saved_model.load(str(version)).signatures, card["image_shape"][-1])
@@ -122,10 +122,10 @@ def main() -> None:
     }
     for kind, p99 in beside.items():
         ratio = p99 / results["neighbour_p99_alone"]
-        print(f"Beside {kind}: the neighbour's p99 is {1e3 * p99:.0f} ms, {ratio:.1f} times its own alone.")
+        print(f"During {kind}: the neighbour's p99 is {1e3 * p99:.0f} ms, {ratio:.1f} times its p99 alone.")
     print(
         f"{len(rows)} requests. The neighbour's p99: {1e3 * results['neighbour_p99_alone']:.0f} ms alone, "
-        f"{1e3 * results['neighbour_p99_beside']:.0f} ms beside them. "
+        f"{1e3 * results['neighbour_p99_beside']:.0f} ms during them. "
         f"Memory: {memory:.0f} MB before, {after:.0f} after."
     )
     if FLAGS.json:
@@ -136,25 +136,25 @@ def main() -> None:
 
 
 def page(results: dict[str, Any]) -> str:
-    """Markdown: what came of each kind of request, and of each request.
+    """A Markdown page with the results of each kind of request, and of each request.
 
     Args:
-        results: what is written as JSON.
+        results: the results, as written to JSON.
     """
     rows = results["requests"]
     lines = [
         "# Hostile requests",
         "",
-        f"{len(rows)} requests to `ml_lstm.serve`, one after the other, and a well-behaved caller beside them who asks "
-        "for an adaptation and one answer by gRPC again and again. Written by `python export/attack.py "
+        f"{len(rows)} requests to `ml_lstm.serve`, sent one after the other. At the same time, a well-behaved caller "
+        "repeatedly requests an adaptation and one answer by gRPC. Written by `python export/attack.py "
         "--model_base_path=MODELS/NAME --out=docs/attack.md` from [json](results/attack.json), which has the machine "
         "and the commit.",
         "",
-        f"That caller's slowest hundredth took {_ms(results['neighbour_p99_alone'])} ms alone and "
-        f"{_ms(results['neighbour_p99_beside'])} ms beside the requests. The server had "
-        f"{results['resident_mb_before']:.0f} MB before them and {results['resident_mb_after']:.0f} MB after.",
+        f"The 99th percentile of that caller's times was {_ms(results['neighbour_p99_alone'])} ms alone and "
+        f"{_ms(results['neighbour_p99_beside'])} ms during the requests. The server used "
+        f"{results['resident_mb_before']:.0f} MB before them and {results['resident_mb_after']:.0f} MB after them.",
         "",
-        "| | requests | slowest answer, s | that caller's p99, ms | times its own alone |",
+        "| | requests | slowest answer, s | that caller's p99, ms | ratio to p99 alone |",
         "|---|---|---|---|---|",
     ]
     for kind in dict.fromkeys(row["kind"] for row in rows):
@@ -162,7 +162,7 @@ def page(results: dict[str, Any]) -> str:
         seconds = [row["seconds"] for row in rows if row["kind"] == kind]
         times = p99 / results["neighbour_p99_alone"]
         lines.append(f"| {kind} | {len(seconds)} | {max(seconds):.1f} | {_ms(p99)} | {times:.1f} |")
-    lines += ["", "| | answer | s | that caller's slowest answer meanwhile, ms | the server's memory then, MB |"]
+    lines += ["", "| | answer | s | that caller's slowest answer meanwhile, ms | the server's memory afterwards, MB |"]
     lines.append("|---|---|---|---|---|")
     for row in rows:
         name, answer = (_cell(row[key]) for key in ("name", "answer"))

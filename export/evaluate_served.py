@@ -1,7 +1,7 @@
-"""Accuracy of a served model as its callers get it: python export/evaluate_served.py --run_dir=RUN --url=URL
+"""Measures the accuracy of a served model: python export/evaluate_served.py --run_dir=RUN --url=URL
 
-Draws the meta-test episodes that `ml_lstm.evaluate` draws, sends each to the server as picture files by REST, and
-compares the accuracy with what `ml_lstm.evaluate` found for the run.
+It samples the meta-test episodes of `ml_lstm.evaluate`, sends each to the server as image files by REST, and compares
+the accuracy with the result of `ml_lstm.evaluate` for the run.
 """
 
 import shlex
@@ -22,11 +22,11 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """What it takes."""
-    flags.DEFINE_string("run_dir", None, "Directory of the run that the model was exported from.", required=True)
-    flags.DEFINE_string("url", "http://localhost:8501", "Of the server's REST API.")
-    flags.DEFINE_string("model", "few_shot", "Its name at the server.")
-    flags.DEFINE_integer("episodes", 200, "Episodes to send.", lower_bound=2)
+    """Defines the flags."""
+    flags.DEFINE_string("run_dir", None, "Directory of the run from which the model was exported.", required=True)
+    flags.DEFINE_string("url", "http://localhost:8501", "URL of the server's REST API.")
+    flags.DEFINE_string("model", "few_shot", "Name of the model on the server.")
+    flags.DEFINE_integer("episodes", 200, "Number of episodes to send.", lower_bound=2)
     flags.DEFINE_string("json", None, "File to write the result to.")
     settings.define_flags(only_free=True, but=("episodes", "validate_train_classes"))
 
@@ -45,7 +45,7 @@ def main() -> None:
     ]
     if not evaluated:
         raise UserError(
-            f"{run.path} was not evaluated on its own problem: "
+            f"{run.path} was not evaluated on its own problem: run "
             f"python -m ml_lstm.evaluate --run_dir={shlex.quote(str(run.path))}"
         )
     data = settings.load_data(setting, test_episodes=FLAGS.episodes)

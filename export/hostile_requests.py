@@ -1,4 +1,4 @@
-"""What wants to stop a server or to hold it up: requests for `attack.py` to send by REST, gRPC and bare sockets."""
+"""Requests that try to stop or block a server; `attack.py` sends them by REST, gRPC and plain sockets."""
 
 import base64
 import json
@@ -17,13 +17,13 @@ from tensorflow.core.framework.tensor_pb2 import TensorProto
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
 MOST_SECONDS = 90
-"""That an answer is waited for."""
+"""Maximum time to wait for an answer."""
 
 _MEGABYTE = 2**20
 
 
 class Attack(NamedTuple):
-    """A hostile request: its kind, what it is, and a call that sends it and returns how it was answered."""
+    """A hostile request: its kind, a description, and a function that sends it and returns the answer's status."""
 
     kind: str
     name: str
@@ -31,7 +31,7 @@ class Attack(NamedTuple):
 
 
 def attacks(url: str, address: str, problem: Problem) -> Iterator[Attack]:
-    """All of them."""
+    """Yields all hostile requests."""
     yield from (Attack("tensor", *each) for each in _tensors(address, problem))
     yield from (Attack("message", *each) for each in _messages(address))
     yield from (Attack("picture", *each) for each in _pictures(url))

@@ -1,8 +1,9 @@
-"""Load test of the local server, beside the bare SavedModel: python export/load_test.py --model_base_path=MODELS/NAME
+"""Load test of the local server and of the bare SavedModel: python export/load_test.py --model_base_path=MODELS/NAME
 
-On one machine, in one run: latency of one caller, call by call in turn with the bare SavedModel; then many callers at
-once for a while; then so many requests that a leak would show in the server's memory. The problem is 5-way 1-shot
-with 15 queries a class, glyphs of 28x28 pixels. Callers keep their connections and send requests made beforehand.
+It measures, on one machine and in one run: the latency for one caller, alternating with the bare SavedModel; then the
+load of many simultaneous callers; then the server's memory over so many requests that a leak would be visible. The
+problem is 5-way 1-shot with 15 queries per class, glyphs of 28x28 pixels. Callers keep their connections and send
+requests that were prepared before.
 """
 
 import base64
@@ -40,24 +41,24 @@ Call = Callable[[], Any]
 
 
 def define_flags() -> None:
-    """What the load test takes."""
+    """Defines the flags of the load test."""
     flags.DEFINE_string(
         "model_base_path", None, "Directory of the exported model's versions, MODELS/NAME.", required=True
     )
-    flags.DEFINE_integer("clients", 16, "Callers at the same time.", lower_bound=1)
-    flags.DEFINE_float("seconds", 60, "Of each load.", lower_bound=0.1)
-    flags.DEFINE_integer("memory_requests", 10_000, "Requests while memory is watched.", lower_bound=10)
-    flags.DEFINE_integer("latency_calls", 200, "Calls of each way, one caller.", lower_bound=1)
+    flags.DEFINE_integer("clients", 16, "Number of simultaneous callers.", lower_bound=1)
+    flags.DEFINE_float("seconds", 60, "Duration of each load, seconds.", lower_bound=0.1)
+    flags.DEFINE_integer("memory_requests", 10_000, "Number of requests while memory is measured.", lower_bound=10)
+    flags.DEFINE_integer("latency_calls", 200, "Number of calls by each protocol, with one caller.", lower_bound=1)
     flags.DEFINE_string("json", None, "File to write the results to.")
     devices.define_flags()
 
 
 class Problem:
-    """One few-shot problem in the forms in which it is sent.
+    """One few-shot problem in all forms in which it is sent.
 
     Args:
-        signatures: of the bare SavedModel.
-        channels: of its images.
+        signatures: signatures of the bare SavedModel.
+        channels: channels of its images.
 
     Attributes:
         inputs: by signature with the number of queries, `(signature, queries)`; arrays by input name.
@@ -81,19 +82,19 @@ class Problem:
                 self.inputs["predict" + suffix, number] = adaptation | queries
 
     def bare_call(self, signatures, signature: str, queries: int) -> Call:
-        """Calls the SavedModel as the server does, from NumPy to NumPy."""
+        """Calls the SavedModel like the server, from NumPy to NumPy."""
         inputs = self.inputs[signature, queries]
         return lambda: [value.numpy() for value in signatures[signature](**_tensors(inputs)).values()]
 
     def rest_call(self, url: str, signature: str, queries: int) -> Call:
-        """Asks by REST, on a connection of its own."""
+        """Sends a request by REST, on its own connection."""
         inputs = {name: _to_json(value) for name, value in self.inputs[signature, queries].items()}
         body = json.dumps({"signature_name": signature, "inputs": inputs}).encode()
         session = requests.Session()
         return lambda: session.post(f"{url}/v1/models/{NAME}:predict", data=body, timeout=60).raise_for_status()
 
     def grpc_call(self, address: str, signature: str, queries: int) -> Call:
-        """Asks by gRPC, on a connection of its own."""
+        """Sends a request by gRPC, on its own connection."""
         request = PredictRequest()
         request.model_spec.name, request.model_spec.signature_name = NAME, signature
         for name, value in self.inputs[signature, queries].items():
@@ -103,7 +104,7 @@ class Problem:
 
 
 def latencies_in_turn(calls: dict[str, Call], number: int) -> dict[str, float]:
-    """Median seconds of each call, each `number` times, in turn, after a few to warm up."""
+    """Median seconds of each call; the calls alternate, `number` times each, after a few warm-up calls."""
     seconds = {name: [] for name in calls}
     for index in range(number + 5):
         for name, call in calls.items():
@@ -117,7 +118,7 @@ def latencies_in_turn(calls: dict[str, Call], number: int) -> dict[str, float]:
 def load(
     make_call: Callable[[], Call], clients: int, seconds: float = np.inf, number: float = np.inf
 ) -> dict[str, Any]:
-    """Has clients call without a pause, for `seconds` or until `number` calls are made.
+    """Runs clients that call without pauses, for `seconds` or until `number` calls are made.
 
     Returns:
         `requests`, `failed`, `seconds`, `requests_per_second`, `p50_ms` and `p99_ms`.
@@ -162,11 +163,11 @@ def load(
 
 
 class Server:
-    """The local server in a process of its own, on free ports; ends with the context.
+    """The local server in its own process, on free ports; it ends with the context.
 
     Attributes:
-        url: of its REST interface.
-        address: of its gRPC interface.
+        url: URL of its REST interface.
+        address: address of its gRPC interface.
     """
 
     def __init__(self, model_base_path: str):
@@ -194,11 +195,11 @@ class Server:
 
 
 def main() -> None:
-    """Prints a table of each part as it is measured."""
+    """Prints a table for each part as it is measured."""
     devices.use_as_flagged()
     versions = [int(path.name) for path in Path(FLAGS.model_base_path).glob("[0-9]*") if path.name.isdecimal()]
     if not versions:
-        raise UserError(f"{FLAGS.model_base_path} has no version: check --model_base_path.")
+        raise UserError(f"{FLAGS.model_base_path} has no versions: check --model_base_path.")
     directory = Path(FLAGS.model_base_path) / str(max(versions))
     card = json.loads((directory / "assets.extra" / "model_card.json").read_text())
     model = tf.saved_model.load(str(directory))

@@ -22,15 +22,15 @@ __all__ = [
     "zoo",
 ]
 
-# Errors only: a request that a model refuses would else be two lines of warning from inside the graph. TensorFlow
-# reads this when it is first imported; what it writes during that import cannot be silenced.
+# Errors only: otherwise each request that a model rejects would log two lines of warnings from inside the graph.
+# TensorFlow reads this when it is first imported; what it prints during that import cannot be suppressed.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def _turn_onednn_on():
-    """oneDNN's kernels are the faster ones on every x86 processor; TensorFlow turns them on by itself only on some.
+    """Turns oneDNN on: its kernels are faster on every x86 processor, but TensorFlow uses them by default only on some.
 
-    It decides when it is first imported, so this comes first. What the environment says is respected.
+    TensorFlow decides when it is first imported, so this comes first. A value in the environment is respected.
     """
     if platform.machine() not in ("x86_64", "AMD64"):
         return
@@ -41,7 +41,7 @@ def _turn_onednn_on():
 
         if not _pywrap_util_port.IsMklEnabled():
             logging.getLogger(__name__).warning(
-                "TensorFlow was imported before ml_lstm and runs without oneDNN, at half the speed or less: import "
+                "TensorFlow was imported before ml_lstm and runs without oneDNN, at most half as fast: import "
                 "ml_lstm before tensorflow and keras, or set TF_ENABLE_ONEDNN_OPTS=1."
             )
 
@@ -50,7 +50,7 @@ _turn_onednn_on()
 
 
 def __getattr__(name):
-    # Imported at first use, so that what needs no TensorFlow starts without its seconds of loading.
+    # Imported at first use, so that code that does not need TensorFlow does not wait seconds for its import.
     if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,20 +12,20 @@ import ml_lstm
 
 _COMMANDS = {
     "train": "meta-train a few-shot classifier",
-    "evaluate": "measure it on classes that it never saw",
-    "export": "write it as a SavedModel, which learns from requests",
-    "adapt": "learn classes from folders of images and classify others",
-    "serve": "serve exported models over REST and gRPC, with a page to try them",
-    "compare": "put runs side by side, as a table and as curves",
-    "gates": "write down or draw the gates of a run's update rule",
+    "evaluate": "measure its accuracy on new classes",
+    "export": "write it as a SavedModel that learns from requests",
+    "adapt": "learn classes from folders of images and classify other images",
+    "serve": "serve exported models over REST and gRPC, with a web page",
+    "compare": "compare runs in a table and as learning curves",
+    "gates": "write or plot the gates of a run's update rule",
     "data": "list data sets, or check one",
-    "studies": "carry out an experiment of the papers: ml-lstm studies NAME (in a checkout)",
+    "studies": "run an experiment of the papers: ml-lstm studies NAME (in a checkout)",
 }
-_HELP = "ml-lstm COMMAND --help lists the options of one, --helpfull all of them."
+_HELP = "ml-lstm COMMAND --help lists the options of a command, --helpfull all flags."
 
 
 def main() -> None:
-    """Runs the command that is named; what does not name one costs no import of TensorFlow."""
+    """Runs a command by name. Without a command, TensorFlow is not imported."""
     name, *rest = sys.argv[1:] or [""]
     if name in ("--help", "-h", "help"):
         print(_usage())
@@ -47,7 +47,7 @@ def _usage() -> str:
 
 
 def _run(module: str, arguments: list[str]) -> None:
-    """As `python -m` does, which has the working directory on the path: a learner of one's own may be there."""
+    """Runs a module like `python -m`, with the working directory on the path, where a user's learner may be."""
     if not sys.flags.safe_path:
         sys.path[0] = os.getcwd()
     sys.argv[1:] = arguments
@@ -55,10 +55,10 @@ def _run(module: str, arguments: list[str]) -> None:
 
 
 def _study(arguments: list[str]) -> str:
-    """The module of the study that is named. They are in a checkout beside the package, and not in the wheel."""
+    """The module of a study by name. Studies are in a checkout beside the package, not in the wheel."""
     checkout = Path(ml_lstm.__file__).parents[1]
     if not (checkout / "studies" / "harness.py").exists():
-        _refuse("the studies are in the checkout of ml_lstm, not in the package: run it there.")
+        _refuse("the studies are in the checkout of ml_lstm, not in the package: run the command in a checkout.")
     sys.path.insert(1, str(checkout))
     import studies
 

@@ -1,6 +1,6 @@
-"""Learns classes from pictures: python -m ml_lstm.adapt --model=NAME --support=DIR --query=DIR
+"""Learns classes from images and classifies others: python -m ml_lstm.adapt --model=NAME --support=DIR --query=DIR
 
-With --saved_model=MODELS/NAME/1 in place of --model it is an export that learns.
+With --saved_model=MODELS/NAME/1 instead of --model, it uses an exported model.
 """
 
 import csv
@@ -22,48 +22,48 @@ from ml_lstm.whole_files import whole
 
 FLAGS = flags.FLAGS
 
-_ONE_CLASS = "The support set has one class, which is every answer, with probability 1: add pictures of another class."
+_ONE_CLASS = "The support set has only one class, so every answer is that class, with probability 1: add another class."
 _DRAWN_OF_A_CLASS = 20
 _DRAWN_SIDE = 64  # pixels
 
 
 def define_flags() -> None:
-    """What `adapt` takes."""
+    """Defines the flags of `adapt`."""
     flags.DEFINE_string(
-        "model", None, "A model that comes with ml_lstm, see docs/zoo.md; or DIR/NAME, as zoo.add wrote."
+        "model", None, "A pretrained model of ml_lstm, see docs/zoo.md; or DIR/NAME, written by zoo.add."
     )
     flags.DEFINE_string("saved_model", None, "Directory of an exported version, MODELS/NAME/<n>.")
-    flags.DEFINE_string("support", None, "Directory of the support set: pictures DIR/<class>/*.")
-    flags.DEFINE_string("query", None, "Directory of the pictures to classify: DIR/*.")
-    flags.DEFINE_string("csv", None, "File to write the table to, as CSV.")
-    flags.DEFINE_string("json", None, "File to write the table to, as JSON with the probabilities of all classes.")
+    flags.DEFINE_string("support", None, "Directory of the support set: images DIR/<class>/*.")
+    flags.DEFINE_string("query", None, "Directory of the images to classify: DIR/*.")
+    flags.DEFINE_string("csv", None, "CSV file to write the table to.")
+    flags.DEFINE_string("json", None, "JSON file to write the table to, with the probabilities of all classes.")
     flags.DEFINE_integer(
-        "top", None, "How many classes to print of each picture, the most probable first.", lower_bound=1
+        "top", None, "Number of classes to print for each image, the most probable first.", lower_bound=1
     )
     flags.DEFINE_string(
         "pictures",
         None,
-        "FILE.png to draw the support set, the queries and the answers in: a row a class, at most "
-        f"{_DRAWN_OF_A_CLASS} queries in it.",
+        "FILE.png to draw the support set, the queries and the answers to: one row per class, with at most "
+        f"{_DRAWN_OF_A_CLASS} queries.",
     )
     flags.register_validator(
         "pictures", lambda path: path is None or path.lower().endswith(".png"), "give the name of a file, FILE.png"
     )
-    flags.DEFINE_boolean("strict", False, "Stop at a file that is no picture, rather than go on with the others.")
+    flags.DEFINE_boolean("strict", False, "Stop at a file that is not an image, instead of continuing without it.")
     command.require_one_of("model", "saved_model")
     flags.mark_flags_as_required(["support", "query"])
 
 
 def main() -> None:
-    """Prints a table of file, class and probability; on stderr the limits of the model, and what was left out."""
+    """Prints a table of file, class and probability; on stderr, the model's limits and the files left out."""
     sys.stdout.reconfigure(errors="backslashreplace")  # file names may be any bytes
     sys.stderr.reconfigure(errors="backslashreplace")
     support = {entry: _files(entry) for entry in _folders(_directory(FLAGS.support, "support"))}
     if not support:
-        raise UserError(f"{FLAGS.support} has no class folder: put pictures in {FLAGS.support}/<class>/.")
+        raise UserError(f"{FLAGS.support} has no class folders: put images in {FLAGS.support}/<class>/.")
     queries = _files(_directory(FLAGS.query, "query"))
     if not queries:
-        raise UserError(f"{FLAGS.query} has no file{_but_folders(FLAGS.query)}: put the pictures to classify there.")
+        raise UserError(f"{FLAGS.query} has no files{_but_folders(FLAGS.query)}: put the images to classify there.")
     model = _model()
     skipped = {}
 
@@ -85,7 +85,7 @@ def main() -> None:
         else:
             thumbnails += [square(picture, _DRAWN_SIDE)] if FLAGS.pictures else []
     if not answers:
-        raise UserError(f"{FLAGS.query} has no picture that the model can read.")
+        raise UserError(f"{FLAGS.query} has no image that the model can read.")
     limits = model.card.get("limits", [])
     for note in [*limits, *([_ONE_CLASS] if len(support) == 1 else [])]:
         print(f"Note: {note}", file=sys.stderr)
@@ -101,13 +101,13 @@ def main() -> None:
 def _model():
     if FLAGS.saved_model is not None:
         return ExportedClassifier(FLAGS.saved_model)
-    from ml_lstm import zoo  # needs the methods, which what reads exports does without
+    from ml_lstm import zoo  # imports the methods, which exported models do not need
 
     return zoo.picture_classifier(FLAGS.model)
 
 
 def _support_set(model, support, leave_out):
-    """Files that the model can read, ready for it, and the class of each."""
+    """The contents of the files that the model can read, prepared for it, and the class of each."""
     contents, labels = [], []
     for directory, paths in support.items():
         for path in paths:
@@ -121,7 +121,7 @@ def _support_set(model, support, leave_out):
                 labels.append(directory.name)
         if directory.name not in labels:
             raise UserError(
-                f"{directory} has no picture that the model can read{_but_folders(directory)}: add one, or remove the "
+                f"{directory} has no image that the model can read{_but_folders(directory)}: add one, or remove the "
                 "folder."
             )
     return contents, labels
@@ -130,7 +130,7 @@ def _support_set(model, support, leave_out):
 def _directory(path, flag):
     directory = expanded(path)
     if not directory.is_dir():
-        raise UserError(f"{directory} is no directory: check --{flag}.")
+        raise UserError(f"{directory} is not a directory: check --{flag}.")
     return directory
 
 
@@ -143,15 +143,15 @@ def _files(directory):
 
 
 def _but_folders(directory):
-    """For a message: what is there in place of pictures."""
+    """The folders that a directory has instead of images, for a message."""
     inside = _folders(expanded(directory))
-    return f", but folders ({listed(inside)})" if inside else ""
+    return f", only folders ({listed(inside)})" if inside else ""
 
 
 def _print_table(answers):
     rows = [("file", "class", *_numbers_told(answers))]
     for path, answer in answers.items():
-        best = sorted(answer.probabilities, key=answer.probabilities.get, reverse=True)  # of equals, the first
+        best = sorted(answer.probabilities, key=answer.probabilities.get, reverse=True)  # the first among equals
         form = ".1%" if FLAGS.top else ".3f"
         probability, *familiarity = _numbers(answer)
         rows.append((path.name, answer.prediction, f"{probability:{form}}", *(f"{it:.3f}" for it in familiarity)))
@@ -163,13 +163,13 @@ def _print_table(answers):
 
 
 def _numbers(answer):
-    """The probability of the class that was predicted, and the familiarity, of a calibrated model."""
+    """The probability of the predicted class and, for a calibrated model, the familiarity."""
     numbers = [answer.probabilities[answer.prediction]]
     return numbers if answer.familiarity is None else [*numbers, answer.familiarity]
 
 
 def _numbers_told(answers):
-    """What those are called."""
+    """The names of the columns of `_numbers`."""
     return ["probability", "familiarity"][: len(_numbers(next(iter(answers.values()))))]
 
 

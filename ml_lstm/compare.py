@@ -1,4 +1,4 @@
-"""Shows runs side by side: python -m ml_lstm.compare RUN RUN [--png=FILE --csv=FILE --markdown=FILE]"""
+"""Compares runs: python -m ml_lstm.compare RUN RUN [--png=FILE --csv=FILE --markdown=FILE]"""
 
 import csv
 import os
@@ -18,21 +18,21 @@ from ml_lstm.whole_files import whole
 FLAGS = flags.FLAGS
 
 Rows = list[list[str]]
-"""Of a table, its head first."""
+"""The rows of a table, the header first."""
 
 
 def define_flags() -> None:
-    """What `compare` takes beside the directories of runs."""
-    flags.DEFINE_string("png", None, "File to draw the runs' learning curves to; needs matplotlib.")
-    flags.DEFINE_string("csv", None, "File to write the table to, a line a run, accuracies as fractions.")
-    flags.DEFINE_string("markdown", None, "File to write the tables to, as Markdown.")
+    """Defines the flags of `compare`; the run directories are positional arguments."""
+    flags.DEFINE_string("png", None, "File to plot the runs' learning curves to; needs matplotlib.")
+    flags.DEFINE_string("csv", None, "CSV file to write the table to, one line per run, accuracies as fractions.")
+    flags.DEFINE_string("markdown", None, "Markdown file to write the tables to.")
     devices.define_flags()
 
 
 def main(runs: Sequence[str]) -> None:
-    """Prints what the runs came to and where they differ, and writes the same to files."""
+    """Prints the results of the runs and the options in which they differ, and writes both to files."""
     if not runs:
-        raise UserError("Name the directories of one or more runs: python -m ml_lstm.compare RUN RUN.")
+        raise UserError("Give the directories of one or more runs: python -m ml_lstm.compare RUN RUN.")
     devices.use_as_flagged()
     outcomes = [outcome(run) for run in runs]
     tables = [results(outcomes)] + ([options(outcomes)] if differing(outcomes) else [])
@@ -47,14 +47,14 @@ def main(runs: Sequence[str]) -> None:
         curves = {found.name: found.validations for found in outcomes if found.validations}
         on_train_classes = {found.name: found.train_classes for found in outcomes if found.train_classes}
         if not curves:
-            raise UserError("None of the runs was validated: there are no learning curves to draw, leave out --png.")
+            raise UserError("None of the runs was validated, so there are no learning curves to plot: leave out --png.")
         with whole(expanded(FLAGS.png)) as place:
             draw_learning_curves(curves, place, on_train_classes)
     print(f"\nNext:\n  {_tensorboard(runs)}")
 
 
 def results(outcomes: Sequence[Outcome]) -> Rows:
-    """What each run came to, in the order that they were named."""
+    """The results of the runs, in the given order."""
     head = ["run", "accuracy, %", "of", "episodes", "minutes", "parameters"]
     return [
         head,
@@ -73,13 +73,13 @@ def results(outcomes: Sequence[Outcome]) -> Rows:
 
 
 def options(outcomes: Sequence[Outcome]) -> Rows:
-    """The options in which they differ, a row each; "-" where one does not concern a run."""
+    """The options in which the runs differ, one per row; "-" if an option does not apply to a run."""
     head = ["option", *(found.name for found in outcomes)]
     return [head, *([f"--{name}", *map(_shown, values)] for name, values in differing(outcomes).items())]
 
 
 def whole_rows(outcomes: Sequence[Outcome]) -> list[list]:
-    """All of it, a row a run, numbers as they are and nothing where there is none."""
+    """The full table, one row per run, with unrounded numbers and empty cells for missing values."""
     names = differing(outcomes)
     head = ["run", "accuracy", "confidence_interval_95", "of", "train_episodes", "train_seconds", "parameters", *names]
     rows = [[*found[:7], *(_cell(found.options.get(name)) for name in names)] for found in outcomes]
@@ -99,7 +99,7 @@ def _shown(value):
 
 
 def aligned(rows: Rows) -> str:
-    """A table for a terminal: first column to the left, numbers to the right."""
+    """A table for a terminal: first column left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.rjust(width) if index else cell.ljust(width) for index, (cell, width) in enumerate(pairs))
@@ -114,7 +114,7 @@ def as_markdown(rows: Rows) -> str:
 
 
 def _tensorboard(runs):
-    """Shows their learning curves side by side."""
+    """The TensorBoard command that shows the learning curves of the runs together."""
     places = [Path(os.path.realpath(expanded(run))) for run in runs]
     if len(places) == 1:
         return f"tensorboard --logdir={shlex.quote(str(places[0]))}"

@@ -1,6 +1,6 @@
-"""Evaluates a trained run on classes it never saw: python -m ml_lstm.evaluate --run_dir=RUN
+"""Evaluates a trained run on new classes: python -m ml_lstm.evaluate --run_dir=RUN
 
-With --model=NAME in place of --run_dir it is a model of the zoo that is evaluated.
+With --model=NAME instead of --run_dir, it evaluates a model of the zoo.
 """
 
 import time
@@ -20,59 +20,59 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """What `evaluate` takes beside the run's own flags."""
+    """Defines the flags of `evaluate`; the others come from the run."""
     flags.DEFINE_string("run_dir", None, "Directory of a trained run.")
     flags.DEFINE_string(
-        "model", None, "A model that comes with ml_lstm, see docs/zoo.md; or DIR/NAME, as zoo.add wrote."
+        "model", None, "A pretrained model of ml_lstm, see docs/zoo.md; or DIR/NAME, written by zoo.add."
     )
-    flags.DEFINE_string("json", None, "File to write the result to, in place of RUN/evaluate-*.json.")
+    flags.DEFINE_string("json", None, "File to write the result to, instead of RUN/evaluate-*.json.")
     command.require_one_of("run_dir", "model")
     flags.register_multi_flags_validator(
         ["model", "json"],
         lambda given: given["model"] is None or given["json"] is not None,
-        "give --model a --json=FILE to write the result to",
+        "with --model, give --json=FILE to write the result to",
     )
-    flags.DEFINE_integer("episodes", 600, "Episodes to evaluate on.", lower_bound=2)
+    flags.DEFINE_integer("episodes", 600, "Number of episodes to evaluate on.", lower_bound=2)
     flags.DEFINE_enum(
         "split",
         "test",
         (*SPLITS, "all"),
-        "Whose classes to use; all: those of another --dataset, which need not be split then.",
+        "The split whose classes are used; all: all classes of another --dataset, which then needs no splits.",
     )
-    flags.DEFINE_enum("dataset", None, sorted(SOURCES), "Another source than the run's.")
+    flags.DEFINE_enum("dataset", None, sorted(SOURCES), "Data set, if other than the run's.")
     for name, least in (("n_way", 2), ("k_shot", 1), ("n_query", 1)):
-        flags.DEFINE_integer(name, None, "Another value than the run's.", lower_bound=least)
-    flags.DEFINE_boolean("within_alphabets", None, "Another value than the run's.")
+        flags.DEFINE_integer(name, None, "Value, if other than the run's.", lower_bound=least)
+    flags.DEFINE_boolean("within_alphabets", None, "Value, if other than the run's.")
     flags.DEFINE_integer(
-        "inner_steps", None, "Updates of the learner for a support set; unset: as in training.", lower_bound=1
+        "inner_steps", None, "Number of inner steps for a support set; if unset, as in training.", lower_bound=1
     )
     flags.DEFINE_boolean(
         "transductive_batch_norm",
         False,
-        "Normalise the queries of an episode by their own statistics, as some papers do: "
-        "an answer then depends on the other queries.",
+        "Normalise the queries of an episode by their own statistics, as some papers do. "
+        "An answer then depends on the other queries.",
     )
     flags.DEFINE_boolean(
         "by_instance",
         False,
-        "With --method=mann: the accuracy at the first, second, ... time that a class is seen in a sequence, also "
+        "With --method=mann: report the accuracy at the first, second, ... occurrence of a class in a sequence, also "
         "as a curve for TensorBoard.",
     )
     flags.DEFINE_integer(
         "new_base_filters",
         None,
-        "With --method=meta_networks --base_learner=convolutions: filters of a new base learner, with random weights, "
-        "in the place of the trained one (section 4.2.2 of the paper).",
+        "With --method=meta_networks --base_learner=convolutions: number of filters of a new base learner with random "
+        "weights that replaces the trained one (section 4.2.2 of the paper).",
         lower_bound=1,
     )
     settings.define_flags(only_free=True, but=("episodes", "validate_train_classes"))
 
 
 class TooManyClasses(UserError):
-    """More classes are asked for than a run can tell apart.
+    """More classes are requested than a run can distinguish.
 
     Attributes:
-        most_classes: that it can.
+        most_classes: the maximum number of classes of the run.
     """
 
     def __init__(self, problem: str, most_classes: int):
@@ -84,8 +84,8 @@ def main() -> None:
     """Prints the accuracy and writes it to `RUN/evaluate-*.json`.
 
     Raises:
-        TooManyClasses: see there.
-        UserError: for what else cannot be evaluated.
+        TooManyClasses: if `--n_way` is more than the run can distinguish.
+        UserError: if the run cannot be evaluated for another reason.
     """
     entry = None if FLAGS.model is None else zoo.find(FLAGS.model)
     run = entry.run if entry else runs.RunDirectory(FLAGS.run_dir)
@@ -97,8 +97,8 @@ def main() -> None:
     if method.most_classes is not None and setting["n_way"] > method.most_classes:
         raise TooManyClasses(
             f"--n_way={setting['n_way']} is more than the {method.most_classes} classes that {run.path} "
-            "was trained for: lower it, or train with more (--train_n_way), or in a way that sets no limit "
-            "(--shared_head for methods by gradients, --label_characters for mann).",
+            "was trained for: lower it, or train with more classes (--train_n_way), or without a limit "
+            "(--shared_head for gradient-based methods, --label_characters for mann).",
             method.most_classes,
         )
     if FLAGS.new_base_filters is not None:
@@ -111,14 +111,16 @@ def main() -> None:
     inner_steps = _other_inner_steps(method, trained_flags["method"])
     of_all = FLAGS.split == "all"
     if of_all and FLAGS.dataset is None:
-        raise UserError("--split=all has classes that the run was trained on: name other data by --dataset.")
+        raise UserError("--split=all includes classes that the run was trained on: choose other data with --dataset.")
     data = settings.load_data(setting, test_episodes=FLAGS.episodes, all_classes=of_all)
     if FLAGS.dataset is None:
         run.require_classes(data.class_digest())
     channels = run.problem().image_shape[-1]
     if data.image_shape[-1] != channels:
-        turned = "in grey" if channels == 1 else "in three equal channels"
-        print(f"{run.path} was trained on images of {channels} channel(s): {setting['dataset']} is shown {turned}.")
+        turned = "grey" if channels == 1 else "three equal channels"
+        print(
+            f"{run.path} was trained on images of {channels} channel(s): {setting['dataset']} is converted to {turned}."
+        )
         data.require_channels(channels)
     episodes = data.evaluation_sampler(FLAGS.split).dataset(count=FLAGS.episodes)
     query_statistics = "queries" if FLAGS.transductive_batch_norm else "support"
@@ -172,12 +174,12 @@ def main() -> None:
 
 
 def _bar(title) -> tqdm.tqdm:
-    """Of the episodes, on a terminal; gone when they are done."""
+    """A progress bar of the episodes on a terminal, which disappears at the end."""
     return tqdm.tqdm(total=FLAGS.episodes, desc=title, unit=" episodes", disable=None, leave=False)
 
 
 def _trained(run, entry):
-    """`(method, episodes it was trained for, seconds that took)`."""
+    """`(method, number of training episodes, training time in seconds)`."""
     if entry:
         return entry.method(), entry.card["train_episodes"], entry.card["train_seconds"]
     method, episodes, progress = runs.trained_method(run)
@@ -185,7 +187,7 @@ def _trained(run, entry):
 
 
 def _other_inner_steps(method, name) -> int | None:
-    """Has the method adapt in as many steps as asked for; how many, if that is another number than its own."""
+    """Sets the method's number of inner steps to `--inner_steps`; returns it if it differs from the method's own."""
     steps, own = FLAGS.inner_steps, method.served_inner_steps
     if steps is None:
         return None
@@ -196,7 +198,7 @@ def _other_inner_steps(method, name) -> int | None:
 
 
 def _write(run, record):
-    """Writes the result; returns where."""
+    """Writes the result; returns its path."""
     if FLAGS.json is None:
         return run.add_evaluation(record)
     records.write_json(expanded(FLAGS.json), record)
@@ -204,7 +206,7 @@ def _write(run, record):
 
 
 def _by_instance(run, method, episodes) -> dict[str, list[float]]:
-    """Prints the accuracy at each instance, and draws it for TensorBoard as if instances were steps."""
+    """Prints the accuracy at each instance, and writes it as a TensorBoard curve with instances as steps."""
     with _bar("By instance") as bar:
         accuracies = evaluation.instance_accuracies(method, episodes, done=bar.update)
     columns = [evaluation.Accuracy.of(column) for column in accuracies.T]

@@ -1,6 +1,6 @@
 """Exports a trained run as a SavedModel: python -m ml_lstm.export --run_dir=RUN --export_dir=MODELS/NAME
 
-With --model=NAME in place of --run_dir it is a model of the zoo that is exported.
+With --model=NAME instead of --run_dir, it exports a model of the zoo.
 """
 
 import json
@@ -17,28 +17,28 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """What `export` takes."""
+    """Defines the flags of `export`."""
     flags.DEFINE_string("run_dir", None, "Directory of a trained run.")
     flags.DEFINE_string(
-        "model", None, "A model that comes with ml_lstm, see docs/zoo.md; or DIR/NAME, as zoo.add wrote."
+        "model", None, "A pretrained model of ml_lstm, see docs/zoo.md; or DIR/NAME, written by zoo.add."
     )
     flags.DEFINE_string("export_dir", None, "Directory of the model; a new version is written to EXPORT_DIR/<n>/.")
     flags.DEFINE_integer(
-        "inner_steps", None, "Updates of the learner for a support set; unset: as in training.", lower_bound=1
+        "inner_steps", None, "Number of inner steps for a support set; if unset, as in training.", lower_bound=1
     )
     command.require_one_of("run_dir", "model")
     flags.mark_flags_as_required(["export_dir"])
 
 
 def main() -> None:
-    """Writes the next version and says what it takes."""
+    """Writes the next version and prints what inputs it accepts."""
     method, card = _from_the_zoo() if FLAGS.model is not None else _trained()
     if FLAGS.inner_steps is not None:
         if method.served_inner_steps is None:
             raise UserError(f"{card['method']} has no inner steps: leave out --inner_steps.")
         if FLAGS.inner_steps != method.served_inner_steps:
             card["limits"].append(
-                f"It adapts in {FLAGS.inner_steps} steps; it was evaluated with {method.served_inner_steps}."
+                f"It adapts in {FLAGS.inner_steps} steps, but was evaluated with {method.served_inner_steps}."
             )
         method.served_inner_steps = FLAGS.inner_steps
     card |= answering(method)
@@ -52,16 +52,17 @@ def main() -> None:
         f"Next:\n"
         f"  python -m ml_lstm.adapt --saved_model={shlex.quote(str(version))} --support=DIR --query=DIR\n"
         f"  python -m ml_lstm.serve --model_base_path={shlex.quote(str(version.parent))}"
-        "    # one that runs there takes up a new version by itself"
+        "    # a running server loads a new version automatically"
     )
 
 
 def _trained():
-    """The method of a run, and its card."""
+    """The method of a run, and its model card."""
     run = runs.RunDirectory(FLAGS.run_dir)
     method, episodes, _ = runs.trained_method(run)
     card = model_card(run, method, episodes)
-    # Of these weights, in as many steps; a run may have been evaluated, and gone on.
+    # Only figures for these weights and this number of steps: the run may have been trained further after an
+    # evaluation.
     card["figures"] = [
         found
         for found in run.evaluations()

@@ -1,7 +1,7 @@
-"""Gates of a run's update rule in new episodes: python -m ml_lstm.gates --run_dir=RUN [--json=FILE --png=FILE]
+"""Records the gates of a run's update rule: python -m ml_lstm.gates --run_dir=RUN [--json=FILE --png=FILE]
 
-One parameter of each layer, drawn at random, is watched over the updates, as in figure 2 of Ravi & Larochelle (ICLR
-2017).
+In new episodes, it records the gates of one random parameter of each layer over the updates, as in figure 2 of Ravi &
+Larochelle (ICLR 2017).
 """
 
 import numpy as np
@@ -21,25 +21,25 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """What `gates` takes beside the run's own flags."""
+    """Defines the flags of `gates`; the others come from the run."""
     flags.DEFINE_string("run_dir", None, "Directory of a trained run.")
     flags.register_validator("run_dir", bool, "give the directory of the run")
     flags.DEFINE_string("json", None, "File to write the gates' values to.")
-    flags.DEFINE_string("png", None, "File to draw them to; needs matplotlib.")
+    flags.DEFINE_string("png", None, "File to plot the gates to; needs matplotlib.")
     flags.register_multi_flags_validator(
-        ["json", "png"], lambda given: any(given.values()), "give a --json=FILE, or a --png=FILE, or both"
+        ["json", "png"], lambda given: any(given.values()), "give --json=FILE, --png=FILE, or both"
     )
-    flags.DEFINE_integer("episodes", 5, "Episodes to adapt to.", lower_bound=1)
-    flags.DEFINE_enum("split", "test", SPLITS, "Whose classes to use.")
-    flags.DEFINE_integer("parameters_seed", 0, "Decides which parameter of each layer is watched.", lower_bound=0)
+    flags.DEFINE_integer("episodes", 5, "Number of episodes to adapt to.", lower_bound=1)
+    flags.DEFINE_enum("split", "test", SPLITS, "The split whose classes are used.")
+    flags.DEFINE_integer("parameters_seed", 0, "Seed for the choice of one parameter of each layer.", lower_bound=0)
     settings.define_flags(only_free=True, but=("episodes",))
 
 
 def main() -> None:
-    """Prints the means of the gates by layer, and writes all values.
+    """Prints the mean gates of each layer, and writes all values.
 
     Raises:
-        UserError: for a run whose method has no gates, among others.
+        UserError: for example, if the run's method has no gates.
     """
     if FLAGS.png is not None:
         require_matplotlib()

@@ -1,4 +1,4 @@
-"""Paths as users give them, in flags and in Python."""
+"""Handles paths that users give, in flags and in Python."""
 
 import os
 from pathlib import Path
@@ -7,19 +7,19 @@ from ml_lstm.errors import UserError
 
 
 def expanded(path: str | os.PathLike) -> Path:
-    """A path in which `~` or `~user` at the beginning is a home, as in a shell; of an unknown user it stays."""
+    """Expands `~` or `~user` at the beginning of a path, as a shell does; an unknown user's stays unchanged."""
     return Path(os.path.expanduser(path))
 
 
 def for_tensorflow(path: str | os.PathLike) -> Path:
-    """`expanded`, for a place that TensorFlow reads or writes.
+    """`expanded`, for a path that TensorFlow reads or writes.
 
     Raises:
-        UserError: for a name that is not in UTF-8, which TensorFlow cannot open.
+        UserError: if the name is not in UTF-8, because TensorFlow cannot open it.
     """
     place = expanded(path)
     try:
         str(place).encode()
     except UnicodeEncodeError:
-        raise UserError(f"{place}: TensorFlow opens names in UTF-8 only: rename it, or choose another place.") from None
+        raise UserError(f"{place}: TensorFlow opens names in UTF-8 only: rename it, or choose another path.") from None
     return place

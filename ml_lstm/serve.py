@@ -1,6 +1,6 @@
-"""Serves exported models as TensorFlow Serving does: python -m ml_lstm.serve --model_base_path=MODELS/NAME
+"""Serves exported models, like TensorFlow Serving: python -m ml_lstm.serve --model_base_path=MODELS/NAME
 
-With --model=NAME it is a model of the zoo, exported by itself. A browser is shown a page to try it with.
+With --model=NAME, it exports and serves a model of the zoo. A browser shows a page to try the model.
 """
 
 import ipaddress
@@ -18,55 +18,67 @@ from ml_lstm.paths import expanded, for_tensorflow
 
 FLAGS = flags.FLAGS
 
-# Threads for a request: it decodes four images at the same time, and an operation that waits for a thread waits until
-# one of the others' has ended, seconds perhaps. With enough of them the operating system shares the cores out fairly.
+# Threads per request: a request decodes four images at the same time, and an operation without a thread waits until
+# another request's operation has ended, which may take seconds. With enough threads, the operating system shares the
+# cores fairly.
 _OPERATIONS = 6
 
 
 def define_flags() -> None:
-    """What `serve` takes; names shared with tensorflow_model_server mean the same."""
+    """Defines the flags of `serve`; names shared with tensorflow_model_server have the same meaning."""
     flags.DEFINE_string(
         "model",
         None,
-        "A model that comes with ml_lstm, see docs/zoo.md; or DIR/NAME, as zoo.add wrote. It is exported once, to a "
+        "A pretrained model of ml_lstm, see docs/zoo.md; or DIR/NAME, written by zoo.add. It is exported once, to a "
         "cache.",
     )
     flags.DEFINE_string("model_base_path", None, "Directory of a model's versions, MODELS/NAME.")
-    flags.DEFINE_string("model_name", None, "What callers name that model; unset: the directory's name.")
+    flags.DEFINE_string("model_name", None, "Name of that model in requests; if unset, the directory's name.")
     flags.DEFINE_string(
         "model_config_file",
         None,
-        "TensorFlow Serving's ModelServerConfig, in place of the others: several models, version policies and labels.",
+        "File with TensorFlow Serving's ModelServerConfig, for several models, version policies and labels.",
     )
     command.require_one_of("model", "model_base_path", "model_config_file")
     flags.DEFINE_string(
-        "host", "127.0.0.1", "Address to listen at. Beyond the loopback anyone who reaches it is answered."
+        "host",
+        "127.0.0.1",
+        "Address to listen on. With an address other than loopback, anyone who can reach it can send requests.",
     )
-    flags.DEFINE_integer("rest_api_port", 8501, "Port of REST and the page; 0: any that is free.", 0, 65535)
-    flags.DEFINE_integer("port", 8500, "Port of the gRPC interface; 0: any that is free.", 0, 65535)
-    flags.DEFINE_float("file_system_poll_wait_seconds", 1, "Seconds between looks for new versions.", lower_bound=0.01)
-    flags.DEFINE_integer("max_request_bytes", 16 * 1024**2, "Bytes of a request.", lower_bound=1)
-    flags.DEFINE_integer("max_images", 1000, "Support images and queries of a request.", lower_bound=1)
-    flags.DEFINE_integer("max_concurrent", os.cpu_count(), "Requests computed at the same time.", lower_bound=1)
+    flags.DEFINE_integer("rest_api_port", 8501, "Port of the REST interface and the page; 0: any free port.", 0, 65535)
+    flags.DEFINE_integer("port", 8500, "Port of the gRPC interface; 0: any free port.", 0, 65535)
+    flags.DEFINE_float("file_system_poll_wait_seconds", 1, "Seconds between checks for new versions.", lower_bound=0.01)
+    flags.DEFINE_integer("max_request_bytes", 16 * 1024**2, "Maximum size of a request, bytes.", lower_bound=1)
     flags.DEFINE_integer(
-        "max_waiting", 64, "Requests that wait to be computed; more are refused with 429.", lower_bound=0
+        "max_images", 1000, "Maximum number of support images and queries in a request.", lower_bound=1
     )
-    flags.DEFINE_float("request_seconds", 60, "Seconds that one request is computed for.", lower_bound=0.001)
+    flags.DEFINE_integer(
+        "max_concurrent", os.cpu_count(), "Maximum number of requests computed at the same time.", lower_bound=1
+    )
+    flags.DEFINE_integer(
+        "max_waiting",
+        64,
+        "Maximum number of requests that wait to be computed; further requests get the error 429.",
+        lower_bound=0,
+    )
+    flags.DEFINE_float("request_seconds", 60, "Time limit for computing a request, seconds.", lower_bound=0.001)
     flags.DEFINE_list(
         "allowed_hosts",
         None,
-        "Names in the header Host of REST requests, without ports; *: any. Unset: those of the loopback, or any where "
-        "--host is beyond it.",
+        "Names accepted in the Host header of REST requests, without ports; *: any. If unset: the names of the "
+        "loopback, or any if --host is not loopback.",
     )
     flags.DEFINE_list(
-        "allowed_origins", [], "Web pages of other servers that may send REST requests, https://example.org say."
+        "allowed_origins",
+        [],
+        "Web pages of other servers that may send REST requests, for example https://example.org.",
     )
-    flags.DEFINE_boolean("ui", True, "Show browsers a page, at / of the REST interface.")
+    flags.DEFINE_boolean("ui", True, "Serve a web page at / of the REST interface.")
     devices.define_flags()
 
 
 def main() -> None:
-    """Serves until it gets SIGTERM or SIGINT."""
+    """Serves until SIGTERM or SIGINT."""
     try:
         from ml_lstm.serving.server import memory
         from ml_lstm.serving.server.predictor import Limits
@@ -80,7 +92,7 @@ def main() -> None:
     devices.use_as_flagged(work=_work(config), inter_op_threads=_OPERATIONS * FLAGS.max_concurrent)
     if not _is_loopback(FLAGS.host):
         logging.warning(
-            "Anyone who reaches %s is answered: there is neither authentication nor encryption.", FLAGS.host
+            "Anyone who can reach %s can send requests: there is no authentication and no encryption.", FLAGS.host
         )
     limits = Limits(
         FLAGS.max_request_bytes, FLAGS.max_images, FLAGS.max_concurrent, FLAGS.max_waiting, FLAGS.request_seconds
@@ -113,25 +125,25 @@ def _config():
     try:
         text_format.Parse(expanded(FLAGS.model_config_file).read_text(), config)
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise UserError(f"{FLAGS.model_config_file} is no ModelServerConfig: {error}") from None
+        raise UserError(f"{FLAGS.model_config_file} is not a ModelServerConfig: {error}") from None
     for model in config.model_config_list.config:
-        if model.base_path:  # without one it is refused
+        if model.base_path:  # without one, the server rejects it
             model.base_path = str(for_tensorflow(model.base_path))
     return config
 
 
 def _one_model():
-    """What it is called unless by `--model_name`, and the directory of its versions."""
+    """The model's default name, without `--model_name`, and the directory of its versions."""
     if FLAGS.model is None:
         directory = for_tensorflow(FLAGS.model_base_path).absolute()
         return directory.name, directory
-    from ml_lstm import zoo  # needs the methods, which what reads exports does without
+    from ml_lstm import zoo  # imports the methods, which exported models do not need
 
     return zoo.find(FLAGS.model).name, zoo.kept_export(FLAGS.model)
 
 
 def _work(config):
-    """What threads have to do, by the largest images of the newest versions; None where one does not say."""
+    """The workload, from the largest images of the newest versions; None if a version has no image size."""
     sizes = []
     for model in config.model_config_list.config:
         try:

@@ -18,14 +18,14 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """What `train` takes: every option there is, and where the run is kept."""
+    """Defines the flags of `train`: all options, and the run directory."""
     settings.define_flags()
-    flags.DEFINE_string("run_dir", None, "Directory of this run; made if need be, continued if it is there.")
+    flags.DEFINE_string("run_dir", None, "Directory of this run. An existing run is resumed.")
     flags.register_validator("run_dir", bool, "give the directory of the run")
 
 
 def main(values: settings.Values) -> None:
-    """Starts the run that the flags describe, or goes on with it."""
+    """Starts or resumes the run that the flags describe."""
     most = 1 if values["strategy"] == "none" else None
     names = devices.use_as_flagged(most, _work(values))
     shared = distribution(names, strategy=values["strategy"])
@@ -37,7 +37,7 @@ def main(values: settings.Values) -> None:
 
 
 def _work(values) -> devices.Work:
-    """What threads have to do: inner steps work on a support set each, other methods on all of an episode at once."""
+    """The workload: an inner step processes a support set, other methods process a whole episode at once."""
     n_way, k_shot, n_query = (values.get(f"train_{name}") or values[name] for name in ("n_way", "k_shot", "n_query"))
     images = n_way * (k_shot if "inner_steps" in values else k_shot + n_query)
     return devices.Work(values["image_size"], images, values.get("meta_batch_size", 1))
@@ -51,7 +51,7 @@ def _train(shared, run, values) -> None:
         settings.require_averages(values)
         settings.require_pretrained(values)  # data may take long to load
     data = settings.load_data(values)
-    # Before anything is written, refuses what the data cannot fill, and options that do not go together.
+    # Before anything is written, checks that the data are sufficient and that the options are compatible.
     data.sampler("val")
     if values.get("validate_train_classes"):
         data.evaluation_sampler("train")
@@ -73,24 +73,24 @@ def _train(shared, run, values) -> None:
         method.training_sampler(data)
     if shared.is_chief and not known:
         lock = run.lock()
-        if not run.exists(bound):  # made by another process meanwhile
+        if not run.exists(bound):  # another process may have created it meanwhile
             run.create(bound, data.problem, data.class_digest(), network)
     more = {name: values.get(name) for name in ("episodes", "early_stopping", "validate_train_classes")}
     shared.require_same("their flags or their data", [bound, more, data.class_digest()])
     if not all(shared.workers(run.exists(bound))):
         raise UserError(
-            f"{run.path} is not there for every worker: --run_dir must be on storage that all workers share."
+            f"{run.path} is not visible to every worker: --run_dir must be on storage that all workers share."
         )
     run.require_classes(data.class_digest())
     progress = training.Progress()
     also = {"averages": averages.state} if averages else {}
     backup = run.backup(model=method, optimizer=method.optimizer, progress=progress, **also)
     if from_other:
-        backup.save(0)  # the other run is not asked again, whatever becomes of it
+        backup.save(0)  # the other run is not needed again, even if it is deleted
     saved = backup.restore_newest() if shared.is_chief else None
     saved = int(shared.workers(-1 if saved is None else saved)[0])
     if saved > 0 and shared.is_chief:
-        print(f"Going on from episode {saved} of {values['episodes']}.")
+        print(f"Resuming from episode {saved} of {values['episodes']}.")
     elif saved >= 0 and not shared.is_chief:
         backup.restore(saved)
     if not _done(method, values, progress):
@@ -104,7 +104,7 @@ def _train(shared, run, values) -> None:
 
 
 def _done(method, values, progress) -> bool:
-    """Whether nothing is left to do, however many episodes are asked for."""
+    """Whether training is complete, independent of the number of episodes requested."""
     if not method.trains:
         return bool(progress.validations)
     return 0 < values["early_stopping"] <= progress.validations_since_best
@@ -114,7 +114,7 @@ def _fit(shared, run, values, method, data, progress, backup, averages) -> None:
     meta_batch_size = values.get("meta_batch_size", 1)
     stop_signals = []
     numbers = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as `nohup` has it
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored under `nohup`
         numbers.append(signal.SIGHUP)
     for number in numbers:
         signal.signal(number, lambda received, _: stop_signals.append(received))
@@ -146,10 +146,10 @@ def _fit(shared, run, values, method, data, progress, backup, averages) -> None:
             **options.pick(training.meta_train, values),
         )
     except training.Interrupted:
-        shared.workers(0)  # none goes before the chief has saved
+        shared.workers(0)  # no worker exits before the chief has saved
         if shared.is_chief:
             episodes = int(tf.convert_to_tensor(method.optimizer.iterations)) * meta_batch_size
-            print(f"\nStopped at episode {episodes} and saved; the same command goes on from there.")
+            print(f"\nStopped at episode {episodes} and saved. Run the same command again to resume.")
         sys.exit(shared.status_when_stopped)
     shared.workers(0)
 
@@ -162,7 +162,7 @@ def _boards(run, data, meta_batch_size) -> list[keras.callbacks.Callback]:
 
 
 def _words(values, progress) -> list[keras.callbacks.Callback]:
-    # Keras's bar comes first, lest the other's line break it.
+    # Keras's progress bar comes first, so that the line of `Outlook` does not break it.
     return [
         keras.callbacks.ProgbarLogger(),
         training.Outlook(progress, values["episodes"], values["meta_batch_size"]),
@@ -173,8 +173,8 @@ def _say_what_next(run, values, progress) -> None:
     run_dir, data_dir = shlex.quote(str(run.path)), values.get("data_dir")
     of_data = f" --data_dir={shlex.quote(data_dir)}" if data_dir else ""
     export_dir = shlex.quote(f"models/{run.path.resolve().name or 'model'}")
-    if not progress.validations:  # stopped before the first one, and not asked to go beyond
-        print("Nothing left to do: raise --episodes to go on.")
+    if not progress.validations:  # stopped before the first validation, and no further episodes were requested
+        print("Nothing left to do: raise --episodes to continue.")
         return
     best = max(progress.validations, key=lambda validation: validation[1])
     print(
@@ -188,12 +188,12 @@ def _say_what_next(run, values, progress) -> None:
 
 
 def _say_if_in_vain(progress, data) -> None:
-    """Says so if pixels alone would have done as well in meta-validation."""
+    """Prints a note if nearest neighbours by pixels are at least as accurate in meta-validation."""
     best, pixels = max(accuracy for _, accuracy in progress.validations), evaluation.pixel_accuracy(data)
     if best <= pixels:
         print(
-            f"The nearest support image by pixels, without any training, has {100 * pixels:.1f} % in the same "
-            "meta-validation: train longer, or another way (docs/choosing.md#few-classes)."
+            f"The nearest support image by pixels, without training, has an accuracy of {100 * pixels:.1f} % in the "
+            "same meta-validation: train longer, or choose another method (docs/choosing.md#few-classes)."
         )
 
 

@@ -1,6 +1,6 @@
-"""Files that are written whole or not at all.
+"""Writes files completely or not at all.
 
-The client, which stands alone, has a copy of this file; `tests/export/copies_test.py` holds them together.
+The client is self-contained and has a copy of this file; `tests/export/copies_test.py` checks that they are equal.
 """
 
 import contextlib
@@ -11,13 +11,13 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Gives a file to write in place of `path`, which is then renamed: a reader sees the old file or the new one,
-    never a part, and what cannot be written, as the disk is full say, leaves the old one.
+    """Gives a temporary file to write, which is then renamed to `path`.
 
-    A link is followed; what is no file, a pipe say, is written to itself.
+    A reader sees the old file or the new one, never a part. If writing fails, for example on a full disk, the old file
+    stays. Links are followed; a path that is not a regular file, for example a pipe, is written directly.
 
     Raises:
-        OSError: if it cannot be written; its `filename` is `path`.
+        OSError: if the file cannot be written; its `filename` is `path`.
     """
     if path.exists() and not path.is_file():
         yield path
@@ -35,7 +35,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def bring_to_disk(path: Path) -> None:
-    """Returns when what was written to a file or a directory would last through a power cut."""
+    """Flushes a file or directory to disk, so that its contents survive a power failure."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

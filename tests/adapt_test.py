@@ -83,7 +83,9 @@ def test_one_class_is_every_answer_and_that_is_told(models, folders):
     result = adapt(models / "1", folders)
     assert result.returncode == 0
     assert [line.split()[1:] for line in result.stdout.splitlines()[1:]] == [["day", "ü", "1.000"]] * 2
-    assert "Note: The support set has one class, which is every answer, with probability 1" in result.stderr
+    assert (
+        "Note: The support set has only one class, so every answer is that class, with probability 1" in result.stderr
+    )
 
 
 def test_table_csv_and_json_agree_and_name_what_is_no_picture(models, folders):
@@ -94,7 +96,7 @@ def test_table_csv_and_json_agree_and_name_what_is_no_picture(models, folders):
     (folders / "query" / "Thumbs.db").write_text("is not looked at")
     result = adapt(models / "1", folders, f"--csv={folders / 'out.csv'}", f"--json={folders / 'out.json'}")
     assert result.returncode == 0, result.stderr
-    problem = "is no JPEG, PNG, BMP or GIF image."
+    problem = "is not a JPEG, PNG, BMP or GIF image."
     left_out = [str(folders / "support/night/notes.txt"), str(folders / "query/c.png")]
     assert own_lines(result) == [f"Left out {path}: {problem}" for path in sorted(left_out, reverse=True)]
     written = json.loads((folders / "out.json").read_text())
@@ -196,8 +198,8 @@ def test_a_photograph_of_a_phone_is_turned_and_shrunk(models, folders):
 @pytest.mark.parametrize(
     ("emptied", "words"),
     [
-        ("support/night", "night has no picture that the model can read, but folders (in): "),
-        ("query", "no file, but fo"),
+        ("support/night", "night has no image that the model can read, only folders (in): "),
+        ("query", "no files, only fo"),
     ],
 )
 def test_folders_in_place_of_pictures_are_named(models, folders, emptied, words):
@@ -214,21 +216,21 @@ def test_strict_stops_at_what_is_no_picture(models, folders):
     (folders / "query" / "c.png").write_bytes(b"no picture")
     result = adapt(models / "1", folders, "--strict")
     assert (result.returncode, result.stdout) == (1, "")
-    assert own_lines(result) == [f"ml_lstm.adapt: {folders / 'query' / 'c.png'}: is no JPEG, PNG, BMP or GIF image."]
+    assert own_lines(result) == [f"ml_lstm.adapt: {folders / 'query' / 'c.png'}: is not a JPEG, PNG, BMP or GIF image."]
 
 
 def test_more_classes_than_the_model_tells_apart_is_one_line(models, folders):
     shutil.copytree(folders / "support" / "night", folders / "support" / "dusk")
     result = adapt(models / "1", folders)
     assert result.returncode == 1
-    assert own_lines(result) == ["ml_lstm.adapt: The model can tell at most 2 classes apart; the support set has 3"]
+    assert own_lines(result) == ["ml_lstm.adapt: The model can distinguish at most 2 classes; the support set has 3"]
 
 
 def test_a_model_without_its_version_is_one_line(models, folders):
     result = adapt(models, folders)
     assert result.returncode == 1
     assert own_lines(result) == [
-        f"ml_lstm.adapt: {models} is no SavedModel (no saved_model.pb): give a version, {models / '1'}."
+        f"ml_lstm.adapt: {models} is not a SavedModel (no saved_model.pb): give a version, {models / '1'}."
     ]
 
 

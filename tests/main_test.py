@@ -155,7 +155,10 @@ def test_where_there_is_no_checkout_it_says_where_the_studies_are(quick, tmp_pat
         shutil.copy(REPOSITORY / "ml_lstm" / name, installed / "ml_lstm" / name)
     result = quick("studies", "few_classes", package=installed)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "ml-lstm: the studies are in the checkout of ml_lstm, not in the package: run it there.\n"
+    assert (
+        result.stderr
+        == "ml-lstm: the studies are in the checkout of ml_lstm, not in the package: run the command in a checkout.\n"
+    )
 
 
 def test_the_package_runs_as_its_script_does(started):

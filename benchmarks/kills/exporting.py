@@ -103,7 +103,7 @@ def _wrong_versions(models, answer, whole):
             right = version not in whole and answer_of_version(models / str(version)) == answer
             problems += [] if right else [f"version {version} has changed, or answers otherwise"]
         except (OSError, ValueError, tf.errors.OpError) as error:
-            problems.append(f"version {version} does not load: {error}")
+            problems.append(f"version {version} cannot be loaded: {error}")
         else:
             whole[version] = files
     return problems

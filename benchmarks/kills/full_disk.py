@@ -18,7 +18,7 @@ from benchmarks.kills.commands import Commands
 from benchmarks.kills.moments import reached
 from benchmarks.kills.serving import Server, answer_of_version
 
-_WORDS = "Free some space, or choose another place."
+_WORDS = "Free some space, or choose another path."
 _DISK_BYTES = 64 * 2**20
 _PAGE = 4096
 

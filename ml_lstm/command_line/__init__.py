@@ -1,1 +1,1 @@
-"""How every command starts and ends: errors in one line, the devices it computes on, what it writes down."""
+"""Shared by all commands: one-line errors, devices, flag files and JSON records."""

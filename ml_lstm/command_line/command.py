@@ -1,4 +1,4 @@
-"""How every command starts, and how it fails: one line, exit 1, 2 for a wrong flag, or 75 for "try again"."""
+"""Starts every command and reports its errors: one line, and exit code 1, 2 for a wrong flag, or 75 for "try again"."""
 
 import errno
 import io
@@ -14,8 +14,8 @@ from absl import app, flags
 from ml_lstm.command_line import flag_files
 from ml_lstm.errors import UserError
 
-_GIVE_PERMISSION = "Change its permissions, or choose another place."
-_FREE_SPACE = "Free some space, or choose another place."
+_GIVE_PERMISSION = "Change its permissions, or choose another path."
+_FREE_SPACE = "Free some space, or choose another path."
 _REMEDIES = {
     errno.EACCES: _GIVE_PERMISSION,
     errno.EPERM: _GIVE_PERMISSION,
@@ -31,10 +31,10 @@ _REMEDIES = {
 
 
 class _LastingFile(io.FileIO):
-    """A stream's file, to which writing goes on in vain when its reader is gone: a closed terminal or pipe.
+    """A stream's file that ignores writes when its reader is gone: a closed terminal or pipe.
 
-    What else goes wrong with stdout, a full disk say, is raised once: it can be told on stderr, and what was to be
-    written is lost. With stderr it is not: nobody could be told.
+    Any other error of stdout, for example a full disk, is raised once, so that stderr can report it; the output is
+    lost. Errors of stderr are not raised, because they could not be reported.
     """
 
     def __init__(self, descriptor: int, is_needed: bool):
@@ -46,20 +46,20 @@ class _LastingFile(io.FileIO):
             return super().write(data)
         except OSError as error:
             if self._is_needed and error.errno not in (errno.EIO, errno.EPIPE):
-                self._is_needed = False  # Python writes what is left once more at its end
+                self._is_needed = False  # at exit, Python tries once more to write the rest
                 raise OSError(error.errno, error.strerror, "standard output") from None
             return len(memoryview(data).cast("B"))
 
 
 def make_output_last() -> None:
-    """Makes output that no work is lost for: for want of an encoding, or because the terminal or pipe is closed.
+    """Makes stdout and stderr robust, so that no work is lost when an encoding fails or a terminal or pipe is closed.
 
-    Where stdout cannot be written to for another reason an `OSError` says so. A character that the stream's encoding
+    If stdout cannot be written for another reason, an `OSError` is raised. A character that the stream's encoding
     lacks is written as its number.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if not isinstance(stream, io.TextIOWrapper):  # None, where it was closed; or a test's
+        if not isinstance(stream, io.TextIOWrapper):  # None if it was closed; or a test's stream
             continue
         stream.flush()
         unnamed = stream.errors in ("strict", "surrogateescape")
@@ -76,11 +76,11 @@ def make_output_last() -> None:
 
 
 def require_one_of(*names: str) -> None:
-    """Refuses none of some flags, and more than one of them."""
+    """Registers a check that exactly one of these flags is given."""
     flags.register_multi_flags_validator(
         names,
         lambda given: sum(value is not None for value in given.values()) == 1,
-        f"give either {' or '.join(f'--{name}' for name in names)}",
+        f"give exactly one of {' or '.join(f'--{name}' for name in names)}",
     )
 
 
@@ -90,14 +90,14 @@ def run(
     goes_on: bool = False,
     takes_words: bool = False,
 ) -> None:
-    """Parses the flags, calls `main` and turns what a user can mend into one line on stderr.
+    """Parses the flags, calls `main` and reports errors that the user can fix in one line on stderr.
 
     Args:
-        main: the command, flags parsed; its flags are defined already.
-        prepare: makes of all that was typed what `main` is called with; a `flags.Error` is a wrong flag. None
+        main: the command; its flags are already defined, and are parsed when it is called.
+        prepare: computes the argument of `main` from the command line; it raises `flags.Error` for a wrong flag. None
             for a `main` without arguments.
-        goes_on: whether the same command goes on from what it saved.
-        takes_words: whether it takes words that are no flags: `main` is then called with a list of them.
+        goes_on: whether running the same command again resumes from what it saved.
+        takes_words: whether the command takes positional arguments: `main` is then called with a list of them.
     """
     make_output_last()
     prepared = []
@@ -108,7 +108,7 @@ def run(
             if takes_words:
                 prepared.append(rest[1:])
             elif len(rest) > 1:
-                raise flags.Error(f"{rest[1]!r} is no flag: write --name=value.")
+                raise flags.Error(f"{rest[1]!r} is not a flag: write --name=value.")
             if prepare:
                 prepared.append(prepare(argv))
             return rest
@@ -132,11 +132,11 @@ def _call(main, goes_on):
         where = f"{error.filename}: " if error.filename else ""
         _fail(_with_remedy(f"{where}{error.strerror or error}", goes_on), 1)
     except tf.errors.OpError as error:
-        # TensorFlow's file system tells what went wrong in the words of the operating system, and its class of
-        # error is no help: a limit on file sizes is an OutOfRangeError, as is the end of a data set.
+        # TensorFlow's file system reports errors in the operating system's words. The exception type does not help: a
+        # limit on file sizes is an OutOfRangeError, like the end of a data set.
         if not (_remedies(error.message) or isinstance(error, tf.errors.ResourceExhaustedError)):
             raise
-        # The first line tells it, without the notes on graph nodes, {{node …}} and [Op:…].
+        # The first line has the message; remove its notes on graph nodes, {{node …}} and [Op:…].
         problem = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message.splitlines()[0])
         _fail(_with_remedy(problem.strip(), goes_on), 1)
     except KeyboardInterrupt:
@@ -144,7 +144,7 @@ def _call(main, goes_on):
 
 
 def _flush():
-    """Finds out whether all words have been written, while that can be told."""
+    """Writes all buffered output while an error can still be reported."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
@@ -156,7 +156,7 @@ def _remedies(problem):
 def _with_remedy(problem, goes_on):
     remedies = _remedies(problem)[:1]
     if goes_on and remedies == [_FREE_SPACE]:
-        remedies.append("The same command then goes on from what was saved.")
+        remedies.append("Then run the same command again: it resumes from what was saved.")
     return " ".join([f"{problem}.", *remedies])
 
 

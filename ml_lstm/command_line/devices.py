@@ -1,4 +1,4 @@
-"""What TensorFlow computes on, and with how many threads."""
+"""Selects TensorFlow's devices and numbers of threads."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from ml_lstm import options
 from ml_lstm.errors import UserError
 from ml_lstm.options import FREE, Rule, Whole, checked
 
-# Environment variables that hold libraries to older instructions than the processor has.
+# Environment variables that restrict libraries to older instructions than the processor has.
 _BOUNDS = ("ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS")
 
 
@@ -26,12 +26,12 @@ def _are_devices(names) -> bool:
 
 
 class Work(NamedTuple):
-    """What threads have to do.
+    """The workload, from which numbers of threads follow.
 
     Attributes:
-        image_size: pixels a side.
-        images: that most operations work on.
-        side_by_side: episodes or requests at the same time.
+        image_size: height and width of images, pixels.
+        images: number of images that most operations process.
+        side_by_side: episodes or requests computed at the same time.
     """
 
     image_size: int
@@ -39,8 +39,8 @@ class Work(NamedTuple):
     side_by_side: int = 1
 
     def threads(self) -> int:
-        """How many should share one operation; 0: all there are. docs/performance.md has what was measured."""
-        if self.side_by_side >= cores():  # each core has an operation of its own
+        """Number of threads per operation; 0 means all cores. docs/performance.md has the measurements."""
+        if self.side_by_side >= cores():  # each core has its own operation
             return 1 if self.image_size <= 84 else 0
         return 1 if self.images * self.image_size**2 <= 8000 else 0
 
@@ -61,26 +61,26 @@ def use(
     devices: _Devices = (),
     memory_growth: Annotated[bool, FREE] = False,
 ) -> list[str]:
-    """Sets what TensorFlow may use of this machine; goes before the first operation.
+    """Sets the devices and threads that TensorFlow may use; call it before the first operation.
 
     Args:
-        most: how many devices the command has a use for; None for any number.
-        work: what there is to do, if that is known.
-        intra_op_threads: threads that share one operation; 0: TensorFlow's choice, all cores. Unset: one for images up
-            to 84x84 where there are as many episodes (or requests) at a time as cores, and for operations on few
-            pixels, five 28x28 images say; else all cores.
-        inter_op_threads: operations at the same time; 0: TensorFlow's choice. Unset: that, but for serve, which takes
-            six for each request that is computed.
-        devices: what to compute on: cpu, gpu, or a name such as gpu:1; train --strategy=mirrored takes several,
-            gpu:0,gpu:1, or cpu:0,cpu:1 to try it out. None: all GPUs or, failing those, the CPU. cpu:0, cpu:1 and so on
-            are as many logical devices, which share the cores.
-        memory_growth: whether GPU memory is taken as needed rather than all at once.
+        most: maximum number of devices that the command can use; None for any number.
+        work: the workload, if known.
+        intra_op_threads: threads per operation; 0 means TensorFlow's choice, all cores. If unset: one thread for images
+            up to 84x84 if at least as many episodes (or requests) are computed at a time as there are cores, and for
+            operations on few pixels, for example five 28x28 images; otherwise all cores.
+        inter_op_threads: number of operations at the same time; 0 means TensorFlow's choice. If unset: 0, but for
+            serve, six for each request that is computed.
+        devices: devices to compute on: cpu, gpu, or a name such as gpu:1. train --strategy=mirrored takes several,
+            gpu:0,gpu:1, or cpu:0,cpu:1 to try it out. If none is given: all GPUs or, without a GPU, the CPU. cpu:0,
+            cpu:1 and so on are logical devices, which share the cores.
+        memory_growth: whether GPU memory is allocated as needed instead of all at once.
 
     Returns:
-        The devices, as TensorFlow names them from now on.
+        The devices, with TensorFlow's names from now on.
 
     Raises:
-        UserError: for a device that is not there, or too many.
+        UserError: if a device does not exist, or if there are too many.
     """
     if intra_op_threads is None:
         intra_op_threads = work.threads() if work else 0
@@ -88,7 +88,7 @@ def use(
     tf.config.threading.set_inter_op_parallelism_threads(inter_op_threads)
     if most is not None and len(devices) > most:
         raise UserError(
-            f"--devices names {len(devices)} devices, of which one is used: train --strategy=mirrored uses all."
+            f"--devices has {len(devices)} devices, but only one is used: for several, run train --strategy=mirrored."
         )
     gpus = tf.config.list_physical_devices("GPU")
     if devices:
@@ -111,42 +111,40 @@ def define_flags() -> None:
 
 
 def use_as_flagged(most: int | None = 1, work: Work | None = None, **unflagged: Any) -> list[str]:
-    """Calls `use` with what the flags say, and `unflagged` where they say nothing."""
+    """Calls `use` with the values of the flags, and with `unflagged` for flags that are not set."""
     given = unflagged | {name: flags.FLAGS[name].value for name in options.of(use) if flags.FLAGS[name].present}
     return use(most, work, **given)
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _chosen(devices, gpus):
-    """Which of the GPUs are meant: none of them if the CPU is."""
+    """The GPUs that `devices` names; none if it names the CPU."""
     numbers = sorted(int(name[4:] or 0) for name in devices)
     if devices[0].startswith("cpu"):
         if numbers != list(range(len(numbers))):
-            raise UserError(
-                f"--devices={','.join(devices)}: number the logical CPU devices from 0, cpu:0,cpu:1 and so on."
-            )
+            raise UserError(f"--devices={','.join(devices)}: number the logical CPU devices from 0, as in cpu:0,cpu:1.")
         return []
     if list(devices) == ["gpu"] and gpus:
         return gpus
     for number in numbers:
         if number >= len(gpus):
-            there = ", ".join(f"gpu:{index}" for index in range(len(gpus))) or "no GPU that TensorFlow sees"
+            there = ", ".join(f"gpu:{index}" for index in range(len(gpus))) or "no GPU visible to TensorFlow"
             raise UserError(f"--devices={','.join(devices)}: there is no gpu:{number}; this machine has {there}.")
     return [gpus[number] for number in numbers]
 
 
 def describe() -> dict[str, Any]:
-    """What a measurement must say of the machine that it was made on.
+    """Describes the machine, to be stored with a measurement.
 
     Returns:
-        `processor`, its name; `cores` that this process may use; `instructions`, the vector instructions that it has;
-        `held_to`, the environment's bounds on those that are used; `onednn`, whether TensorFlow's operations use it;
-        `intra_op_threads` and `inter_op_threads`, 0 for TensorFlow's choice; `accelerators`, those that TensorFlow
-        sees.
+        `processor`, its name; `cores`, the number that this process may use; `instructions`, its vector instructions;
+        `held_to`, environment variables that restrict the instructions used; `onednn`, whether TensorFlow's operations
+        use it; `intra_op_threads` and `inter_op_threads`, 0 for TensorFlow's choice; `accelerators`, those visible to
+        TensorFlow.
     """
     try:
         facts = dict(re.findall(r"^(model name|flags)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
@@ -168,7 +166,7 @@ def describe() -> dict[str, Any]:
 
 
 def in_words(device: dict[str, Any]) -> str:
-    """What `describe` returned, as a line."""
+    """The result of `describe`, as one line."""
     held = "".join(f", {name}={value}" for name, value in device["held_to"].items())
     processor = (
         f"{device['processor']}, {device['cores']} cores, {' '.join(device['instructions'])}{held}, "

@@ -1,4 +1,4 @@
-"""Flag files, `--flagfile=FILE`: where one is looked for, and what it holds. absl knows the working directory only."""
+"""Finds and reads flag files, `--flagfile=FILE`. absl itself looks in the working directory only."""
 
 import difflib
 import os
@@ -15,23 +15,23 @@ _FOLDER = "configs"
 
 
 def shipped() -> Path:
-    """The folder of the configurations that come with ml_lstm: in the package, or beside it in a checkout."""
+    """The folder of ml_lstm's configurations: in the package, or beside it in a checkout."""
     inside = _PACKAGE / _FOLDER
     return inside if inside.is_dir() else _PACKAGE.parent / _FOLDER
 
 
 def with_contents(argv: Sequence[str]) -> list[str]:
-    """A command line in which the lines of each flag file stand in place of its name.
+    """Replaces each `--flagfile=FILE` of a command line by the lines of the file.
 
-    A file that is typed is looked for in the working directory, one that a file includes by a `--flagfile=` of its own
-    in the folder of that file first. `configs/NAME.flags` that is in neither is one of `shipped`. Empty lines, and
-    those that begin with `#` or `//`, are left out.
+    A file named on the command line is searched in the working directory. A file that another flag file includes is
+    searched first in that file's folder. `configs/NAME.flags` that is in neither is taken from `shipped`. Empty lines
+    and lines that begin with `#` or `//` are left out.
 
     Args:
-        argv: as typed, the program's name first.
+        argv: the command line, the program's name first.
 
     Raises:
-        flags.Error: for a file that is not there, cannot be read, or includes itself.
+        flags.Error: if a file does not exist, cannot be read, or includes itself.
     """
     words, given = list(argv), []
     while words:
@@ -46,22 +46,22 @@ def with_contents(argv: Sequence[str]) -> list[str]:
 
 
 def _included(line) -> str | None:
-    """The file that a line includes; None for one that is another flag."""
+    """The file that a line includes; None if the line is another flag."""
     found = re.fullmatch(r"--?flagfile=(.*)", line, re.DOTALL)
     return found and found[1].strip()
 
 
 def _lines(name: str, including: tuple[Path, ...]) -> Iterator[str]:
-    """Of a file and those that it includes; `including` led to it, the last one directly."""
-    if not name:  # as absl has it
+    """The lines of a file and of those that it includes; `including` is the chain of files that led to it."""
+    if not name:  # ignored, as in absl
         return
     path = _found(name, including[-1] if including else None)
     if any(os.path.samefile(path, other) for other in including):
-        raise flags.Error(f"{path} includes itself, by way of {including[-1]}: take out one --flagfile.")
+        raise flags.Error(f"{path} includes itself, through {including[-1]}: remove one --flagfile.")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise flags.Error(f"{path} is no flag file: it is not in UTF-8.") from None
+        raise flags.Error(f"{path} is not a flag file: it is not in UTF-8.") from None
     except OSError as error:
         raise flags.Error(f"{path} cannot be read: {error.strerror}.") from None
     for line in map(str.strip, text.splitlines()):
@@ -84,11 +84,11 @@ def _found(name: str, including: Path | None) -> Path:
         if os.path.exists(place):
             return place
     by = f"{including} has " if including else ""
-    raise flags.Error(f"{by}--flagfile={name}: there is no such file. {_did_you_mean(path, places)}")
+    raise flags.Error(f"{by}--flagfile={name}: this file does not exist. {_did_you_mean(path, places)}")
 
 
 def _did_you_mean(path, places) -> str:
-    """Names like it, of files where it was looked for and of configurations that are shipped."""
+    """Suggests similar names, among files in the searched folders and ml_lstm's configurations."""
     there = [path.parent / file.name for place in places for file in sorted(place.parent.glob("*.flags"))]
     there += [file.relative_to(shipped().parent) for file in sorted(shipped().rglob("*.flags"))]
     close = difflib.get_close_matches(path.stem, {file.stem for file in there}, cutoff=0.7)

@@ -1,4 +1,4 @@
-"""Where images come from, and the episodes drawn from them."""
+"""Image data sets and the episodes sampled from them."""
 
 from ml_lstm.data.augmentation import AUGMENTATIONS
 from ml_lstm.data.batches import BatchSampler

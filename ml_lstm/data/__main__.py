@@ -1,4 +1,4 @@
-"""Lists the sources of images, or looks at one: python -m ml_lstm.data [--dataset=NAME --data_dir=DIR]"""
+"""Lists the data sets, or checks one: python -m ml_lstm.data [--dataset=NAME --data_dir=DIR]"""
 
 import sys
 import time
@@ -18,17 +18,17 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """What `data` takes: all that `train` does, so that a configuration can be checked as it is."""
+    """Defines the flags of `data`: all flags of `train`, so that a configuration can be checked unchanged."""
     settings.define_flags()
-    flags.DEFINE_string("run_dir", None, "Taken as `train` takes it, and not looked at.")
-    flags.DEFINE_string("contact_sheet", None, "PNG to draw some pictures of each split to.")
+    flags.DEFINE_string("run_dir", None, "Accepted because `train` accepts it; ignored here.")
+    flags.DEFINE_string("contact_sheet", None, "PNG file to write, with sample images of each split.")
 
 
 def main(values: settings.Values) -> None:
-    """Lists the sources; or says what one holds, checks it and draws some of it."""
+    """Lists the data sets; or describes one, checks it and draws sample images."""
     if not FLAGS["dataset"].present:
         if FLAGS.contact_sheet:
-            raise UserError("--contact_sheet draws a data set: name it by --dataset.")
+            raise UserError("--contact_sheet draws a data set: choose it with --dataset.")
         _list()
         return
     start = time.monotonic()
@@ -45,15 +45,15 @@ def main(values: settings.Values) -> None:
         constant = constant_channels(pool)
         if 0 < len(constant) < pool.image_shape[-1]:
             verb = "never change" if len(constant) > 1 else "never changes"
-            print(f"    Note: {' and '.join(constant)} {verb} in {split}: nothing can be learned from that.")
+            print(f"    Note: {' and '.join(constant)} {verb} in {split}: a constant channel carries no information.")
     found = list(problems(data.pools, {split: Setting(*data.setting(split)) for split in SPLITS}))
     for problem in found:
         print(f"Problem: {problem}")
     if not found:
-        print("No picture is in two splits, and every class is large enough for the setting.")
+        print("No image is in two splits, and every class has enough images for the setting.")
     if FLAGS.contact_sheet:
         Image.fromarray(contact_sheet(data.pools)).save(expanded(FLAGS.contact_sheet), format="PNG")
-        print(f"Some pictures of each split: {FLAGS.contact_sheet}")
+        print(f"Sample images of each split: {FLAGS.contact_sheet}")
     if found:
         sys.exit(1)
 
@@ -62,7 +62,7 @@ def _list():
     width = max(map(len, SOURCES))
     for name, source in sorted(SOURCES.items()):
         print(f"{name:{width}}  {source.description}")
-    print("\nLook at one: python -m ml_lstm.data --dataset=NAME [--data_dir=DIR --contact_sheet=FILE.png]")
+    print("\nTo check one: python -m ml_lstm.data --dataset=NAME [--data_dir=DIR --contact_sheet=FILE.png]")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Random changes to meta-training pictures that leave their class what it is."""
+"""Random changes to meta-training images that do not change their class."""
 
 import math
 
@@ -16,10 +16,10 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def random_affine(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Turns, stretches, shears and shifts every picture a little, each its own way, as another hand would draw.
+    """Rotates, stretches, shears and shifts each image by a small random amount, for drawings.
 
-    By up to 10 degrees, 15 % along each axis, a shear of 0.15 and 8 % of the side; what moves in from outside
-    repeats the border.
+    Ranges: up to 10 degrees, 15 % along each axis, a shear of 0.15 and 8 % of the side. Pixels from outside the image
+    repeat its border.
 
     Args:
         images: uint8 [N, S, S, C].
@@ -33,7 +33,7 @@ def random_affine(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     angle, shear = _ROTATION * parts[0], _SHEAR * parts[1]
     stretch_x, stretch_y = 1 + _SCALE * parts[2], 1 + _SCALE * parts[3]
     shift_x, shift_y = _SHIFT * size * parts[4], _SHIFT * size * parts[5]
-    # Where a pixel (x, y) from the centre is taken from: rotation x shear x stretch, then the shift.
+    # The source of a pixel (x, y), relative to the centre: rotation x shear x stretch, then the shift.
     xx, xy = tf.cos(angle) * stretch_x, (shear * tf.cos(angle) - tf.sin(angle)) * stretch_y
     yx, yy = tf.sin(angle) * stretch_x, (shear * tf.sin(angle) + tf.cos(angle)) * stretch_y
     centre = (size - 1) / 2
@@ -50,11 +50,11 @@ def random_affine(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def random_photo(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Cuts, mirrors and colours every picture its own way, as another photograph of the same thing would be.
+    """Crops, mirrors and recolours each image at random, for photographs.
 
-    A part of 50 to 100 % of the area, stretched by up to 4/3 either way as far as it fits, is brought to
-    the whole size (after Szegedy et al., Going Deeper with Convolutions, 2015, who cut out down to 8 %); half of the
-    pictures are mirrored; brightness, contrast and saturation change by up to 40 %. Grey pictures have no saturation.
+    A crop of 50 to 100 % of the area, stretched by up to 4/3 either way as far as it fits, is resized to the whole
+    image (after Szegedy et al., Going Deeper with Convolutions, 2015, whose crops go down to 8 %). Half of the images
+    are mirrored. Brightness, contrast and saturation change by up to 40 %; grey images have no saturation.
 
     Args:
         images: uint8 [N, H, W, C], C 1 or 3.
@@ -73,14 +73,14 @@ def random_photo(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     mirrored = parts[4] < 0.5  # a box from right to left
     boxes = tf.stack([top, tf.where(mirrored, right, left), bottom, tf.where(mirrored, left, right)], axis=1)
     cut = tf.image.crop_and_resize(images, boxes, tf.range(number), images.shape[1:3])
-    # All three change the colours of a picture linearly: together they are one matrix and one shift.
+    # All three change the colours of an image linearly: together they are one matrix and one shift.
     brightness, contrast, saturation = tf.unstack(1 + _JITTER * (2 * parts[5:, :, None, None] - 1))
     channels = images.shape[-1]
     luma = tf.constant([_LUMA if channels == 3 else (1.0,)])
     colours = brightness * (saturation * tf.eye(channels) + (1 - saturation) * tf.transpose(luma))
     pixels = tf.reshape(cut, [number, -1, channels])
     mean = tf.reduce_mean(tf.matmul(tf.reduce_mean(pixels, axis=1, keepdims=True), colours), axis=2, keepdims=True)
-    changed = tf.matmul(pixels, contrast * colours) + ((1 - contrast) * mean + 0.5)  # a cast cuts off
+    changed = tf.matmul(pixels, contrast * colours) + ((1 - contrast) * mean + 0.5)  # a cast truncates
     return tf.reshape(tf.saturate_cast(changed, tf.uint8), tf.shape(images))
 
 

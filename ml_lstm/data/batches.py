@@ -1,4 +1,4 @@
-"""Mini-batches for ordinary classification between all classes of a pool, each a function of seed and index."""
+"""Mini-batches for ordinary classification over all classes of a pool, each a function of seed and index."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,13 +9,13 @@ from ml_lstm.episode import LabelledBatch
 
 
 class BatchSampler(Sampler):
-    """Draws pictures of a `ClassPool` with replacement, each as likely as any other.
+    """Samples images of a `ClassPool` uniformly, with replacement.
 
     Args:
         pool: the classes.
-        batch_size: pictures in a batch.
-        seed: with a batch's index, what decides it.
-        augment: one of `AUGMENTATIONS`, what is done to the images.
+        batch_size: images in a batch.
+        seed: determines each batch, together with its index.
+        augment: how the images are augmented, one of `AUGMENTATIONS`.
     """
 
     def __init__(self, pool: ClassPool, batch_size: int, seed: int = 0, augment: str = "none"):
@@ -23,7 +23,7 @@ class BatchSampler(Sampler):
         self.batch_size = batch_size
 
     def sample(self, index: tf.Tensor) -> LabelledBatch:
-        """The batch number `index`: always the same for the same seed.
+        """Returns batch number `index`, always the same for the same seed.
 
         Returns:
             `batch_size` images; labels are in [0, pool.num_classes).

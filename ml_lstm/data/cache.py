@@ -1,4 +1,4 @@
-"""Decoded images, kept so that the next start need not decode them again."""
+"""A cache of decoded images, so that the next start does not decode them again."""
 
 import hashlib
 import json
@@ -18,24 +18,24 @@ Arrays = dict[str, np.ndarray]
 
 
 def place(cache_dir: str | None) -> Path:
-    """Where decoded images are kept; None: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`."""
+    """The cache directory; for None, `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`."""
     return expanded(cache_dir or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "ml_lstm"))
 
 
 def digest(identity: object) -> str:
-    """Sixteen characters that change with anything in `identity`, which JSON can hold."""
+    """A hash of 16 characters of `identity`, which must be serializable to JSON."""
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
 
 def file(directory: Path, image_size: int, cache_dir: str | None, made_by: object) -> Path:
-    """A file name that changes with all that the decoded images depend on.
+    """The cache file's path. Its name changes with everything that the decoded images depend on.
 
     Args:
-        directory: `<name>/<version>/`, of which all files count.
-        image_size: of the images.
-        cache_dir: where the file is to be, see `place`.
-        made_by: what else decides them, as JSON can hold it: the decoder's settings, and a number that counts up
-            whenever the same files would give other arrays.
+        directory: `<name>/<version>/`; all its files are part of the hash.
+        image_size: size of the images.
+        cache_dir: the cache directory, see `place`.
+        made_by: everything else that affects the images, serializable to JSON: the decoder's settings, and a format
+            number that is incremented whenever the same files would give different arrays.
     """
     sources = [(path.name, path.stat()) for path in sorted(directory.iterdir())]
     identity = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in sources]
@@ -44,13 +44,13 @@ def file(directory: Path, image_size: int, cache_dir: str | None, made_by: objec
 
 
 def load(path: Path, names: tuple[str, ...], title: str, fits: Callable[[Arrays], bool]) -> Arrays | None:
-    """The cached arrays; None if there are none, or the file is damaged (its CRCs tell).
+    """The cached arrays; None if there are none, or if the file is damaged (found by its CRCs).
 
     Args:
         path: from `file`.
-        names: of the arrays.
-        title: of the data set, for warnings.
-        fits: whether the arrays are what they should be.
+        names: names of the arrays.
+        title: name of the data set, for warnings.
+        fits: returns whether the arrays have the expected shapes.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -58,23 +58,23 @@ def load(path: Path, names: tuple[str, ...], title: str, fits: Callable[[Arrays]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        logging.warning("Decoding %s anew: cache %s cannot be read (%s).", title, path, one_line(error))
+        logging.warning("Decoding %s again: cache %s cannot be read (%s).", title, path, one_line(error))
         return None
     if not fits(arrays):
-        logging.warning("Decoding %s anew: cache %s holds other images.", title, path)
+        logging.warning("Decoding %s again: cache %s holds other images.", title, path)
         return None
     return arrays
 
 
 def forget_others(path: Path, start: str) -> None:
-    """Deletes what `path`, if it could be saved, replaces: files beside it whose names begin with `start` too."""
+    """If `path` was saved, deletes the files that it replaces: those beside it whose names begin with `start`."""
     for other in path.parent.glob(f"{start}*.npz") if path.exists() else ():
         if other != path:
             other.unlink(missing_ok=True)
 
 
 def save(path: Path, arrays: Arrays, title: str) -> None:
-    """Writes beside `path` and renames, so that no reader ever sees half a file; a failure is only a warning."""
+    """Writes a temporary file and renames it, so that no reader sees half a file. A failure is only a warning."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +83,6 @@ def save(path: Path, arrays: Arrays, title: str) -> None:
             np.savez(written, **arrays)
         os.replace(temporary, path)
     except OSError as error:
-        logging.warning("%s is not cached, the next start decodes it again: %s.", title, one_line(error))
+        logging.warning("%s is not cached, so the next start decodes it again: %s.", title, one_line(error))
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What is said of a data set before anyone trains on it."""
+"""Checks of a data set before training."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ import numpy as np
 
 from ml_lstm.data.pools import ClassPool
 
-_AT_ONCE = 1024  # images that are read from disk, perhaps
+_AT_ONCE = 1024  # images per read, which may be from disk
 
 
 class Setting(NamedTuple):
@@ -20,12 +20,13 @@ class Setting(NamedTuple):
 
 
 def problems(pools: Mapping[str, ClassPool], settings: Mapping[str, Setting]) -> Iterator[str]:
-    """What would spoil training or its result, a sentence each: nothing but one colour, classes
-    that are too small, pictures in two splits.
+    """Yields one sentence for each problem that would spoil training or its result.
+
+    The problems are: a split whose images all have one colour, classes that are too small, images in two splits.
 
     Args:
         pools: by split.
-        settings: of each.
+        settings: by split.
     """
     yield from _blank(pools)
     yield from _too_small(pools, settings)
@@ -33,7 +34,7 @@ def problems(pools: Mapping[str, ClassPool], settings: Mapping[str, Setting]) ->
 
 
 def constant_channels(pool: ClassPool) -> list[str]:
-    """Of the channels of a pool those, by name, that have one value in all pictures: they tell nothing apart."""
+    """Names of the channels that have one value in all images of a pool: they carry no information."""
     channels = pool.image_shape[-1]
     names = ("red", "green", "blue") if channels == 3 else ("grey",)
     first = np.reshape(pool.images[0], [-1, channels])[0]
@@ -47,7 +48,7 @@ def constant_channels(pool: ClassPool) -> list[str]:
 def _blank(pools):
     for split, pool in pools.items():
         if len(constant_channels(pool)) == pool.image_shape[-1]:
-            yield f"All pictures of {split} have one colour and the same: nothing tells its classes apart."
+            yield f"All images of {split} have the same single colour: its classes cannot be distinguished."
 
 
 def _too_small(pools, settings):
@@ -59,8 +60,8 @@ def _too_small(pools, settings):
         small = [name for name, count in zip(pool.names, pool.counts, strict=True) if count < needed]
         if small:
             yield (
-                f"{split} has {len(small)} class(es) of fewer than the {setting.k_shot} support + {setting.n_query} "
-                f"query pictures of an episode: {_some(small)}."
+                f"{split} has {len(small)} class(es) with fewer than the {setting.k_shot} support + {setting.n_query} "
+                f"query images of an episode: {_some(small)}."
             )
 
 
@@ -70,7 +71,7 @@ def _in_two_splits(pools):
     for split, pool in pools.items():
         for name, start, count in zip(pool.names, pool.offsets, pool.counts, strict=True):
             for image in pool.images[start : start + count]:
-                if pool.views is not None:  # the first one stands for all
+                if pool.views is not None:  # the first view represents all of them
                     image = image.reshape(-1, image.shape[-1])[pool.views[0]]
                 digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
                 first_split, first_name = seen.setdefault(digest, (split, name))
@@ -78,7 +79,7 @@ def _in_two_splits(pools):
                     shared.setdefault((first_split, split), []).append(f"{first_name!r} and {name!r}")
     for (first, second), pairs in shared.items():
         where = _some(list(dict.fromkeys(pairs)))
-        yield f"{len(pairs)} picture(s) of {second} are in {first} too, pixel by pixel: in {where}."
+        yield f"{len(pairs)} image(s) of {second} are also in {first}, with identical pixels: in {where}."
 
 
 def _some(names, most=5):

@@ -1,4 +1,4 @@
-"""Few-shot problems drawn from a pool of classes, inside the graph, each a function of seed and index."""
+"""Few-shot episodes sampled from a pool of classes, inside the graph, each a function of seed and index."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,22 +10,22 @@ from ml_lstm.episode import Episode
 
 
 class EpisodeSampler(Sampler):
-    """Draws N-way K-shot episodes from a `ClassPool`.
+    """Samples N-way K-shot episodes from a `ClassPool`.
 
     Args:
         pool: the classes.
-        n_way: classes an episode.
-        k_shot: support images a class.
-        n_query: query images a class.
-        seed: with an episode's index, what decides it.
-        name: of the split, for messages.
-        augment: one of `AUGMENTATIONS`, what is done to the images of an episode.
-        within_alphabets: whether the classes of an episode are of one alphabet, and shown in one view: a turned
-            alphabet is another. All that have `n_way` classes are as likely; those with fewer are left out.
+        n_way: classes per episode.
+        k_shot: support images per class.
+        n_query: query images per class.
+        seed: determines each episode, together with its index.
+        name: name of the split, for messages.
+        augment: how the images of an episode are augmented, one of `AUGMENTATIONS`.
+        within_alphabets: whether the classes of an episode are from one alphabet, in one view: a rotated alphabet
+            counts as another alphabet. Alphabets with at least `n_way` classes are equally likely; others are left out.
 
     Raises:
-        DataError: if the pool, or each alphabet, has too few classes, or a class too few images; or for
-            `within_alphabets` where there are none.
+        DataError: if the pool, or every alphabet, has too few classes; if a class has too few images; or if
+            `within_alphabets` is set and the pool has no alphabets.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class EpisodeSampler(Sampler):
         if k_shot + n_query > fewest:
             smallest = pool.names[int(pool.counts.argmin())]
             raise DataError(
-                f"{name} needs {k_shot} support + {n_query} query images a class, but {smallest!r} has {fewest}: "
+                f"{name} needs {k_shot} support + {n_query} query images per class, but {smallest!r} has {fewest}: "
                 "lower --k_shot or --n_query, or --train_k_shot or --train_n_query in meta-training."
             )
         super().__init__(pool, seed, augment)
@@ -56,7 +56,7 @@ class EpisodeSampler(Sampler):
         self._alphabets = _classes_by_alphabet(pool, n_way, name) if within_alphabets else None
 
     def sample(self, index: tf.Tensor) -> Episode:
-        """The episode number `index`: always the same for the same seed."""
+        """Returns episode number `index`, always the same for the same seed."""
         seed = tf.random.fold_in(tf.constant([self.seed, 0], tf.int64), tf.cast(index, tf.int64))
         class_seed, image_seed = tf.unstack(tf.random.split(seed, 2))
         sources, views = self._choose_classes(class_seed)
@@ -74,7 +74,7 @@ class EpisodeSampler(Sampler):
         )
 
     def _choose_classes(self, seed):
-        """Indices [n_way] of classes of the pool, and of the views that they are shown in."""
+        """Indices [n_way] of classes of the pool, and of their views."""
         if self._alphabets is None:
             classes = _choose(seed, tf.fill([1], self.pool.num_classes), self.n_way)[0]
             return classes % len(self.pool.counts), classes // len(self.pool.counts)
@@ -87,22 +87,22 @@ class EpisodeSampler(Sampler):
 
 
 def _classes_by_alphabet(pool: ClassPool, least: int, name: str) -> list[list[int]]:
-    """The classes of each alphabet that has so many."""
+    """The classes of each alphabet that has at least `least` classes."""
     if pool.alphabets is None:
-        raise DataError(f"{name} knows of no alphabets: give --nowithin_alphabets, or --dataset=omniglot.")
+        raise DataError(f"{name} has no alphabets: use --nowithin_alphabets, or --dataset=omniglot.")
     alphabets = np.array(pool.alphabets)
     classes = {alphabet: np.flatnonzero(alphabets == alphabet).tolist() for alphabet in sorted(set(pool.alphabets))}
     largest = max(classes, key=lambda alphabet: len(classes[alphabet]))
     if len(classes[largest]) < least:
         raise DataError(
-            f"{name} has no alphabet of {least} classes, {largest!r} has most, {len(classes[largest])}: "
-            "lower --n_way, or --train_n_way in meta-training, or give --nowithin_alphabets."
+            f"{name} has no alphabet of {least} classes; the largest, {largest!r}, has {len(classes[largest])}: "
+            "lower --n_way, or --train_n_way in meta-training, or use --nowithin_alphabets."
         )
     return [found for found in classes.values() if len(found) >= least]
 
 
 def _choose(seed: tf.Tensor, totals: tf.Tensor, number: int) -> tf.Tensor:
-    """For each of `totals` [n], `number` different integers below it, uniformly: int32 [n, number]."""
+    """For each of `totals` [n], samples `number` different integers below it, uniformly: int32 [n, number]."""
     ranks = tf.random.stateless_uniform([tf.size(totals), tf.reduce_max(totals)], seed)
     allowed = tf.range(tf.reduce_max(totals))[None, :] < totals[:, None]
     return tf.math.top_k(tf.where(allowed, ranks, -1.0), number).indices

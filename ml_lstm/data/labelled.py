@@ -1,4 +1,4 @@
-"""Data sets of TensorFlow Datasets that have one picture and one label an example."""
+"""TensorFlow Datasets (TFDS) data sets whose examples have one image and one label."""
 
 import contextlib
 import math
@@ -15,19 +15,19 @@ from ml_lstm.data.tfds import tensorflow_datasets
 Classes = dict[str, np.ndarray | stored.StoredImages]
 """Images uint8 [n, S, S, C] by class name."""
 
-_CACHE_FORMAT = 2  # counts up whenever the same source files would give other cached arrays
+_CACHE_FORMAT = 2  # incremented whenever the same source files would give different cached arrays
 _BATCH = 512
 
 
 class DataSet(NamedTuple):
-    """A data set, and what it must hold.
+    """A data set and its expected contents.
 
     Attributes:
         builder: its name in TFDS.
         title: its name in messages.
-        classes: the names of those in each part (`"train"`, `"test"`).
-        totals: images in each part.
-        channels: of an image.
+        classes: class names of each part (`"train"`, `"test"`).
+        totals: number of images in each part.
+        channels: channels of an image.
     """
 
     builder: str
@@ -38,10 +38,10 @@ class DataSet(NamedTuple):
 
 
 class Crop(NamedTuple):
-    """What of an example is its image.
+    """The part of an example that is used as the image.
 
     Attributes:
-        name: what tells its result from that of others, for the cache.
+        name: identifies the crop in the cache file's name.
         function: from an example of TFDS, in NumPy, to uint8 [H, W, C].
     """
 
@@ -57,16 +57,16 @@ def load(
     max_bytes: int,
     crop: Crop | None = None,
 ) -> dict[str, Classes]:
-    """Reads all of a data set, or what an earlier call kept of it.
+    """Reads a whole data set, or its cache from an earlier call.
 
     Args:
-        source: which.
+        source: the data set.
         data_dir: TFDS directory, see `prepared.find`.
-        image_size: S, pixels a side; images are averaged over areas.
-        cache_dir: where decoded images are kept, see `cache.file`.
-        max_bytes: what they may take in memory; where they would take more they are read from `cache_dir` as they are
-            needed, see `ml_lstm.data.stored`.
-        crop: None for data sets whose images all have one size, and are taken whole.
+        image_size: S, height and width in pixels; images are resized by averaging areas.
+        cache_dir: directory for decoded images, see `cache.file`.
+        max_bytes: memory limit for the images. A larger data set is read from `cache_dir` on demand, see
+            `ml_lstm.data.stored`.
+        crop: None for data sets whose images all have one size and are used whole.
 
     Returns:
         Classes by part, in the order of `source.classes`.
@@ -106,17 +106,17 @@ def load(
 
 
 def joined(parts: dict[str, Classes], names: Iterable[str]) -> Classes:
-    """The classes of these names, with their images of all parts."""
+    """The classes with these names, each with its images of all parts."""
     return {name: stored.concatenate([classes[name] for classes in parts.values()]) for name in names}
 
 
 def _counts(part):
-    """The name of the array that says how many images each class has."""
+    """The name of the array with each class's number of images."""
     return f"{part}_counts"
 
 
 def _decode(source, directory: Path, image_size, crop) -> cache.Arrays:
-    """All images of each part, class after class, and how many each class has."""
+    """All images of each part, class by class, and the number of images of each class."""
     arrays = {}
     for part in source.totals:
         images = [[] for _ in source.classes[part]]
@@ -128,10 +128,10 @@ def _decode(source, directory: Path, image_size, crop) -> cache.Arrays:
 
 
 def _examples(source, directory: Path, part, image_size, crop) -> Iterator[tuple[int, np.ndarray]]:
-    """Which of the part's classes, and the image, of each example; an error if there is not what must be there."""
-    tfds = tensorflow_datasets()  # a cached load needs none
+    """Yields class index and image of each example of a part; raises an error if the contents are not as expected."""
+    tfds = tensorflow_datasets()  # a cached load does not need it
 
-    # One shard after another: the order of images then does not depend on how many shards TFDS wrote.
+    # Reads one shard at a time, so the order of images does not depend on the number of shards.
     read_config = tfds.ReadConfig(interleave_cycle_length=1)
     with _reported(source, directory):
         builder = tfds.builder_from_directory(directory)
@@ -160,6 +160,6 @@ def _examples(source, directory: Path, part, image_size, crop) -> Iterator[tuple
 def _reported(source, directory):
     try:
         yield
-    # TFDS reports a broken directory by nearly any type, see `omniglot`.
+    # TFDS reports a broken directory with almost any exception type, see `omniglot`.
     except Exception as error:
         raise prepared.broken(directory, source.title, prepared.one_line(error)) from error

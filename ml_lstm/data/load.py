@@ -1,4 +1,4 @@
-"""One call from a data set's name to its episodes."""
+"""Loads a data set by name and gives its episodes."""
 
 from typing import Annotated
 
@@ -19,36 +19,41 @@ from ml_lstm.options import Count, Whole
 SPLITS = ("train", "val", "test")
 
 LEAST_STD = 0.0039
-"""Of pixels in [0, 1], one shade of 255: a channel that varies less, or not at all, is not magnified further."""
+"""Lower limit of a channel's standard deviation, for pixels in [0, 1]: one of 255 grey levels.
+
+A channel that varies less, or not at all, is not amplified further.
+"""
 
 _BEYOND_SEEDS = 2**32
-"""The first number that is no seed of meta-training."""
+"""The first number above the seeds of meta-training."""
 
 
 class FewShotData(options.Configured):
-    """The three disjoint sets of classes of a source, and the episodes drawn from them.
+    """The three disjoint sets of classes of a data set, and the episodes sampled from them.
 
     Args:
-        pools: a `ClassPool` for each of `SPLITS`; or one, `"all"`, to test on.
+        pools: a `ClassPool` for each of `SPLITS`; or a single one, `"all"`, to test on.
         test_episodes: length of `test`.
-        n_way: classes in an episode.
-        k_shot: support images of each class.
-        n_query: query images of each class.
-        train_n_way: classes in a meta-training episode; 0: `n_way`. More than in the test make a harder lesson that
-            trains faster (Snell et al. 2017).
-        train_k_shot: support images of each class in a meta-training episode; 0: `k_shot`.
-        train_n_query: query images of each class in a meta-training episode; 0: `n_query`. Fewer are quicker.
-        within_alphabets: whether the classes of an episode are of one alphabet, drawn among those that have so many, as
-            in the one-shot classification of Lake et al. (2015); quarter turns of an alphabet are others.
-        max_train_classes: classes to meta-train on at most, drawn by `seed`, before quarter turns make several of each;
-            0: all.
-        augment: what is done to meta-training images; affine: small turns, stretches, shears and shifts, for drawings;
-            photo: cuts, mirror images and other colours.
-        validation_episodes: episodes of a meta-validation.
-        seed: decides weights and meta-training episodes; validation and test episodes are the same for every seed.
+        n_way: number of classes in an episode.
+        k_shot: support images per class.
+        n_query: query images per class.
+        train_n_way: number of classes in a meta-training episode; 0 means `n_way`. With more classes than in the test,
+            episodes are harder and training is faster (Snell et al. 2017).
+        train_k_shot: support images per class in a meta-training episode; 0 means `k_shot`.
+        train_n_query: query images per class in a meta-training episode; 0 means `n_query`. Fewer images are faster.
+        within_alphabets: whether the classes of an episode are from one alphabet, sampled among the alphabets that have
+            enough classes, as in the one-shot classification of Lake et al. (2015). A rotated alphabet counts as
+            another alphabet.
+        max_train_classes: maximum number of classes to meta-train on, sampled with `seed`; rotated copies are not
+            counted. 0 means all.
+        augment: augmentation of meta-training images. affine: small rotations, stretches, shears and shifts, for
+            drawings; photo: crops, mirror images and other colours.
+        validation_episodes: number of episodes in a meta-validation.
+        seed: determines initial weights and meta-training episodes. Validation and test episodes are the same for every
+            seed.
 
     Raises:
-        ValueError: for an option out of its range.
+        ValueError: if an option is out of range.
     """
 
     def __init__(
@@ -87,14 +92,14 @@ class FewShotData(options.Configured):
         counts = ", ".join(f"{pool.num_classes} {split}" for split, pool in self.pools.items())
         way, shot, query = self.setting(list(self.pools)[-1])
         shape = "x".join(map(str, self.image_shape))
-        return f"FewShotData({counts} classes of {shape}; {way}-way {shot}-shot, {query} queries a class)"
+        return f"FewShotData({counts} classes of {shape}; {way}-way {shot}-shot, {query} queries per class)"
 
     def setting(self, split: str) -> tuple[int, int, int]:
-        """Classes, support images and query images a class, of an episode of one of the pools."""
+        """Number of classes, support images per class and query images per class in an episode of a split."""
         return self._ways[split], self._shots[split], self._queries[split]
 
     def sampler(self, split: str) -> EpisodeSampler:
-        """Episodes of one of the pools by their index.
+        """The sampler of a split's episodes.
 
         Raises:
             DataError: if the split is too small for the setting.
@@ -112,9 +117,10 @@ class FewShotData(options.Configured):
         return self._samplers[split]
 
     def evaluation_sampler(self, split: str) -> EpisodeSampler:
-        """Episodes to evaluate on: of `n_way`, `k_shot` and `n_query` whatever the split, of images as they are.
+        """The sampler of a split's evaluation episodes.
 
-        They are the same for every seed. Those of `train` are none that any seed trains on.
+        They have `n_way`, `k_shot` and `n_query` for every split, no augmentation, and are the same for every seed.
+        Those of `train` are never meta-training episodes of any seed.
 
         Raises:
             DataError: if the split is too small for the setting.
@@ -128,7 +134,7 @@ class FewShotData(options.Configured):
         return self._of_train_classes
 
     def batches(self, batch_size: int) -> BatchSampler:
-        """Batches of images of all meta-train classes, by their index.
+        """The sampler of batches of images of all meta-train classes.
 
         Args:
             batch_size: images in a batch.
@@ -137,12 +143,12 @@ class FewShotData(options.Configured):
 
     @property
     def train(self) -> tf.data.Dataset:
-        """Meta-training episodes, without end."""
+        """Meta-training episodes, an infinite data set."""
         return self.sampler("train").dataset()
 
     @property
     def train_classes(self) -> int:
-        """How many classes there are to meta-train on."""
+        """Number of meta-train classes."""
         return self.pools["train"].num_classes
 
     @property
@@ -152,7 +158,7 @@ class FewShotData(options.Configured):
 
     @property
     def train_classes_validation(self) -> tf.data.Dataset:
-        """As many problems like those of meta-validation, always the same, of meta-train classes."""
+        """As many episodes as `validation`, always the same, sampled from meta-train classes."""
         return self.evaluation_sampler("train").dataset(count=self._validation_episodes)
 
     @property
@@ -167,27 +173,27 @@ class FewShotData(options.Configured):
 
     @property
     def problem(self) -> Problem:
-        """What a method is told of these data."""
+        """The description of these data that a method needs."""
         n_way = max(self._ways.values())
         return Problem(self.image_shape, n_way, self.train_classes, **self.image_statistics())
 
     def require_channels(self, channels: int) -> None:
-        """Turns coloured pictures to grey, or repeats grey ones in three channels; see `ClassPool.with_channels`."""
+        """Converts colour images to grey, or grey images to three channels; see `ClassPool.with_channels`."""
         self.pools = {split: pool.with_channels(channels) for split, pool in self.pools.items()}
         self._samplers, self._of_train_classes = {}, None
 
     def class_digest(self) -> str:
-        """Characters that change with the name of any class, or the split that it is in."""
+        """A hash of the class names and their splits."""
         return cache.digest([(split, pool.names) for split, pool in sorted(self.pools.items())])
 
     def image_statistics(self) -> dict[str, list[float]]:
-        """`image_mean` and `image_std` of meta-training pixels in [0, 1], one a channel, for a method.
+        """`image_mean` and `image_std` of meta-training pixels in [0, 1], one per channel, for a method.
 
-        The latter is at least `LEAST_STD`: some microscopes leave a channel black.
+        `image_std` is at least `LEAST_STD`: some microscopes leave a channel black.
         """
         images = self.pools["train"].images
         pixels = images[:: max(1, len(images) // 2000)].reshape(-1, self.image_shape[-1])
-        # Counted, as so many pixels in floating point would take far more memory than the images.
+        # Computed from counts, because all pixels in floating point would take far more memory than the images.
         counts = np.stack([np.bincount(channel, minlength=256) for channel in pixels.T]) / len(pixels)
         values = np.arange(256) / 255
         mean = counts @ values
@@ -207,18 +213,19 @@ def load(
     image_size: Annotated[int, options.at_least(16)] = 28,
     **chosen,
 ) -> FewShotData:
-    """Loads a source by name.
+    """Loads a data set by name.
 
     Args:
         dataset: one of `SOURCES`.
         test_episodes: length of `FewShotData.test`.
-        all_classes: whether all of the source's classes are one pool, `"all"`, in place of three.
-        image_size: height and width of images, pixels; unset, those that a pretrained learner is for.
-        **chosen: options of the source's loader (`data_dir`, say), and of `FewShotData` (`n_way`, `k_shot`, ...).
+        all_classes: whether all classes form one pool, `"all"`, instead of three.
+        image_size: height and width of images, pixels. If unset with a pretrained learner: the size of its images.
+        **chosen: options of the data set's loader (for example `data_dir`) and of `FewShotData` (`n_way`, `k_shot`,
+            ...).
 
     Raises:
-        DataError: for an unknown source, data that are missing or broken, or a split too small.
-        ValueError: for an option that the source does not have, or out of its range.
+        DataError: if the data set is unknown, its data are missing or broken, or a split is too small.
+        ValueError: if the data set does not have an option, or an option is out of range.
     """
     if dataset not in SOURCES:
         raise DataError(f"dataset {dataset!r} is unknown: use one of {', '.join(sorted(SOURCES))}.")
@@ -228,7 +235,7 @@ def load(
     unknown = [name for name in chosen if name not in options.names_of([source, FewShotData])]
     if unknown:
         known = ", ".join(sorted(options.names_of([source, FewShotData])))
-        raise ValueError(f"dataset {dataset!r} has no option {unknown[0]}: it has image_size, {known}.")
+        raise ValueError(f"dataset {dataset!r} has no option {unknown[0]}: use one of image_size, {known}.")
     setting = options.pick(FewShotData, chosen)
     options.check(FewShotData, setting)
     pools = source(image_size, **options.pick(source, chosen))

@@ -16,7 +16,7 @@ from ml_lstm.data.sources import omniglot
 from ml_lstm.paths import expanded
 
 RUNS = 20
-CHARACTERS = 20  # of a run, and as many trials
+CHARACTERS = 20  # in a run, which has as many trials
 
 _ALPHABETS = 10
 _SIDE = 105  # pixels
@@ -28,10 +28,10 @@ class OneShotRun(NamedTuple):
     """A run.
 
     Attributes:
-        name: of it.
+        name: its name.
         training: PNG files of `CHARACTERS` characters by one drawer.
-        test: those of the same characters by another one.
-        answers: for each of `test` its place in `training`.
+        test: PNG files of the same characters by another drawer.
+        answers: for each of `test`, the index of its character in `training`.
     """
 
     name: str
@@ -41,14 +41,14 @@ class OneShotRun(NamedTuple):
 
 
 def drawn(data_dir: str | None, seed: int = 0) -> list[OneShotRun]:
-    """Runs by the rule of those that were published, of other characters and drawers.
+    """Samples new runs by the rule of the published ones, with other characters and drawers.
 
-    Ten of the evaluation alphabets make two runs each: `CHARACTERS` characters, uniformly, and two of the twenty
-    drawers, one for training and one for the test (section 4.3 of Koch et al. 2015).
+    Each of ten evaluation alphabets gives two runs: `CHARACTERS` characters, uniformly, and two of the twenty drawers,
+    one for training and one for the test (section 4.3 of Koch et al. 2015).
 
     Args:
         data_dir: see `omniglot.load`.
-        seed: decides all that is drawn.
+        seed: determines the runs.
 
     Raises:
         DataError: see `omniglot.evaluation_drawings`.
@@ -70,15 +70,15 @@ def drawn(data_dir: str | None, seed: int = 0) -> list[OneShotRun]:
 
 
 def published(path: str) -> list[OneShotRun]:
-    """The runs that people and Bayesian program learning were tested on.
+    """Reads the published runs, on which people and Bayesian program learning were tested.
 
     Args:
-        path: of `all_runs.zip`, as it is in `python/one-shot-classification` of github.com/brendenlake/omniglot:
-            `run01` to `run20`, each with `class_labels.txt`, whose lines name a test image and the training image of
-            the same character.
+        path: path of `all_runs.zip`, from `python/one-shot-classification` of github.com/brendenlake/omniglot. It
+            holds `run01` to `run20`, each with `class_labels.txt`; each line of that file names a test image and the
+            training image of the same character.
 
     Raises:
-        DataError: if the file is none, or damaged.
+        DataError: if the file is missing, is not this archive, or is damaged.
     """
     place = expanded(path)
     try:
@@ -87,21 +87,19 @@ def published(path: str) -> list[OneShotRun]:
         with zipfile.ZipFile(place) as archive:
             return list(_runs(archive))
     except FileNotFoundError:
-        raise DataError(f"{place} is not there: give the path of Omniglot's all_runs.zip.") from None
+        raise DataError(f"{place} does not exist: give the path of Omniglot's all_runs.zip.") from None
     except IsADirectoryError:
-        raise DataError(
-            f"{place} is a directory: give the path of Omniglot's all_runs.zip, as it was packed."
-        ) from None
-    # zipfile: RuntimeError for a password, NotImplementedError for another compression, EOFError and zlib's own error
-    # for damage; Pillow: nearly any.
+        raise DataError(f"{place} is a directory: give the path of Omniglot's all_runs.zip, not unpacked.") from None
+    # zipfile raises RuntimeError for a password, NotImplementedError for an unknown compression, EOFError and zlib's
+    # error for damage; Pillow raises almost any type.
     except Exception as error:
         raise _not_that(place, one_line(error)) from None
 
 
 def _not_that(place: Path, reason: str) -> DataError:
     return DataError(
-        f"{place} is not Omniglot's all_runs.zip, or damaged ({reason}): take "
-        "python/one-shot-classification/all_runs.zip of github.com/brendenlake/omniglot."
+        f"{place} is not Omniglot's all_runs.zip, or is damaged ({reason}): use "
+        "python/one-shot-classification/all_runs.zip from github.com/brendenlake/omniglot."
     )
 
 
@@ -111,21 +109,21 @@ def _runs(archive: zipfile.ZipFile) -> Iterator[OneShotRun]:
         found = re.fullmatch(r"(?:.*/)?(run\d\d)/class_labels\.txt", name)
         if found and not name.startswith("__MACOSX/"):
             if found[1] in lists:
-                raise ValueError(f"it has {found[1]} twice")
+                raise ValueError(f"it contains {found[1]} twice")
             lists[found[1]] = name
     names = [f"run{number:02d}" for number in range(1, RUNS + 1)]
     for name in names:
         if name not in lists:
-            raise ValueError(f"it has no {name}/class_labels.txt")
+            raise ValueError(f"it contains no {name}/class_labels.txt")
         yield _run(archive, name, PurePosixPath(lists[name]))
 
 
 def _run(archive: zipfile.ZipFile, name: str, listed: PurePosixPath) -> OneShotRun:
-    # Where the paths in a list begin depends on the version of the archive: their last two parts do not.
+    # The beginning of the paths in a list depends on the version of the archive; their last two parts do not.
     lines = _read(archive, listed).decode("ascii").splitlines()
     pairs = [tuple("/".join(path.split("/")[-2:]) for path in line.split()) for line in lines if line.strip()]
     if any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"{listed} has a line that is no pair of paths")
+        raise ValueError(f"{listed} has a line that is not a pair of paths")
     tests, trainings = (sorted({pair[side] for pair in pairs}) for side in (0, 1))
     if not len(pairs) == len(tests) == len(trainings) == CHARACTERS:
         raise ValueError(f"{listed} does not pair {CHARACTERS} test images with {CHARACTERS} training images")
@@ -140,7 +138,7 @@ def _image(archive: zipfile.ZipFile, path: PurePosixPath) -> bytes:
         if image.size != (_SIDE, _SIDE):
             raise ValueError(f"{path} has {image.width} x {image.height} pixels, not {_SIDE} x {_SIDE}")
         if np.median(np.asarray(image.convert("L"))) != 255:
-            raise ValueError(f"{path} is not in ink on white")
+            raise ValueError(f"{path} is not dark ink on white")
     return contents
 
 
@@ -148,7 +146,7 @@ def _read(archive: zipfile.ZipFile, path: PurePosixPath) -> bytes:
     try:
         entry = archive.getinfo(str(path))
     except KeyError:
-        raise ValueError(f"it has no {path}") from None
+        raise ValueError(f"it contains no {path}") from None
     if entry.file_size > _LARGEST_FILE:
         raise ValueError(f"{path} has {entry.file_size} bytes, more than {_LARGEST_FILE}")
     return archive.read(entry)

@@ -1,4 +1,4 @@
-"""The in-memory form of a set of classes: every image in one array, class after class."""
+"""The in-memory form of a set of classes: all images in one array, class by class."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -13,18 +13,17 @@ from ml_lstm.data.stored import StoredImages, concatenate
 class ClassPool(NamedTuple):
     """The classes of one split and all their images.
 
-    Class `k` owns `images[offsets[k] : offsets[k] + counts[k]]`. With `views` every class counts several times, its
-    pixels in another order each time: turned by quarters (Vinyals et al. 2016 do so with Omniglot), or shuffled.
-    Such pictures are made when an episode is sampled and take no memory.
+    Class `k` owns `images[offsets[k] : offsets[k] + counts[k]]`. With `views`, every class counts several times, each
+    time with its pixels in another order: rotated by quarter turns (Vinyals et al. 2016 do so with Omniglot), or
+    shuffled. These images are computed when an episode is sampled and take no memory.
 
     Attributes:
         images: uint8 [N, H, W, C], an array or `stored.StoredImages`.
         offsets: int32 [K], where each class starts in `images`.
-        counts: int32 [K], how many images each class has.
+        counts: int32 [K], the number of images of each class.
         names: K class names.
-        views: int32 [V, H * W]; view `v` shows at pixel `p` what the picture has at `views[v, p]`. None for pictures
-            as they are.
-        alphabets: of each of the K classes the alphabet that it belongs to; None where the source knows of none.
+        views: int32 [V, H * W]; pixel `p` of view `v` is pixel `views[v, p]` of the image. None for unchanged images.
+        alphabets: the alphabet of each of the K classes; None if the data set has no alphabets.
     """
 
     images: np.ndarray | StoredImages
@@ -49,12 +48,12 @@ class ClassPool(NamedTuple):
 
     @property
     def num_views(self) -> int:
-        """How many classes are made of each."""
+        """Number of views of each class."""
         return 1 if self.views is None else len(self.views)
 
     @property
     def num_classes(self) -> int:
-        """Classes that an episode can draw from, every view counted."""
+        """Number of classes that an episode can choose from; every view counts."""
         return len(self.counts) * self.num_views
 
     @property
@@ -63,11 +62,11 @@ class ClassPool(NamedTuple):
         return tuple(self.images.shape[1:])
 
     def some(self, most: int, seed: int) -> "ClassPool":
-        """At most so many of the classes, views not counted, in their order, and their images alone.
+        """A pool with a random subset of the classes, in their order.
 
         Args:
-            most: how many.
-            seed: decides which. Of two numbers the smaller gives a part of what the larger gives.
+            most: maximum number of classes; views are not counted.
+            seed: determines the subset. With one seed, a smaller `most` gives a subset of what a larger one gives.
         """
         if most >= len(self.counts):
             return self
@@ -80,7 +79,7 @@ class ClassPool(NamedTuple):
         return ClassPool(images, offsets, counts, tuple(self.names[k] for k in drawn), self.views, alphabets)
 
     def with_channels(self, channels: int) -> "ClassPool":
-        """The same pictures, grey ones repeated in three channels, or coloured ones turned to grey.
+        """The same images, converted from grey to three equal channels, or from colour to grey.
 
         Grey is luma, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601).
 
@@ -88,16 +87,18 @@ class ClassPool(NamedTuple):
             channels: 1 or 3.
 
         Raises:
-            ValueError: for another number.
+            ValueError: if the images have, or should get, another number of channels.
         """
         if {channels, self.image_shape[-1]} - {1, 3}:
-            raise ValueError(f"Images have 1 or 3 channels; asked to make {channels} of {self.image_shape[-1]}.")
+            raise ValueError(
+                f"Images have 1 or 3 channels; {self.image_shape[-1]} channels cannot be converted to {channels}."
+            )
         if channels == self.image_shape[-1]:
             return self
         return self._converted(lambda images: _with_channels(images, channels), channels)
 
     def inverted(self) -> "ClassPool":
-        """The same pictures with dark for light."""
+        """The same images with dark and light exchanged."""
         return self._converted(lambda images: 255 - images, self.image_shape[-1])
 
     def _converted(self, function, channels):
@@ -107,14 +108,14 @@ class ClassPool(NamedTuple):
 
 
 def joined(pools: Sequence[ClassPool]) -> ClassPool:
-    """The classes of several pools in one, as they are: without views.
+    """Joins several pools into one, without views.
 
     Raises:
-        DataError: if a class is in two of them.
+        DataError: if a class is in two of the pools.
     """
     shared = sorted({name for one, other in combinations(pools, 2) for name in {*one.names} & {*other.names}})
     if shared:
-        raise DataError(f"The splits share the class {shared[0]!r}, so they cannot be taken as one: name one of them.")
+        raise DataError(f"The splits share the class {shared[0]!r}, so they cannot be joined: choose one split.")
     counts = np.concatenate([pool.counts for pool in pools])
     starts = np.cumsum([0, *(len(pool.images) for pool in pools[:-1])])
     offsets = np.concatenate([pool.offsets + start for pool, start in zip(pools, starts, strict=True)])
@@ -130,14 +131,14 @@ def _with_channels(images, channels):
     if channels == 3:
         return np.repeat(images, 3, axis=-1)
     grey = np.empty((*images.shape[:-1], 1), np.uint8)
-    for start in range(0, len(grey), 1024):  # whole data sets as floats are large
+    for start in range(0, len(grey), 1024):  # a whole data set in floats would be large
         part = slice(start, start + 1024)
         grey[part, ..., 0] = np.rint(images[part] @ np.array([0.299, 0.587, 0.114], np.float32))
     return grey
 
 
 def quarter_turns(size: int) -> np.ndarray:
-    """The views of square pictures as they are, and turned by 90, 180 and 270 degrees, counter-clockwise.
+    """Views of square images: unchanged, and rotated by 90, 180 and 270 degrees counter-clockwise.
 
     Args:
         size: height and width.

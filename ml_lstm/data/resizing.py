@@ -1,17 +1,18 @@
-"""The one way in which images are brought to the size that a network sees, in training and in exports."""
+"""Resizes images to a network's input size, in the same way in training and in exports."""
 
 import tensorflow as tf
 
 MAX_SIDE = 2**16 - 1
-"""Pixels that an image may be high or wide, those of JPEG: the sums below stay exact, and the weights small."""
+"""Maximum height or width in pixels, as in JPEG: up to it the sums below are exact and the weights are small."""
 
 
 def resize(images: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
-    """Images of another size: averages of areas along an axis that shrinks, linear interpolation along one that grows.
+    """Resizes images: averages of areas along an axis that shrinks, linear interpolation along an axis that grows.
 
-    Proportions are not kept. The weights are whole numbers, so the sums are too: at most 255 * H or 510 * height along
-    the first axis, which float32 holds up to `MAX_SIDE`, and their product with those of the other axis, which
-    float64 holds. So the result is the same on every machine, in a data set and in an export. A GPU would round.
+    Proportions are not kept. The weights are integers, so the sums are exact: at most 255 * H or 510 * height along
+    the first axis, which float32 represents exactly up to `MAX_SIDE`; their products with the weights of the other
+    axis are exact in float64. So the result is the same on every machine, in a data set and in an export. It is
+    computed on the CPU, because a GPU would round.
 
     Args:
         images: uint8 [n, H, W, C], H and W at most `MAX_SIDE`.
@@ -26,7 +27,7 @@ def resize(images: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -
         rows, row_sum = _weights(old_height, height)
         columns, column_sum = _weights(old_width, width)
         channels, size = images.shape[-1], tf.shape(images)
-        # One product for all rows of pixels; einsum would move the channels of a large picture about.
+        # One matrix product for all rows of pixels; einsum would transpose the channels of a large image.
         flat = tf.reshape(tf.cast(images, tf.float32), tf.stack([size[0], size[1], size[2] * channels]))
         sums = tf.reshape(tf.matmul(rows, flat), tf.stack([size[0], height, size[2], channels]))
         sums = tf.einsum("wW,nhWc->nhwc", tf.cast(columns, tf.float64), tf.cast(sums, tf.float64))
@@ -38,12 +39,13 @@ def _static_or_dynamic(images, axis):
 
 
 def _weights(old, new):
-    """Whole numbers float32 [new, old], how much each old pixel counts in each new one, and the sum of a row."""
+    """Integer weights, float32 [new, old], of each old pixel in each new one, and the sum of a row."""
     old, new = tf.cast(old, tf.int64), tf.cast(new, tf.int64)
     here, there = tf.range(new)[:, None], tf.range(old)[None]
-    # On an axis of old * new steps: by how much new and old pixels overlap.
+    # On an axis of old * new steps: the overlap of new and old pixels.
     overlap = tf.minimum((here + 1) * old, (there + 1) * new) - tf.maximum(here * old, there * new)
-    # On an axis where pixels are 2 * new steps apart: how near an old centre is to a new one; beyond the last it stays.
+    # On an axis where old pixels are 2 * new steps apart: how near an old centre is to a new one. A new centre beyond
+    # the last old one is moved onto it.
     centre = tf.clip_by_value((2 * here + 1) * old - new, 0, 2 * new * (old - 1))
     nearness = 2 * new - tf.abs(centre - 2 * new * there)
     shrinks = new <= old

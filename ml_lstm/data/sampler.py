@@ -1,4 +1,4 @@
-"""What samplers share: pictures taken from a pool, each item a function of seed and index."""
+"""The base class of samplers: images from a pool, each item a function of seed and index."""
 
 import tensorflow as tf
 
@@ -9,12 +9,12 @@ from ml_lstm.episode import Episode, LabelledBatch
 
 
 class Sampler:
-    """Draws from a `ClassPool`, inside the graph.
+    """Samples from a `ClassPool`, inside the graph.
 
     Args:
         pool: the classes.
-        seed: with an item's index, what decides it.
-        augment: one of `AUGMENTATIONS`, what is done to the images.
+        seed: determines each item, together with its index.
+        augment: how the images are augmented, one of `AUGMENTATIONS`.
     """
 
     def __init__(self, pool: ClassPool, seed: int = 0, augment: str = "none"):
@@ -23,22 +23,22 @@ class Sampler:
         self._augment = AUGMENTATIONS[augment]
 
     def sample(self, index: tf.Tensor) -> Episode | LabelledBatch:
-        """The item number `index`: always the same for the same seed."""
+        """Returns item number `index`, always the same for the same seed."""
         raise NotImplementedError
 
     def dataset(self, start: int = 0, count: int | None = None) -> tf.data.Dataset:
-        """Items `start`, `start + 1`, ...: `count` of them, or without end."""
+        """Items `start`, `start + 1`, ...: `count` of them, or infinitely many for None."""
         stop = tf.int64.max if count is None else start + count
         return self.items(tf.data.Dataset.range(start, stop))
 
     def items(self, indices: tf.data.Dataset) -> tf.data.Dataset:
         """The items with these indices, in their order."""
-        # AutoGraph would find nothing to convert, after seconds.
+        # AutoGraph would take seconds and find nothing to convert.
         sample = tf.autograph.experimental.do_not_convert(self.sample)
         return indices.map(sample, num_parallel_calls=2, deterministic=True)
 
     def _pictures(self, chosen: tf.Tensor, views: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Images [N, n, H, W, C] number `chosen` [N, n], those of row k in the pool's view `views[k]`, augmented."""
+        """The images with indices `chosen` [N, n], row k in the pool's view `views[k]`, augmented: [N, n, H, W, C]."""
         images = self._read(chosen)
         if self.pool.views is not None:
             height, width, channels = self.pool.image_shape
@@ -57,7 +57,7 @@ class Sampler:
         return tf.gather(self._images(), chosen)
 
     def _images(self) -> tf.Tensor:
-        # Made once and captured by reference: as a constant of the graph it would be copied into each graph.
+        # Created once and captured by reference: as a constant it would be copied into each graph.
         if not hasattr(self, "_images_tensor"):
             with tf.init_scope():
                 self._images_tensor = tf.constant(self.pool.images)

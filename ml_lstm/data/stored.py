@@ -1,4 +1,4 @@
-"""Images that are too many for memory: on disk, in TFDS's random-access format, read as episodes need them."""
+"""Images that do not fit in memory: on disk, in TFDS's random-access format, read as episodes need them."""
 
 import collections
 import itertools
@@ -17,19 +17,19 @@ from ml_lstm.data.prepared import one_line
 from ml_lstm.data.tfds import tensorflow_datasets
 
 CACHE_BYTES = 2**28
-"""Of images that were read and stay in memory."""
+"""Size of the in-memory cache of images that were read."""
 
 _IMAGES_A_FILE = 10_000
 _AT_ONCE = 256
 
 
 class ImageStore:
-    """All images of a directory that `stored` wrote, by number, part after part; the latest read stay in memory.
+    """All images of a directory that `stored` wrote, by number, part by part; caches the most recently read ones.
 
     Args:
-        directory: of the store.
-        parts: in the order that numbers count them.
-        cache_bytes: how much memory those in memory may take.
+        directory: the directory of the store.
+        parts: the parts, in the order in which their images are numbered.
+        cache_bytes: memory limit of the cache.
     """
 
     def __init__(self, directory: Path, parts: Sequence[str], cache_bytes: int):
@@ -45,7 +45,7 @@ class ImageStore:
         return int(self._starts[-1])
 
     def read(self, numbers: np.ndarray) -> np.ndarray:
-        """Images uint8 [n, H, W, C] number `numbers` [n]."""
+        """Reads the images with numbers `numbers` [n]: uint8 [n, H, W, C]."""
         numbers = [int(number) for number in numbers]
         with self._lock:
             found = {number: self._cached[number] for number in numbers if number in self._cached}
@@ -67,13 +67,13 @@ class ImageStore:
 
 
 class StoredImages:
-    """Some images of a store, as if they were an array [N, H, W, C] that can only be read.
+    """Some images of a store, as a read-only array [N, H, W, C].
 
     Args:
-        store: where they are.
-        numbers: int [N], which.
-        convert: what is done to images [n, H, W, C'] that were read; None for nothing.
-        channels: C, that it leaves; None for those of the store.
+        store: the store.
+        numbers: int [N], numbers of the images.
+        convert: function applied to images [n, H, W, C'] after reading; None for no conversion.
+        channels: C, the number of channels after `convert`; None for the number in the store.
     """
 
     dtype = np.dtype(np.uint8)
@@ -93,7 +93,7 @@ class StoredImages:
 
     @property
     def nbytes(self) -> int:
-        """What they would take in memory."""
+        """The memory that the images would take."""
         return int(np.prod(self.shape))
 
     def __getitem__(self, index):
@@ -104,16 +104,16 @@ class StoredImages:
         return images.reshape(*np.shape(numbers), *self.shape[1:])
 
     def chosen(self, which: np.ndarray) -> "StoredImages":
-        """Some of these images, still unread: those at the places `which`, int [n]."""
+        """The images at indices `which`, int [n], without reading them."""
         return StoredImages(self._store, self._numbers[which], self._convert, self.shape[-1])
 
     def converted(self, convert: Callable[[np.ndarray], np.ndarray], channels: int) -> "StoredImages":
-        """The same images with something done to them as they are read; see the arguments of the class."""
+        """The same images, converted when they are read; see the arguments of the class."""
         return StoredImages(self._store, self._numbers, convert, channels)
 
 
 def concatenate(images: Sequence[np.ndarray | StoredImages]) -> np.ndarray | StoredImages:
-    """`np.concatenate`, also of images of one store, all converted alike."""
+    """`np.concatenate`, also for images of one store that all have the same conversion."""
     first = images[0]
     if isinstance(first, StoredImages):
         numbers = np.concatenate([each._numbers for each in images])
@@ -122,12 +122,12 @@ def concatenate(images: Sequence[np.ndarray | StoredImages]) -> np.ndarray | Sto
 
 
 class Stored(NamedTuple):
-    """What a directory of images holds.
+    """The contents of a directory of images.
 
     Attributes:
         store: the images of all parts.
-        labels: int [n] of each part, as they were given.
-        notes: what was to be remembered with them.
+        labels: int [n] for each part, as they were given.
+        notes: the notes saved with the images.
     """
 
     store: ImageStore
@@ -135,7 +135,7 @@ class Stored(NamedTuple):
     notes: list[str]
 
     def images(self, part: str, label: int) -> StoredImages:
-        """Those of a part that have a label, in the order that they were given."""
+        """The images of a part that have a label, in the order in which they were given."""
         start = 0
         for name, labels in self.labels.items():
             if name == part:
@@ -150,27 +150,27 @@ def stored(
     shape: tuple[int, int, int],
     notes: list[str] | None = None,
 ) -> Stored:
-    """What a directory holds, written to it first if need be: if it is new, half written or damaged.
+    """Opens a directory of images; writes it first if it is new, incomplete or damaged.
 
     Args:
-        directory: its name says all that the images depend on.
-        examples: label and image, uint8 [H, W, C], by part; read once, if at all.
+        directory: its name must change with everything that the images depend on.
+        examples: labels and images, uint8 [H, W, C], by part; read at most once.
         shape: `(H, W, C)`.
-        notes: kept with the images when all are written; they may grow meanwhile.
+        notes: saved after all images are written; notes may be added until then.
 
     Raises:
-        DataError: if it cannot be written, or TFDS is not installed.
+        DataError: if the directory cannot be written, or TFDS is not installed.
     """
-    tensorflow_datasets()  # before a directory that it would read is held for damaged
+    tensorflow_datasets()  # first, so that a missing TFDS is not taken for a damaged directory
     index = directory / "index.json"  # written last
     try:
         if index.exists():
             return _opened(directory, index)
-    # TFDS and array_record report a damaged directory by nearly any type.
+    # TFDS and array_record report a damaged directory with almost any exception type.
     except Exception as error:
-        logging.warning("Writing images anew: %s cannot be read (%s).", directory, one_line(error))
+        logging.warning("Writing images again: %s cannot be read (%s).", directory, one_line(error))
     shutil.rmtree(directory, ignore_errors=True)
-    logging.warning("More than --max_pool_memory: images are written to %s, once, and read from there.", directory)
+    logging.warning("Images exceed --max_pool_memory: they are written once to %s and read from there.", directory)
     try:
         labels = _write(directory, examples, shape)
         temporary = index.with_suffix(".tmp")
@@ -178,7 +178,7 @@ def stored(
         temporary.replace(index)
     except OSError as error:
         raise DataError(
-            f"Images cannot be written to {directory} ({one_line(error)}): name a place for them by --cache_dir, or "
+            f"Images cannot be written to {directory} ({one_line(error)}): choose another --cache_dir, or "
             "raise --max_pool_memory."
         ) from error
     return _opened(directory, index)
@@ -193,18 +193,18 @@ def _opened(directory, index):
 
 
 def _sizes(directory):
-    """Of the files that hold images, in bytes; a shard that was cut short is otherwise noticed only when it is read."""
+    """Sizes of the image files, in bytes: a truncated shard would otherwise be noticed only when it is read."""
     return {path.name: path.stat().st_size for path in sorted(directory.glob("*array_record*"))}
 
 
 def _write(directory, examples, shape):
-    """Writes images as they come; the builders of TFDS would hold all those of a part in memory."""
+    """Writes images one chunk at a time; the builders of TFDS would keep all images of a part in memory."""
     tfds = tensorflow_datasets()
 
     identity = tfds.core.DatasetIdentity(
         name="stored", version=tfds.core.Version("1.0.0"), data_dir=str(directory), module_name=""
     )
-    # "bytes": each number as a varint would take twenty times as long to write.
+    # "bytes", because writing each number as a varint would take twenty times as long.
     image = tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding="bytes")
     info = tfds.core.DatasetInfo(builder=identity, features=tfds.features.FeaturesDict({"image": image}))
     directory.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""TensorFlow Datasets (TFDS), an extra of this package: imported where it is needed, as that takes seconds."""
+"""Imports TensorFlow Datasets (TFDS), an optional extra of this package, only when needed: it takes seconds."""
 
 from types import ModuleType
 
@@ -6,16 +6,16 @@ from ml_lstm.data.errors import DataError
 
 
 def tensorflow_datasets() -> ModuleType:
-    """The module.
+    """Returns the module `tensorflow_datasets`.
 
     Raises:
-        DataError: if it, or a package that it needs, is not installed.
+        DataError: if TFDS, or a package that it needs, is not installed.
     """
     try:
         import tensorflow_datasets
     except ModuleNotFoundError as error:
         raise DataError(
-            f"{(error.name or 'tensorflow_datasets').partition('.')[0]} is not installed, without which such data "
-            "cannot be read: pip install 'ml_lstm[data]'."
+            f"{(error.name or 'tensorflow_datasets').partition('.')[0]} is not installed, which is "
+            "needed to read these data: pip install 'ml_lstm[data]'."
         ) from None
     return tensorflow_datasets

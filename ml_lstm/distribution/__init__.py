@@ -1,7 +1,7 @@
-"""Meta-training on several devices or machines, to the result of one device with the same meta-batch.
+"""Meta-training on several devices or machines, with the same result as on one device with the same meta-batch.
 
-Each replica takes its share of a meta-batch's episodes; `replicas` makes one meta-step of the shares. Meta-validation
-is not shared: every worker classifies all episodes by itself, and the chief's accuracy counts.
+Each replica processes a share of a meta-batch's episodes; `replicas` combines the shares into one meta-step.
+Meta-validation is not shared: every worker classifies all episodes, and the chief's accuracy is used.
 """
 
 from ml_lstm.distribution.base import Distribution

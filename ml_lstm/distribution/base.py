@@ -1,4 +1,4 @@
-"""The interface of whatever shares a run's meta-steps, and the one that shares nothing."""
+"""The interface of distributions, and the default one, which uses one device."""
 
 import contextlib
 import hashlib
@@ -13,12 +13,12 @@ from ml_lstm.errors import UserError
 
 
 class Distribution:
-    """How a run's meta-steps are shared; not at all unless a subclass says otherwise.
+    """How a run's meta-steps are distributed. The base class uses one device; subclasses use several.
 
     Attributes:
-        replicas: how many share a meta-batch, on all machines together.
-        is_chief: whether this process is the one that writes and speaks.
-        status_when_stopped: what a process exits with that was asked to stop.
+        replicas: number of replicas that share a meta-batch, on all machines together.
+        is_chief: whether this process writes files and prints.
+        status_when_stopped: exit code of a process that was asked to stop.
     """
 
     replicas = 1
@@ -29,18 +29,18 @@ class Distribution:
         self._stop_requested = lambda: False
 
     def start(self) -> None:
-        """Waits for the other workers, if there are any; goes before TensorFlow's first operation."""
+        """Waits for the other workers, if there are any; call it before TensorFlow's first operation."""
 
     def scope(self) -> contextlib.AbstractContextManager:
-        """In which the method is made and compiled."""
+        """The context in which the method is created and compiled."""
         return contextlib.nullcontext()
 
     def prepare(self, method: keras.Model, stop_requested: Callable[[], bool]) -> None:
-        """Makes a method ready for `fit`, which goes outside the scope.
+        """Prepares a method for `fit`, which is called outside the scope.
 
         Args:
-            method: made and compiled in the scope.
-            stop_requested: whether this process was asked to stop.
+            method: created and compiled in the scope.
+            stop_requested: returns whether this process was asked to stop.
         """
         self._stop_requested = stop_requested
 
@@ -49,30 +49,30 @@ class Distribution:
         return self._stop_requested()
 
     def dataset(self, sampler: Sampler, start: int, meta_batch_size: int) -> tf.data.Dataset:
-        """Meta-batches from item `start` on, without end, for `fit`."""
+        """An infinite data set of meta-batches from item `start` on, for `fit`."""
         return sampler.dataset(start).batch(meta_batch_size, drop_remainder=True).prefetch(2)
 
     def workers(self, number: float) -> list[float]:
-        """What each worker called this with, the chief first; waits for them all."""
+        """Gathers each worker's `number`, the chief's first; waits for all workers."""
         return [number]
 
     @contextlib.contextmanager
     def attended(self) -> Iterator[None]:
-        """Within it the loss of another worker is a `TryAgainError`."""
+        """A context in which the loss of another worker raises `TryAgainError`."""
         yield
 
     def require_same(self, what: str, value) -> None:
-        """Refuses workers that do not agree; waits for them all.
+        """Checks that all workers have the same value; waits for all workers.
 
         Args:
-            what: for the message.
-            value: anything JSON can hold.
+            what: description of the value, for the message.
+            value: anything serializable to JSON.
 
         Raises:
             UserError: on every worker, if `value` is not the same on all.
         """
         digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()
-        found = self.workers(int.from_bytes(digest[:6]))  # as many bits as a float64 holds
+        found = self.workers(int.from_bytes(digest[:6]))  # a float64 represents 48 bits exactly
         others = [str(index) for index, number in enumerate(found) if number != found[0]]
         if others:
             raise UserError(

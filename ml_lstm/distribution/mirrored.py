@@ -1,4 +1,4 @@
-"""Meta-steps shared by several devices of one machine."""
+"""Meta-steps distributed over several devices of one machine."""
 
 import contextlib
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class Mirrored(Distribution):
         keras_private.set_train_function(method, train_function)
 
     def _first(self, results):
-        """Of results that are the same on every replica, those of the first one here."""
+        """The results of this process's first replica; they are the same on every replica."""
         return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], results)
 
     def should_stop(self):
@@ -65,8 +65,8 @@ class Mirrored(Distribution):
         def of_worker(context: tf.distribute.InputContext):
             here = share * (self.replicas // context.num_input_pipelines)
             first = start + context.input_pipeline_id * here
-            # Of each meta-batch in turn the items of this worker, which its replicas take one after the other.
-            # Endless by its kind: TensorFlow would have the workers agree at each step whether there is more.
+            # For each meta-batch, the items of this worker, which its replicas take one after the other. An infinite
+            # data set: otherwise TensorFlow would synchronise the workers at each step to check for more data.
             number = tf.autograph.experimental.do_not_convert(lambda n: first + n // here * meta_batch_size + n % here)
             return sampler.items(tf.data.Dataset.counter().map(number)).batch(share, drop_remainder=True)
 
@@ -74,10 +74,10 @@ class Mirrored(Distribution):
 
 
 def _same_on_every_replica(create, **arguments):
-    """Makes a variable whose value, whatever a meta-step writes, is written alike by every replica.
+    """Creates a variable to which every replica writes the same value in a meta-step.
 
-    By then all of it is of the whole meta-batch: metrics and batch norm's averages too, which Keras would have summed
-    over the replicas when read, and refuse to be written.
+    The values written are already those of the whole meta-batch. This includes metrics and batch norm's averages, which
+    Keras would otherwise sum over the replicas when read, and not allow to be written.
     """
     arguments["synchronization"] = tf.VariableSynchronization.AUTO
     arguments["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA

@@ -1,4 +1,4 @@
-"""Meta-steps shared by several machines, or processes, that find each other by TF_CONFIG."""
+"""Meta-steps distributed over several machines or processes, which find each other through TF_CONFIG."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from ml_lstm.errors import TryAgainError, UserError
 
 _LAUNCH = "docs/distributed.md shows how to launch workers"
 
-# What a collective operation ends with when another worker is gone, or never was there.
+# Errors of a collective operation when another worker is lost, or never started.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -25,24 +25,24 @@ _LOST = (
 
 
 class MultiWorker(Mirrored):
-    """Several machines, or processes, that find each other by the environment variable TF_CONFIG.
+    """Several machines or processes, which find each other through the environment variable TF_CONFIG.
 
     Args:
-        devices: of this worker: `gpu:0`, ..., all that TensorFlow sees, or `cpu:0`.
-        config: what TF_CONFIG says.
+        devices: devices of this worker: `gpu:0`, ..., all that TensorFlow sees, or `cpu:0`.
+        config: the value of TF_CONFIG.
 
     Raises:
-        UserError: if that is no description of a cluster and of this process's place in it.
+        UserError: if `config` does not describe a cluster and this process's task in it.
     """
 
-    # Another than 0: a cluster would take the job for done, when one of its machines was only needed elsewhere.
+    # Not 0: otherwise a cluster that only needs a machine elsewhere would consider the job complete.
     status_when_stopped = TryAgainError.status
 
     def __init__(self, devices: Sequence[str], config: str | None):
         super().__init__(devices)
         chief, workers, index, self._address = _place(config)
         if len(devices) > 1 and devices[0].startswith("cpu"):
-            raise UserError("--strategy=multi_worker takes one CPU device a worker: start more workers instead.")
+            raise UserError("--strategy=multi_worker takes one CPU device per worker: start more workers instead.")
         self._index = index
         self.is_chief = index == 0
         self._number_of_workers = chief + workers
@@ -50,14 +50,16 @@ class MultiWorker(Mirrored):
 
     def _make_strategy(self):
         print(
-            f"Worker {self._index} of {self._number_of_workers}, at {self._address}, looks for the others.", flush=True
+            f"Worker {self._index} of {self._number_of_workers}, at {self._address}, waits for the others.", flush=True
         )
         try:
             with self.attended():
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
         except tf.errors.UnknownError as error:
-            raise UserError(f"{self._address}: cannot listen there ({error.message}): is the port in use?") from error
-        # TensorFlow has taken SIGTERM for itself and does nothing about it; until training there is nothing to save.
+            raise UserError(
+                f"Cannot listen on {self._address} ({error.message}): check that the port is free."
+            ) from error
+        # TensorFlow installs a handler for SIGTERM that does nothing. Before training there is nothing to save.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         return strategy
 
@@ -85,16 +87,16 @@ class MultiWorker(Mirrored):
         try:
             yield
         except _LOST as error:
-            # Where the graph was made comes first, in paragraphs of its own.
+            # The message begins with paragraphs about where the graph was created.
             reason = " ".join(error.message.rpartition("\n\n")[-1].split())[:200]
             raise TryAgainError(
-                "Another worker is gone, or cannot be reached: start the same command again on every worker, and the "
-                f"run goes on from its last save. TensorFlow says: {type(error).__name__}, {reason}"
+                "Another worker is lost or cannot be reached: run the same command again on every worker, and the "
+                f"run resumes from its last save. TensorFlow's error: {type(error).__name__}, {reason}"
             ) from error
 
 
 def _place(config: str | None) -> tuple[int, int, int, str]:
-    """Numbers of chiefs and of workers in TF_CONFIG, which of them this process is, the chief 0, and its address."""
+    """Number of chiefs and of workers in TF_CONFIG, the index of this process (the chief's is 0), and its address."""
     if not config:
         raise UserError(f"--strategy=multi_worker needs TF_CONFIG in the environment: {_LAUNCH}.")
     try:
@@ -112,9 +114,11 @@ def _place(config: str | None) -> tuple[int, int, int, str]:
     if wrong:
         raise UserError(f"TF_CONFIG has the address {wrong[0]!r}: addresses must be HOST:PORT.")
     if len(set(named)) < len(named):
-        raise UserError("TF_CONFIG names an address twice: every worker needs one of its own.")
+        raise UserError("TF_CONFIG has an address twice: every worker needs its own.")
     if set(addresses) - {"chief", "worker"} or chiefs > 1:
-        raise UserError(f"TF_CONFIG must name workers, and one chief at most, got {sorted(addresses)}.")
+        raise UserError(f"TF_CONFIG must have workers, and at most one chief, got {sorted(addresses)}.")
     if type(index) is not int or not 0 <= index < len(addresses.get(str(kind), ())):
-        raise UserError(f"TF_CONFIG says that this is task {kind!r} number {index!r}, which its cluster does not have.")
+        raise UserError(
+            f"TF_CONFIG has task {kind!r} number {index!r} for this process, but its cluster has no such task."
+        )
     return chiefs, workers, index + (chiefs if kind == "worker" else 0), addresses[kind][index]

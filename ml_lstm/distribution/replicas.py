@@ -1,6 +1,6 @@
-"""How the replicas of a `tf.distribute` strategy make one meta-step of their shares of a meta-batch.
+"""Combines the results of the replicas of a `tf.distribute` strategy into one meta-step.
 
-With a single replica every function here returns what it was given.
+Each replica has its share of a meta-batch. With a single replica, every function here returns its arguments.
 """
 
 import keras
@@ -10,32 +10,32 @@ from ml_lstm import keras_private
 
 
 def num_replicas() -> int:
-    """How many replicas take this step together."""
+    """The number of replicas that share this step."""
     context = tf.distribute.get_replica_context()
     return 1 if context is None else context.num_replicas_in_sync
 
 
 def joined(*per_episode: tf.Tensor) -> list[tf.Tensor]:
-    """Joins what each replica has of its own episodes, in the order of the meta-batch.
+    """Joins the replicas' values per episode, in the order of the meta-batch.
 
     Args:
-        *per_episode: [B / replicas] each.
+        *per_episode: tensors of shape [B / replicas].
 
     Returns:
-        [B] each, the same on every replica.
+        Tensors of shape [B], the same on every replica.
     """
     replicas = num_replicas()
     if replicas == 1:
         return list(per_episode)
     context = tf.distribute.get_replica_context()
-    # One place a replica, and a sum that adds nothing but zeros: exact, and what is not finite keeps its place.
+    # One row per replica. The sum adds only zeros to each, so it is exact, and non-finite values stay in their rows.
     own = tf.equal(tf.range(replicas), tf.cast(context.replica_id_in_sync_group, tf.int32))
     places = [tf.where(own[:, None], tensor[None], tf.zeros_like(tensor)[None]) for tensor in per_episode]
     return [tf.reshape(tensor, [-1]) for tensor in context.all_reduce(tf.distribute.ReduceOp.SUM, places)]
 
 
 def mean(tensors: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
-    """Means over the replicas, the same on every one; None stays None."""
+    """Means over the replicas, the same on every replica; None stays None."""
     replicas = num_replicas()
     if replicas == 1:
         return tensors
@@ -46,7 +46,7 @@ def mean(tensors: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
 
 
 def apply_gradients(optimizer: keras.optimizers.Optimizer, gradients, variables) -> None:
-    """Lets an optimizer apply gradients that are the same on every replica, as `mean` leaves them."""
+    """Applies gradients that are the same on every replica, for example the results of `mean`."""
     if num_replicas() > 1:
         keras_private.leave_out_the_sum(optimizer)
     optimizer.apply_gradients(zip(gradients, variables, strict=True))

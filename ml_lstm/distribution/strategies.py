@@ -1,4 +1,4 @@
-"""What `--strategy` names, and what can be shared by it."""
+"""The strategies of `--strategy`, and the check of what can be distributed."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -21,16 +21,16 @@ def distribution(
     *,
     strategy: Annotated[Literal["none", "mirrored", "multi_worker"], FREE] = "none",
 ) -> Distribution:
-    """Who shares meta-steps, not yet started.
+    """Creates a distribution, which is not yet started.
 
     Args:
-        devices: of this machine, to train on.
-        environment: where TF_CONFIG is looked for.
-        strategy: who shares a meta-batch; the result is that of one device, but for rounding. mirrored: the devices of
-            this machine; multi_worker: machines, by TF_CONFIG (docs/distributed.md).
+        devices: devices of this machine to train on.
+        environment: environment variables, of which TF_CONFIG is read.
+        strategy: how a meta-batch is distributed; the result is that of one device, except for rounding. mirrored: over
+            the devices of this machine. multi_worker: over machines, with TF_CONFIG (docs/distributed.md).
 
     Raises:
-        UserError: for devices or a TF_CONFIG that do not go with it.
+        UserError: if the devices or TF_CONFIG do not fit the strategy.
     """
     if strategy == "multi_worker":
         return MultiWorker(devices, environment.get("TF_CONFIG"))
@@ -38,26 +38,26 @@ def distribution(
 
 
 def require_shareable(shared: Distribution, name: str, method: type[keras.Model], meta_batch_size: int) -> None:
-    """Refuses what would not come to the result of one device.
+    """Checks that a distributed run gives the result of one device.
 
     Args:
-        shared: how meta-steps are to be shared.
-        name: `--method`.
-        method: its class, a `ml_lstm.training.MetaLearner`, or a partial of it.
-        meta_batch_size: episodes a step.
+        shared: the distribution.
+        name: value of `--method`.
+        method: the method's class, a `ml_lstm.training.MetaLearner`, or a partial of it.
+        meta_batch_size: episodes per step.
 
     Raises:
         UserError: if the method takes a meta-batch as a whole or has no meta-steps, or the shares would be unequal.
     """
     method = options.target(method)
     if isinstance(shared, Mirrored) and not method.trains:
-        raise UserError(f"--method={name} trains nothing that could be shared: leave out --strategy.")
+        raise UserError(f"--method={name} has no training to distribute: leave out --strategy.")
     if shared.replicas > 1 and not method.splits_meta_batch:
         raise UserError(
-            f"--method={name} takes a meta-batch as a whole, which no devices can share: leave out --strategy."
+            f"--method={name} needs a meta-batch as a whole, so devices cannot share it: leave out --strategy."
         )
     if meta_batch_size % shared.replicas:
         raise UserError(
-            f"--meta_batch_size={meta_batch_size} cannot be shared evenly by {shared.replicas} devices: give a "
+            f"--meta_batch_size={meta_batch_size} cannot be divided evenly among {shared.replicas} devices: use a "
             f"multiple of {shared.replicas}."
         )

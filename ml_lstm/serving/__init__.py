@@ -1,10 +1,10 @@
-"""The exported SavedModel: its signatures, its warm-up requests, and how a version comes to be."""
+"""The exported SavedModel: its signatures, its warm-up requests, and the export itself."""
 
 import importlib
 
 __all__ = ["MAX_PIXELS", "ServingModule", "export_version"]
 
-# Imported at first use: what makes an export needs the methods, and what reads one, a server, must not.
+# Imported at first use: code that writes an export needs the methods; code that reads one, like a server, must not.
 _HOMES = {
     "MAX_PIXELS": "ml_lstm.data.pictures",
     "ServingModule": "ml_lstm.serving.signatures",

@@ -1,4 +1,4 @@
-"""From picture files and names to classes and probabilities by a method: what signatures trace, or what is called."""
+"""Maps image files and class names to classes and probabilities; traced by signatures, or called directly."""
 
 from collections.abc import Callable
 
@@ -11,25 +11,25 @@ from ml_lstm.methods import Adaptation, FewShotClassifier
 from ml_lstm.serving.class_numbers import numbered
 from ml_lstm.serving.fingerprints import settled
 
-# The largest picture takes 250 MB while it is resized as float32.
+# The largest image takes 250 MB while it is resized as float32.
 _PICTURES_AT_ONCE = 4
 
-# Of all picture files of an input: a file of 650 bytes can announce 16 million, which take seconds to decode.
+# Limit for the image files of an input: a file of 650 bytes can declare 16 million pixels, seconds of decoding.
 _MOST_PIXELS = 32 * pictures.MAX_PIXELS
 
 
 class Answers:
-    """What a method says of images of any size, for classes of any names.
+    """Answers of a method for images of any size and classes of any names.
 
-    What is wrong with what is asked is `INVALID_ARGUMENT` with a sentence.
+    An invalid request is an `INVALID_ARGUMENT` error with a sentence.
 
     Shapes: S support images, Q queries, K classes in the support set.
 
     Args:
-        method: trained.
-        image_shape: `(height, width, channels)` that it was trained on, channels 1 or 3.
-        adapt, classify, explain: the method's, or functions that were traced of them. What the method tells of the
-            logits' `familiarity` is told too.
+        method: the trained method.
+        image_shape: `(height, width, channels)` of its training images, channels 1 or 3.
+        adapt, classify, explain: the method's functions, or traced versions of them. If the method computes
+            `familiarity` from logits, the answers include it.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Answers:
         self._classify = classify or method.classify
         self._explain = explain or method.explain
         text, images = tf.TensorSpec([], tf.string), tf.TensorSpec([None] * 4, tf.uint8)
-        # The graph that reads a picture file is larger than most methods'.
+        # The graph that reads an image file is larger than most methods' graphs.
         self.announced_pixels = _traced_once(announced_pixels, text)
         self.decode = _traced_once(self._decode, text, text)
         self._resize = _traced_once(self._resize, text, images)
@@ -57,28 +57,28 @@ class Answers:
 
         Args:
             images: float32 [S, height, width, C] in [0, 1].
-            names: of the class of each, string [S].
+            names: class of each image, string [S].
 
         Returns:
-            `classes` string [K], sorted, and what the method keeps of the support set, by name.
+            `classes` string [K], sorted, and the method's adaptation, by name.
         """
         classes, adaptation = self._of_support_set(self._adapt, images, names)
         return {"classes": classes} | {name: settled(values) for name, values in adaptation.items()}
 
     def explain(self, images: tf.Tensor, names: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What happens in `adapt`, step by step, of a method that has steps.
+        """Records each inner step of `adapt`, for a method that has inner steps.
 
         Args:
             images, names: as for `adapt`.
 
         Returns:
-            `classes` string [K], and what the method tells, see `FewShotClassifier.explain`.
+            `classes` string [K], and the results of `FewShotClassifier.explain`.
         """
         classes, explanation = self._of_support_set(self._explain, images, names)
         return {"classes": classes} | explanation
 
     def _of_support_set(self, function, images, names):
-        """The names of its classes, and what the function makes of images and the numbers of their classes."""
+        """The class names, and the result of `function` on the images and their class indices."""
         sizes = tf.shape(images)[0], tf.size(names)
         same_length = require(
             tf.equal(*sizes), "support_images and support_labels must have the same length; they have", *sizes
@@ -88,7 +88,7 @@ class Answers:
         most = self._most_classes
         few_enough = require(
             most is None or tf.size(classes) <= most,
-            f"The model can tell at most {most} classes apart; the support set has",
+            f"The model can distinguish at most {most} classes; the support set has",
             tf.size(classes),
         )
         with tf.control_dependencies([few_enough]):
@@ -98,11 +98,11 @@ class Answers:
         """Classifies queries.
 
         Args:
-            adaptation: what `adapt` returned.
+            adaptation: result of `adapt`.
             images: float32 [Q, height, width, C] in [0, 1].
 
         Returns:
-            `probabilities` float32 [Q, K] and `predictions` string [Q]; of a calibrated method also `familiarity`
+            `probabilities` float32 [Q, K] and `predictions` string [Q]; for a calibrated method also `familiarity`
             float32 [Q], see `Calibrated`.
         """
         classes = adaptation["classes"]
@@ -114,11 +114,11 @@ class Answers:
         return answer if familiarity is None else answer | {"familiarity": familiarity}
 
     def resized(self, images: tf.Tensor, name: str) -> tf.Tensor:
-        """Images as the method takes them.
+        """Converts images to the method's input.
 
         Args:
             images: uint8 [n, H, W, C], n at least 1.
-            name: of the input, for messages.
+            name: name of the input, for messages.
 
         Returns:
             float32 [n, height, width, C] in [0, 1].
@@ -127,11 +127,11 @@ class Answers:
             return self._resize(tf.constant(name), images)
 
     def decoded(self, encoded: tf.Tensor, name: str) -> tf.Tensor:
-        """Picture files as the method takes them.
+        """Converts image files to the method's input.
 
         Args:
             encoded: JPEG, PNG, BMP or GIF bytes, string [n], n at least 1.
-            name: of the input, for messages.
+            name: name of the input, for messages.
 
         Returns:
             float32 [n, height, width, C] in [0, 1].
@@ -153,12 +153,12 @@ class Answers:
             )
 
     def _decode(self, where, contents):
-        """A picture file, which refusals call `where`, as uint8 [height, width, C]: far larger ones already shrunk."""
+        """Decodes an image file, called `where` in messages, to uint8 [height, width, C]; shrinks far larger JPEGs."""
         *size, channels = self.image_shape
         return pictures.decode(contents, channels, [where], max(size))
 
     def _resize(self, name, images):
-        """Images uint8 [n, H, W, C] of the input `name` as float32 [n, height, width, C] in [0, 1]."""
+        """Resizes images uint8 [n, H, W, C] of the input `name` to float32 [n, height, width, C] in [0, 1]."""
         *size, channels = self.image_shape
         shape = tf.shape(images)
 
@@ -177,25 +177,25 @@ class Answers:
 
 
 def _traced_once(function, *signature):
-    """What is called within graphs is one graph, however many call it; else it is the function itself."""
+    """A function that is traced only once for all graphs that call it; called eagerly, it is the function itself."""
     traced = tf.function(function, autograph=False, input_signature=signature)
     return lambda *arguments: (function if tf.executing_eagerly() else traced)(*arguments)
 
 
 def announced_pixels(contents: tf.Tensor) -> tf.Tensor:
-    """How many pixels a picture file announces, as a float, whose sums do not overflow."""
+    """The number of pixels that an image file declares, as a float, so that sums do not overflow."""
     return tf.cast(pictures.announced_pixels(contents), tf.float64)
 
 
 def affordable(pixels: tf.Tensor, name: str):
-    """Within it the picture files of an input have no more pixels in all than may be decoded for one request."""
+    """A context that checks that the image files of an input have at most `_MOST_PIXELS` pixels in total."""
     words = (
-        f"{name}: the images have too many pixels, over {_MOST_PIXELS} in all: shrink them, or send queries in parts."
+        f"{name}: the images have too many pixels, over {_MOST_PIXELS} in total: shrink them, or send queries in parts."
     )
     return tf.control_dependencies([require(pixels <= _MOST_PIXELS, words)])
 
 
 def _not_empty(images, name):
-    """Within it there is at least one image."""
-    what = {"support_images": "The support set is empty", "query_images": "There is no query"}[name]
+    """A context that checks that there is at least one image."""
+    what = {"support_images": "The support set is empty", "query_images": "There are no queries"}[name]
     return tf.control_dependencies([require(tf.shape(images)[0] > 0, f"{what}: send {name}.")])

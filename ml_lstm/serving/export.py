@@ -1,4 +1,4 @@
-"""Writing a version of a model so that a server sees it whole or not at all."""
+"""Writes a version of a model so that a server sees it completely or not at all."""
 
 import errno
 import json
@@ -25,11 +25,11 @@ _LARGEST_VERSION = 2**63 - 1
 def export_version(
     method: FewShotClassifier, image_shape: tuple[int, int, int], export_dir: str, model_card: str
 ) -> Path:
-    """Writes `export_dir/<next version>/`, beside it first and then renamed into place.
+    """Writes `export_dir/<next version>/`: first to a temporary directory beside it, which is then renamed.
 
     Args:
-        method: trained.
-        image_shape: that it was trained on.
+        method: the trained method.
+        image_shape: shape of its training images.
         export_dir: the model's directory, in which TensorFlow Serving looks for versions.
         model_card: JSON for `assets.extra/model_card.json`, and for the signature `describe`.
 
@@ -37,23 +37,23 @@ def export_version(
         The version's directory.
 
     Raises:
-        UserError: if `export_dir` is a file, or has the largest version that there can be.
+        UserError: if `export_dir` is a file, or already has the largest possible version.
     """
     directory = for_tensorflow(export_dir)
     if directory.exists() and not directory.is_dir():
-        raise UserError(f"{directory} is a file: give another --export_dir.")
+        raise UserError(f"{directory} is a file: choose another --export_dir.")
     directory.mkdir(parents=True, exist_ok=True)
     _next_version(directory)
     _remove_unfinished(directory)
-    # A server ignores names that are no number.
+    # A server ignores names that are not numbers.
     temporary = directory / f"{_unfinished_prefix()}{os.getpid()}"
     module = ServingModule(method, image_shape, json.loads(model_card))
-    # Not the Keras model: of a Keras variable the export holds a second one, and where no Python loads it, as in
-    # TensorFlow Serving, only that one gets the weights.
+    # Not the Keras model: the export would hold a second copy of each Keras variable, and without Python, as in
+    # TensorFlow Serving, only that copy would get the weights.
     weights = tf.Module()
     weights.variables_read = module.variables()
     try:
-        # Nobody differentiates through an export, and of custom gradients Python keeps all that was ever loaded.
+        # An export needs no gradients, and Python never frees the custom gradients of loaded models.
         without_gradients = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(weights, str(temporary), signatures=module.functions, options=without_gradients)
         _forget_custom_gradients(temporary)
@@ -69,7 +69,7 @@ def export_version(
 
 
 def _forget_custom_gradients(directory):
-    """Takes their names from what has them; else whoever loads the graph is warned that the gradients are not there."""
+    """Removes the names of custom gradients from the graph; otherwise loading it warns that they are missing."""
     path = directory / "saved_model.pb"
     model = SavedModel.FromString(path.read_bytes())
     for graph in model.meta_graphs:
@@ -81,38 +81,38 @@ def _forget_custom_gradients(directory):
 
 
 def _unfinished_prefix():
-    # Of this machine: what a process number means on another one that writes here is not known.
+    # Includes the machine's name: process numbers of other machines that write here have no meaning on this one.
     return f".writing-{socket.gethostname()}-"
 
 
 def _remove_unfinished(directory):
-    """Removes what exports on this machine left that were killed."""
+    """Removes the directories of exports that were killed on this machine."""
     for path in directory.glob(f"{_unfinished_prefix()}*"):
         process = path.name.removeprefix(_unfinished_prefix())
         is_ours = re.fullmatch("[1-9][0-9]{0,9}", process) and path.is_dir() and not path.is_symlink()
         if is_ours and not _runs_elsewhere(int(process)):
-            shutil.rmtree(path, ignore_errors=True)  # another export may be about it too
+            shutil.rmtree(path, ignore_errors=True)  # another export may remove it at the same time
 
 
 def _runs_elsewhere(process):
-    """Whether there is such a process other than this one."""
+    """Whether a process with this number runs and is not this one."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    except OverflowError:  # no number that a process can have
+    except OverflowError:  # not a possible process number
         return False
     return process != os.getpid()
 
 
 def _next_version(directory):
-    """One more than the largest among the names that TensorFlow Serving takes for versions."""
+    """One more than the largest version, among the names that TensorFlow Serving accepts as versions."""
     names = [path.name for path in directory.iterdir() if re.fullmatch("[0-9]+", path.name)]
     newest = max((int(name) for name in names if int(name) <= _LARGEST_VERSION), default=0)
     if newest == _LARGEST_VERSION:
-        raise UserError(f"{directory / str(newest)} is the largest version there can be: give another --export_dir.")
+        raise UserError(f"{directory / str(newest)} is the largest possible version: choose another --export_dir.")
     return newest + 1
 
 

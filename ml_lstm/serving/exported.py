@@ -1,4 +1,4 @@
-"""A model as seen from Python: picture files in, answers out, whatever method is inside."""
+"""A classifier for use from Python: takes image files, returns answers, with any method inside."""
 
 import functools
 import json
@@ -18,14 +18,14 @@ _FIELDS = ("image_shape", "limits", "method", "train_episodes", "flags", "commit
 
 
 class Answer(NamedTuple):
-    """What the model says of a picture.
+    """The model's answer for an image.
 
     Attributes:
         prediction: the most probable class.
-        probabilities: by class, in the order of `classes`: sorted, or, of an export of an older version, as the support
-            set named them first.
-        familiarity: the share of pictures of known classes that look no less strange, in (0, 1]: of something else it
-            is small. None of a model that was not calibrated.
+        probabilities: by class, in the order of `classes`: sorted or, for an export of an older version, in the order
+            of first occurrence in the support set.
+        familiarity: the fraction of images of known classes that look at least as unusual, in (0, 1]. It is small for
+            an image of something else. None for a model without calibration.
     """
 
     prediction: str
@@ -34,18 +34,18 @@ class Answer(NamedTuple):
 
 
 class NoPictureError(ValueError):
-    """Its message says why the model takes some bytes for no picture."""
+    """The model cannot read some bytes as an image; the message says why."""
 
 
 class PictureClassifier:
-    """Learns classes from picture files and tells what is in others.
+    """Learns classes from image files and classifies other image files.
 
     Args:
-        adapt: from `support_images` string [S] and `support_labels` string [S] to an adaptation, `classes` string [K]
-            among it.
-        predict: from what that has returned and `query_images` string [Q] to `probabilities` float32 [Q, K] and
+        adapt: function from `support_images` string [S] and `support_labels` string [S] to an adaptation, which
+            includes `classes` string [K].
+        predict: function from an adaptation and `query_images` string [Q] to `probabilities` float32 [Q, K] and
             `predictions` string [Q].
-        card: what is known of the model card: `image_shape`, `limits`, and how the model came about.
+        card: fields of the model card: `image_shape`, `limits`, and how the model was trained.
     """
 
     def __init__(self, adapt: Callable[..., Tensors], predict: Callable[..., Tensors], card: Mapping[str, Any]):
@@ -54,12 +54,12 @@ class PictureClassifier:
         self.card = dict(card)
 
     def fitted(self, contents: bytes) -> bytes:
-        """A picture file turned and shrunk to what the model needs of it, see `photographs.fitted`."""
+        """Rotates and shrinks an image file for the model, see `photographs.fitted`."""
         shape = self.card.get("image_shape")
         return photographs.fitted(contents, max(shape[:2])) if shape else contents
 
     def require_picture(self, contents: bytes) -> None:
-        """Asks the model whether it can read a picture, at the price of classifying it.
+        """Checks that the model can read an image; it costs as much as classifying the image.
 
         Raises:
             NoPictureError: if it cannot.
@@ -68,22 +68,22 @@ class PictureClassifier:
 
     @functools.cached_property
     def _of_a_blank(self):
-        """An adaptation, of no meaning."""
+        """An adaptation to a blank image, used only to call `classify`."""
         blank = tf.io.encode_png(tf.zeros([1, 1, 1], tf.uint8))
         return self.adapt([blank.numpy()], [""])
 
     def adapt(self, contents: list[bytes], labels: list[str]) -> Tensors:
-        """Learns classes from pictures.
+        """Learns classes from images.
 
         Args:
-            contents: S picture files.
+            contents: S image files.
             labels: the class of each.
 
         Returns:
-            What `classify` needs.
+            The adaptation, for `classify`.
 
         Raises:
-            UserError: for more classes than the model can tell apart.
+            UserError: if there are more classes than the model can distinguish.
         """
         names = [label.encode(errors="surrogateescape") for label in labels]
         try:
@@ -92,14 +92,14 @@ class PictureClassifier:
             raise UserError(sentence(error)) from None
 
     def classify(self, adaptation: Tensors, contents: bytes) -> Answer:
-        """Classifies a picture.
+        """Classifies an image.
 
         Args:
-            adaptation: what `adapt` returned.
-            contents: a picture file.
+            adaptation: result of `adapt`.
+            contents: an image file.
 
         Raises:
-            NoPictureError: if the model cannot read it.
+            NoPictureError: if the model cannot read the image.
         """
         try:
             outputs = self._predict(**adaptation, query_images=tf.constant([contents]))
@@ -112,13 +112,13 @@ class PictureClassifier:
 
 
 class ExportedClassifier(PictureClassifier):
-    """Adapts and classifies by the `_encoded` signatures of a version that `export_version` wrote.
+    """Adapts and classifies with the `_encoded` signatures of a version that `export_version` wrote.
 
     Args:
         path: the version's directory.
 
     Raises:
-        UserError: if it is no such directory, or damaged.
+        UserError: if the directory is not such a version, or is damaged.
     """
 
     def __init__(self, path: str):
@@ -126,9 +126,9 @@ class ExportedClassifier(PictureClassifier):
         if not (directory / "saved_model.pb").is_file():
             versions = [int(entry.name) for entry in directory.glob("[0-9]*") if re.fullmatch("[0-9]+", entry.name)]
             hint = f"give a version, {directory / str(max(versions))}" if versions else "check --saved_model"
-            raise UserError(f"{directory} is no SavedModel (no saved_model.pb): {hint}.")
+            raise UserError(f"{directory} is not a SavedModel (no saved_model.pb): {hint}.")
         try:
-            # Kept, as the signatures hold the weights weakly.
+            # Kept, because signatures hold only weak references to the weights.
             self._model = tf.saved_model.load(str(directory))
         except (OSError, ValueError, tf.errors.OpError):
             raise UserError(f"{directory} is damaged: export the model again.") from None
@@ -136,12 +136,14 @@ class ExportedClassifier(PictureClassifier):
             signatures = self._model.signatures
             adapt, predict = signatures["adapt_encoded"], signatures["predict_encoded"]
         except (AttributeError, KeyError):
-            raise UserError(f"{directory} was not exported by ml_lstm: it has no signature adapt_encoded.") from None
+            raise UserError(
+                f"{directory} was not exported by ml_lstm (no signature adapt_encoded): check --saved_model."
+            ) from None
         super().__init__(adapt, predict, _card(signatures))
 
 
 def _card(signatures):
-    """What the export says of itself; nothing if it is of an older version."""
+    """The fields of the export's model card; empty for an export of an older version."""
     if "describe" not in signatures:
         return {}
     described = signatures["describe"](fields=tf.constant(_FIELDS))

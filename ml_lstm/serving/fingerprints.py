@@ -1,4 +1,4 @@
-"""Whether an adaptation comes back to the export that made it, unchanged: a keyed hash that travels with it."""
+"""Checks with a keyed hash that an adaptation comes from the same export and is unchanged."""
 
 import secrets
 
@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from ml_lstm.methods.base import Adaptation
 
-# By type: the integers of its size, the smallest magnitude that is kept, as such an integer, and the bits that are not.
-# Numbers of 16 bits are written as decimals exactly.
+# By type: the integer type of the same size; the smallest magnitude that is kept, as such an integer; and the number of
+# bits dropped. Decimals represent numbers of 16 bits exactly.
 _KEPT = {
     tf.float64: (tf.int64, 1 << 52, 3),
     tf.float32: (tf.int32, 1 << 23, 2),
@@ -17,14 +17,15 @@ _KEPT = {
 
 
 def settled(values: tf.Tensor) -> tf.Tensor:
-    """Values that every way there and back leaves as they are, if it is applied after it too.
+    """Rounds values so that a round trip through any client keeps them, if this function is applied to the result too.
 
-    JSON may round the last bit: TensorFlow Serving reads a decimal as a double, off by up to three of its last bits,
-    and rounds it again. So floats lose their last bits, two of float32 and three of float64, to the nearest that
-    has zeros there. It may also drop the sign of zero, as JavaScript does, and processors take denormals for zero.
+    JSON may change the last bits: TensorFlow Serving reads a decimal as a double, with an error of up to three of its
+    last bits, and rounds it again. So floats are rounded to numbers whose last bits are zero, two bits of float32 and
+    three of float64. JSON may also drop the sign of zero, as JavaScript does, and processors may treat denormals as
+    zero.
 
     Args:
-        values: of any type; others than floats stay as they are.
+        values: a tensor of any type; only floats change.
     """
     if values.dtype not in _KEPT:
         return values
@@ -37,16 +38,16 @@ def settled(values: tf.Tensor) -> tf.Tensor:
 
 
 class Fingerprint:
-    """Fingerprints of one export: its key is random, and a constant of the graph.
+    """Fingerprints of one export, with a random key that is a constant of the graph.
 
-    It shows what was changed by mistake, or by somebody who does not have the SavedModel; who has it can read the key.
+    They detect changes by mistake, or by somebody without access to the SavedModel. With access, one can read the key.
     """
 
     def __init__(self):
         self._key = [secrets.randbits(63), secrets.randbits(63)]
 
     def of(self, adaptation: Adaptation) -> tf.Tensor:
-        """String [1], of every bit and name, and of types and shapes: SipHash of the tensors' own SipHashes.
+        """The fingerprint, string [1], of all names, types, shapes and bits: SipHash of the tensors' SipHashes.
 
         Args:
             adaptation: tensors by name.

@@ -1,4 +1,4 @@
-"""What a model or a server answers in place of an answer: a code of gRPC and a sentence."""
+"""Errors of a model or a server: a gRPC status code and a sentence."""
 
 from typing import TYPE_CHECKING
 
@@ -6,18 +6,18 @@ import grpc
 
 from ml_lstm.errors import sentence
 
-if TYPE_CHECKING:  # who reads JSON for the server starts without TensorFlow
+if TYPE_CHECKING:  # the process that reads JSON for the server starts without TensorFlow
     import tensorflow as tf
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class Refusal(Exception):
-    """Why a request is not answered.
+    """The reason why a request is not answered.
 
     Attributes:
-        code: what kind of problem it is.
-        message: a sentence that says what is wrong and, if it is the caller's to mend, what to do.
+        code: the kind of problem.
+        message: a sentence that says what is wrong and, if the caller can fix it, what to do.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str):
@@ -27,15 +27,15 @@ class Refusal(Exception):
 
 
 def invalid(message: str) -> Refusal:
-    """A refusal of a request that is wrong in itself."""
+    """The error for an invalid request."""
     return Refusal(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 def refusal_by(error: "tf.errors.OpError") -> Refusal:
-    """What TensorFlow's error says to the caller of the model."""
+    """Converts TensorFlow's error for the caller of the model."""
     return Refusal(_CODES[error.error_code], sentence(error))
 
 
 def shortened(words: str, length: int = 100) -> str:
-    """A caller's own words, which may be of any length, for an answer or a log."""
+    """Truncates a caller's text, which may have any length, for an answer or a log."""
     return words if len(words) <= length else f"{words[: length - 3]}..."

@@ -1,4 +1,4 @@
-"""A few-shot classifier as SavedModel signatures: everything from bytes to class names inside the graph."""
+"""The SavedModel signatures of a few-shot classifier: everything from bytes to class names is in the graph."""
 
 import json
 from collections.abc import Mapping
@@ -18,31 +18,31 @@ _FINGERPRINT = "fingerprint"
 class ServingModule:
     """The signatures of an exported classifier, by name in `functions`.
 
-    Labels are the caller's own strings, and `classes` are those, sorted, so that in which order a
-    support set is listed changes nothing. Images may have any height and width: they are resized as in
-    training, then normalised by the method. What is wrong with a request is `INVALID_ARGUMENT` with a sentence.
+    Labels are the caller's own strings. `classes` are these strings, sorted, so the order of a support set does not
+    matter. Images may have any height and width: they are resized as in training, then normalised by the method. An
+    invalid request is an `INVALID_ARGUMENT` error with a sentence.
 
     Shapes: S support images, Q queries, K classes in the support set.
 
     * `adapt_and_predict` (also `serving_default`): `support_images` uint8 [S, H, W, C], `support_labels`
       string [S], `query_images` uint8 [Q, H, W, C] to `classes` string [K], `probabilities` float32 [Q, K],
-      `predictions` string [Q]; of a calibrated method also `familiarity` float32 [Q], see `methods.Calibrated`;
+      `predictions` string [Q]; for a calibrated method also `familiarity` float32 [Q], see `methods.Calibrated`;
     * `adapt`: the support set to `classes`, the method's adaptation, by name, and their `fingerprint` string [1];
-    * `predict`: those and `query_images` to the same without `classes`; an adaptation of another export, or
-      that was changed, is refused by its fingerprint;
-    * `explain`, of a method that adapts in T steps: the support set to `classes` and how it learned, `losses` float32
-      [T + 1] and, by gates, `layers` string [L], `input_gates` and `forget_gates` float32 [T, L]; see
-      `methods.FewShotClassifier.explain`;
-    * each also with `_encoded` behind its name: images as JPEG, PNG, BMP or GIF bytes, string [S] or [Q];
-    * `check_encoded`: `query_images` string [Q] to `readable` bool [Q] and `unreadable`, the indices of those that are
-      not. TensorFlow's decoders do not say which image of a request was damaged; this is asked after they refused one.
-    * `describe`: `fields` string [n] to those and `values` string [n], JSON of the model card's fields of these names,
-      `image_shape` among them; `null` for others.
+    * `predict`: the outputs of `adapt` and `query_images` to the outputs of `adapt_and_predict` without `classes`. The
+      fingerprint is checked: an adaptation from another export, or one that was changed, is an error;
+    * `explain`, for a method that adapts in T steps: the support set to `classes` and the course of learning, `losses`
+      float32 [T + 1] and, for a method with gates, `layers` string [L], `input_gates` and `forget_gates` float32
+      [T, L]; see `methods.FewShotClassifier.explain`;
+    * each of these also with the suffix `_encoded`: images as JPEG, PNG, BMP or GIF bytes, string [S] or [Q];
+    * `check_encoded`: `query_images` string [Q] to `readable` bool [Q] and `unreadable`, the indices of unreadable
+      images. TensorFlow's decoders do not say which image of a request is damaged; call this after they failed.
+    * `describe`: `fields` string [n] to `fields` and `values` string [n], the model card's values of these fields as
+      JSON, including `image_shape`; `null` for unknown fields.
 
     Args:
-        method: trained.
-        image_shape: `(height, width, channels)` that it was trained on, channels 1 or 3.
-        card: of the model, as JSON can hold it.
+        method: the trained method.
+        image_shape: `(height, width, channels)` of its training images, channels 1 or 3.
+        card: the model card, serializable to JSON.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ServingModule:
         }
         classify = tf.function(method.classify, autograph=False, input_signature=[self._adaptation_specs, images])
         self._explains = method.served_inner_steps is not None
-        # A function of its own, so that `adapt` computes no more than it needs.
+        # A separate function, so that `adapt` computes only what it needs.
         explain = tf.function(method.explain, autograph=False, input_signature=[images, labels])
         self._answers = Answers(method, self.image_shape, adapt, classify, explain)
         raw, encoded = tf.TensorSpec([None] * 4, tf.uint8), tf.TensorSpec([None], tf.string)
@@ -76,12 +76,12 @@ class ServingModule:
         )
 
     def variables(self) -> list[tf.Variable]:
-        """TensorFlow's own variables that the functions read."""
+        """The TensorFlow variables that the functions read."""
         by_id = {id(variable): variable for function in self.functions.values() for variable in function.variables}
         return list(by_id.values())
 
     def _traced(self, suffix, images, ready):
-        """The functions for one form of images; `ready` makes that form what the method takes."""
+        """The functions for one form of images; `ready` converts that form to the method's input."""
 
         def adaptation_to(support_images, support_labels):
             return self._answers.adapt(ready(support_images, "support_images"), support_labels)
@@ -120,21 +120,21 @@ class ServingModule:
         }
 
     def _checked(self, adaptation, fingerprint):
-        """An adaptation as `adapt` returned it, if it has this fingerprint."""
+        """Checks the fingerprint of an adaptation; returns the adaptation as `adapt` returned it."""
         adaptation = {name: settled(values) for name, values in adaptation.items()}
         same = require(
             tf.equal(fingerprint, self._fingerprint.of(adaptation))[0],
-            "The adaptation is of another model or version, or was changed: adapt again.",
+            "The adaptation is from another model or version, or was changed: adapt again.",
         )
         with tf.control_dependencies([same]):
             return {name: tf.identity(values) for name, values in adaptation.items()}
 
     def _check(self, query_images):
-        """Decodes each image by itself; to leave out what fails is the one way to go on within a graph."""
+        """Decodes each image separately. In a graph, the only way to continue after an error is to skip the element."""
         number = tf.size(query_images)
 
         def decode(index, contents):
-            # By its size, as only what has effects in a function that is inlined comes before what depends on control.
+            # Uses the size of the result: in an inlined function, a control dependency keeps only stateful operations.
             return index + tf.minimum(tf.size(self._answers.decode("", contents)), 0)
 
         files = tf.data.Dataset.from_tensor_slices(query_images)
@@ -149,7 +149,7 @@ class ServingModule:
     def _describe(self, fields):
         names = sorted(self._card)
         values = [json.dumps(self._card[name], sort_keys=True) for name in names]
-        # Each may be a thousand times as long as its name.
+        # Limited, because a value may be a thousand times as long as its name.
         few = require(
             tf.size(fields) <= _MOST_FIELDS, f"fields may have at most {_MOST_FIELDS} names; got", tf.size(fields)
         )
@@ -161,11 +161,11 @@ class ServingModule:
 
 
 def _those_without_errors(scalars, most):
-    """A data set's elements, at most so many, but for those that fail: in a data set alone an error is not the end."""
+    """At most `most` elements of a data set, without those that fail: only a data set can skip an error."""
     found = scalars.ignore_errors().batch(tf.cast(tf.maximum(most, 1), tf.int64))
     none = tf.data.Dataset.from_tensors(tf.zeros([0], scalars.element_spec.dtype))
     options = tf.data.Options()
-    # By default the graph is rewritten at each call, for seconds.
+    # By default, TensorFlow rewrites the graph at each call, which takes seconds.
     options.experimental_optimization.apply_default_optimizations = False
     options.autotune.enabled = False
     return found.concatenate(none).take(1).with_options(options).get_single_element()

@@ -1,4 +1,4 @@
-"""Requests that TensorFlow Serving sends itself before it takes a version into use, so that no caller is the first."""
+"""Warm-up requests, which TensorFlow Serving runs before it serves a version, so that no caller has to wait."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from ml_lstm.serving.signatures import ServingModule
 
 
 def write_warm_up_requests(module: ServingModule, path: Path) -> None:
-    """Writes a request for each signature, `serving_default` included: its nodes are its own.
+    """Writes a request for each signature, including `serving_default`, which has its own nodes.
 
     Args:
-        module: to be warmed up.
+        module: the module to warm up.
         path: `<version>/assets.extra/tf_serving_warmup_requests`, where TensorFlow Serving looks for it; a
             TFRecord file of `PredictionLog` protos.
     """
@@ -28,7 +28,7 @@ def write_warm_up_requests(module: ServingModule, path: Path) -> None:
 
 
 def _requests(module):
-    """Tensors by name, by signature: two classes of one example, which every classifier can tell apart."""
+    """Tensors by name, by signature: two classes with one example each, which every classifier accepts."""
     pictures = np.random.default_rng(0).integers(0, 256, (3, *module.image_shape)).astype(np.uint8)
     files = tf.stack([tf.io.encode_png(picture) for picture in pictures])
     requests = {}

@@ -114,4 +114,4 @@ def test_a_full_disk_below_the_output_is_still_told(monkeypatch):
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES])
 def test_only_a_command_that_goes_on_says_so(goes_on, number):
     said = command._with_remedy(os.strerror(number), goes_on)
-    assert ("goes on from what was saved" in said) == (goes_on and number != errno.EACCES)
+    assert ("it resumes from what was saved" in said) == (goes_on and number != errno.EACCES)

@@ -55,10 +55,10 @@ def test_memory_grows_on_the_gpus_that_are_used(machine):
 @pytest.mark.parametrize(
     ("gpus", "given", "words"),
     [
-        (0, ["gpu"], r"--devices=gpu: there is no gpu:0; this machine has no GPU that TensorFlow sees"),
+        (0, ["gpu"], r"--devices=gpu: there is no gpu:0; this machine has no GPU visible to TensorFlow"),
         (2, ["gpu:2"], r"--devices=gpu:2: there is no gpu:2; this machine has gpu:0, gpu:1"),
         (0, ["cpu:1"], r"--devices=cpu:1: number the logical CPU devices from 0"),
-        (2, ["gpu:0", "gpu:1"], r"names 2 devices.*train --strategy=mirrored"),
+        (2, ["gpu:0", "gpu:1"], r"has 2 devices.*train --strategy=mirrored"),
     ],
 )
 def test_devices_that_are_not_there_or_of_no_use_are_refused(gpus, given, words, machine):

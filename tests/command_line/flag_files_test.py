@@ -131,7 +131,7 @@ def test_a_file_that_includes_itself_is_refused(again, elsewhere):
     write("a", "--flagfile=b")
     write("b", f"--flagfile={again.format(elsewhere.name)}")
     Path("link").symlink_to("a")
-    assert re.search(r"a includes itself, by way of b", refusal("--flagfile=a").replace("link", "a"))
+    assert re.search(r"a includes itself, through b", refusal("--flagfile=a").replace("link", "a"))
 
 
 def test_home_is_where_a_shell_has_it(elsewhere, monkeypatch):
@@ -162,20 +162,20 @@ def test_a_pipe_is_read():
 def test_a_name_that_is_not_there_is_refused_with_names_like_it(name, meant):
     write("mine/experiment.flags", "--a")
     said = refusal(f"--flagfile={name}")
-    assert said.startswith(f"--flagfile={name}: there is no such file. Did you mean ")
+    assert said.startswith(f"--flagfile={name}: this file does not exist. Did you mean ")
     assert meant in said
 
 
 @pytest.mark.parametrize("name", ["zzz", "no/such/folder/zzz", "/no/such/zzz", "x" * 5000, "a\0b"])
 def test_a_name_like_none_says_to_check_it(name):
-    assert refusal(f"--flagfile={name}") == f"--flagfile={name}: there is no such file. Check the path."
+    assert refusal(f"--flagfile={name}") == f"--flagfile={name}: this file does not exist. Check the path."
 
 
 def test_of_an_include_that_is_not_there_it_is_told_who_has_it():
     write("mine/a.flags", "--flagfile=bass.flags")
     write("mine/base.flags", "--b")
     assert refusal("--flagfile=mine/a.flags").startswith(
-        "mine/a.flags has --flagfile=bass.flags: there is no such file. Did you mean base.flags"
+        "mine/a.flags has --flagfile=bass.flags: this file does not exist. Did you mean base.flags"
     )
 
 
@@ -183,4 +183,4 @@ def test_what_cannot_be_read_is_told_in_one_line():
     Path("folder").mkdir()
     Path("picture.png").write_bytes(b"\x89PNG\r\n")
     assert refusal("--flagfile=folder") == "folder cannot be read: Is a directory."
-    assert refusal("--flagfile=picture.png") == "picture.png is no flag file: it is not in UTF-8."
+    assert refusal("--flagfile=picture.png") == "picture.png is not a flag file: it is not in UTF-8."

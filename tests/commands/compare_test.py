@@ -168,4 +168,4 @@ def test_the_command_prints_and_writes_all_and_refuses_in_one_line(commands, run
     assert [table.split(" | ")[0] for table in tables] == ["| run", "| option"]
     refused = commands.run("compare", runs[0], str(tmp_path / "none"))
     assert "none is no run directory" in refused.refusal()
-    assert "Name the directories" in commands.run("compare").refusal()
+    assert "Give the directories" in commands.run("compare").refusal()

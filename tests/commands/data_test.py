@@ -68,7 +68,7 @@ def test_a_source_is_described_checked_and_drawn(ended):
     assert result.status == 0, result
     assert "train      4 classes,      16 images, 4 a class, 28x28x3" in result.stdout
     assert result.stdout.count(" 3 classes,      12 images, 4 a class") == 2
-    assert "every class is large enough" in result.stdout
+    assert "every class has enough images" in result.stdout
     assert result.stderr.count("class 3/4.png") == 1
     assert "1 file(s) in" in result.stderr
     with Image.open(sheet) as picture:
@@ -80,7 +80,7 @@ def test_what_does_not_fit_the_setting_is_said_and_fails(ended):
     assert result.status == 1
     problems = [line for line in result.stdout.splitlines() if line.startswith("Problem: ")]
     assert len(problems) == 3
-    assert "2 support + 3 query pictures" in problems[0]
+    assert "2 support + 3 query images" in problems[0]
 
 
 def test_strict_stops_at_a_file_that_is_no_picture(ended):

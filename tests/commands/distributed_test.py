@@ -173,15 +173,15 @@ def test_only_the_chief_speaks_and_writes(job):
 def test_a_job_stopped_by_a_signal_to_one_worker_then_killed_comes_to_the_bits_of_one_undisturbed(job, saved):
     run, (stopped, killed, again) = job(_one_of_two_asked_to_stop_then_the_other_killed)
     assert [worker.status for worker in stopped] == [os.EX_TEMPFAIL] * 2, stopped
-    assert "saved; the same command goes on from there" in stopped[0].stdout
+    assert "saved. Run the same command again to resume" in stopped[0].stdout
     assert [worker.status for worker in killed] == [-signal.SIGKILL, os.EX_TEMPFAIL], killed
     (line,) = (line for line in killed[1].own_lines if line.startswith("ml_lstm.train: "))
-    assert "Another worker is gone" in line
-    assert "start the same command again on every worker" in line
+    assert "Another worker is lost" in line
+    assert "run the same command again on every worker" in line
     assert "Graph execution error" not in line, "TensorFlow's reason is in another paragraph"
     assert "Traceback" not in killed[1].stderr
     assert [worker.status for worker in again] == [0, 0], again
-    assert "Going on from episode" in again[0].stdout
+    assert "Resuming from episode" in again[0].stdout
     undisturbed, _ = job(_two_workers)
     assert saved(run) == saved(undisturbed)
 
@@ -199,7 +199,7 @@ def test_a_port_in_use_is_one_line(job):
     run, (worker,) = job(_port_in_use)
     assert worker.status == 1, worker
     (line,) = (line for line in worker.own_lines if line.startswith("ml_lstm.train: "))
-    assert "cannot listen there" in line
-    assert "is the port in use?" in line
+    assert "Cannot listen on" in line
+    assert "check that the port is free" in line
     assert "Traceback" not in worker.stderr
     assert not run.exists()

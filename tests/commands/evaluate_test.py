@@ -112,7 +112,7 @@ def test_screen_shows_accuracy_and_file(evaluations):
 
 def test_data_without_alphabets_are_not_tested_within_them(evaluations):
     line = evaluations[1]["alphabets"].refusal()
-    assert "The test split knows of no alphabets: give --nowithin_alphabets" in line
+    assert "The test split has no alphabets: use --nowithin_alphabets" in line
 
 
 def test_a_bar_is_shown_on_a_terminal_and_nowhere_else(commands, trained_copy, evaluations):
@@ -178,7 +178,7 @@ def test_damaged_best_checkpoint_is_said_and_the_one_before_used(evaluations):
 def test_a_run_trained_on_grey_images_is_tested_on_coloured_ones_and_it_is_said(evaluations):
     finished = evaluations[1]["coloured"]
     assert finished.status == 0, finished.stderr
-    assert "trained on images of 1 channel(s): folder is shown in grey" in finished.stdout
+    assert "trained on images of 1 channel(s): folder is converted to grey" in finished.stdout
     (path,) = (evaluations[0] / "coloured").glob("evaluate-folder-*-test-3way-1shot-2query-40episodes.json")
     result = json.loads(path.read_text())
     assert (result["dataset"], result["flags"]["dataset"]) == ("folder", "glyphs")
@@ -193,7 +193,7 @@ def test_all_classes_of_a_folder_are_tested_without_splits_each_folder_with_its_
     ]
     assert sorted(result["data_dir"].rpartition("/")[2] for result in results) == ["one", "other"]
     assert {result["split"] for result in results} == {"all"}
-    assert "classes that the run was trained on: name other data by --dataset" in refused.refusal()
+    assert "classes that the run was trained on: choose other data with --dataset" in refused.refusal()
 
 
 def test_on_meta_train_classes_the_problem_is_that_of_the_test(commands, tmp_path):

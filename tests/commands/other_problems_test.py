@@ -96,7 +96,7 @@ def test_what_has_neither_steps_nor_gates_says_so(prototypical, tmp_path):
 def test_a_run_of_coloured_images_sees_grey_ones_in_three_channels_by_its_own_statistics(prototypical):
     ended = run("evaluate", f"--run_dir={prototypical.path}", "--dataset=glyphs", "--episodes=40", "--k_shot=2")
     assert ended.returncode == 0, ended.stderr
-    assert "trained on images of 3 channel(s): glyphs is shown in three equal channels" in ended.stdout
+    assert "trained on images of 3 channel(s): glyphs is converted to three equal channels" in ended.stdout
     path = prototypical.path / "evaluate-glyphs-test-5way-2shot-2query-40episodes.json"
     result = json.loads(path.read_text())
     found = [result["accuracy"], result["standard_deviation"]]

@@ -58,7 +58,7 @@ def ended(commands, tmp_path_factory):
 def test_joint_training_resumes_to_the_same_bits_its_search_included(ended, saved):
     runs, (first, resumed, evaluated) = ended(_undisturbed_and_killed)
     assert first.status == resumed.status == evaluated.status == 0, first.stderr + resumed.stderr + evaluated.stderr
-    assert "Going on from episode" in resumed.stdout
+    assert "Resuming from episode" in resumed.stdout
     found, expected = saved(runs / "killed"), saved(runs / "whole")
     assert any("fine_tuning_rate" in name for name in expected.variables)
     assert found == expected
@@ -86,7 +86,7 @@ def test_a_method_without_training_is_validated_once_and_saved(ended):
         assert finished.status == 0, finished.stderr
         assert not finished.own_lines
         assert "Meta-trained for 0 episodes" in finished.stdout
-        assert "Going on" not in finished.stdout
+        assert "Resuming" not in finished.stdout
     assert "val_accuracy" not in again.stdout
     assert [path.stem for path in (runs / "pixels" / "checkpoints").glob("*.index")] == ["episode-0"]
     assert (runs / "pixels" / "episodes").is_dir()

@@ -62,7 +62,7 @@ def test_a_served_model_is_as_accurate_as_evaluated(commands, trained_copy, eval
     ("script", "flag", "problem"),
     [
         ("evaluate_served.py", "run_dir", "is no run directory (no flags.json): check --run_dir."),
-        ("load_test.py", "model_base_path", "has no version: check --model_base_path."),
+        ("load_test.py", "model_base_path", "has no versions: check --model_base_path."),
     ],
 )
 def test_a_script_says_what_is_wrong_in_one_line_too(tmp_path, script, flag, problem):
@@ -75,8 +75,8 @@ def test_a_script_says_what_is_wrong_in_one_line_too(tmp_path, script, flag, pro
 
 def test_a_directory_without_versions_is_one_line(commands, tmp_path):
     assert _serve(commands, f"--model_base_path={tmp_path}").refusal() == (
-        f"ml_lstm.serve: {tmp_path} has no version that loads: export one, python -m ml_lstm.export --run_dir=RUN "
-        f"--export_dir={tmp_path}."
+        f"ml_lstm.serve: {tmp_path} has no version that can be loaded: export one with "
+        f"python -m ml_lstm.export --run_dir=RUN --export_dir={tmp_path}."
     )
 
 
@@ -106,8 +106,8 @@ def test_a_port_that_is_taken_is_one_line(commands, tmp_path, flag):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("model_config_list { config { name: } }", "is no ModelServerConfig: 1:"),
-        ("", "names no model"),
+        ("model_config_list { config { name: } }", "is not a ModelServerConfig: 1:"),
+        ("", "has no model"),
         ('model_config_list { config { name: "m" } }', "without name or base_path"),
     ],
 )

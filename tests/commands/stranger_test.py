@@ -133,7 +133,7 @@ def test_every_command_knows_it(own, recorded, another, run, tmp_path):
     flags = json.loads((place / "flags.json").read_text())["flags"]
     assert {name: flags[name] for name in recorded} == recorded
     resumed = run(*train, "--episodes=40")
-    assert resumed.returncode == 0 and "Going on from episode 20 of 40" in resumed.stdout, resumed
+    assert resumed.returncode == 0 and "Resuming from episode 20 of 40" in resumed.stdout, resumed
     refused = run(*train, another)
     assert refused.returncode == 1 and "belongs to another configuration" in refused.stderr
     evaluated = run("evaluate", f"--run_dir={place}", "--episodes=4")

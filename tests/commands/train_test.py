@@ -34,7 +34,7 @@ def _amid_an_epoch(scenario):
             shutil.rmtree(run, ignore_errors=True)
             finished = scenario(commands, run, trained)
             told = "".join(each.stdout for each in finished)
-            numbers = re.findall(r"(?:Stopped at|Going on from) episode (\d+)", told)
+            numbers = re.findall(r"(?:Stopped at|Resuming from) episode (\d+)", told)
             if all(int(number) % commands.interval for number in numbers):
                 break
         return finished
@@ -212,7 +212,7 @@ def test_each_epoch_says_how_far_the_whole_run_is(training, trained, saved, comm
 def test_run_prolonged_by_episodes_then_killed_goes_on_to_the_same_bits(scenario, trained, saved):
     run, (shorter, finished) = scenario
     assert shorter.status == finished.status == 0, finished.stderr
-    assert "Going on from episode" in finished.stdout
+    assert "Resuming from episode" in finished.stdout
     _assert_same_bits(saved, run, trained)
 
 
@@ -224,7 +224,7 @@ def test_run_stopped_by_signals_amid_an_epoch_says_so_and_goes_on_to_the_same_bi
         assert stopped.status == 0, stopped.stderr
         assert not stopped.own_lines
         (line,) = (line for line in stopped.stdout.splitlines() if line.startswith("Stopped"))
-        assert "saved; the same command goes on from there" in line
+        assert "saved. Run the same command again to resume" in line
         assert int(line.split()[3]) % commands.interval != 0, "the signal came at an epoch's end: tests nothing"
     # Asked for no more than was done before the first validation, there is nothing to report.
     assert shorter.status == 0, shorter.stderr
@@ -260,7 +260,7 @@ def test_a_run_whose_terminal_is_closed_is_saved_and_goes_on_to_the_same_bits(sc
     run, (closed, finished) = scenario
     assert closed.status == 0, closed.stderr
     assert finished.status == 0, finished.stderr
-    going_on = re.search(r"Going on from episode (\d+) ", finished.stdout)
+    going_on = re.search(r"Resuming from episode (\d+) ", finished.stdout)
     assert int(going_on[1]) % commands.interval != 0, "saved at an epoch's end: tests nothing"
     _assert_same_bits(saved, run, trained)
 
@@ -282,7 +282,7 @@ def test_with_and_without_onednn_a_killed_run_goes_on_to_the_same_bits(onednn, c
     commands.train_until_killed(tmp_path / "killed", commands.interval, 0.1, *more, variables=variables)
     for finished in (undisturbed.result(), commands.train(tmp_path / "killed", *more, variables=variables)):
         assert finished.status == 0, finished.stderr
-    assert "Going on from episode" in finished.stdout
+    assert "Resuming from episode" in finished.stdout
     _assert_same_bits(saved, tmp_path / "killed", tmp_path / "undisturbed")
 
 
@@ -292,7 +292,7 @@ def test_damaged_newest_backup_is_said_and_the_one_before_leads_to_the_same_bits
     assert finished.status == 0, finished.stderr
     (line,) = finished.own_lines
     assert f"episode-{commands.episodes} is damaged" in line
-    assert f"Going on from episode {2 * commands.interval} " in finished.stdout
+    assert f"Resuming from episode {2 * commands.interval} " in finished.stdout
     _assert_same_bits(saved, run, trained)
 
 

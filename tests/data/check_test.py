@@ -1,4 +1,4 @@
-"""What is said of a data set before anyone trains on it."""
+"""Checks of a data set before training."""
 
 import numpy as np
 import pytest
@@ -34,14 +34,14 @@ def test_classes_too_few_or_too_small_are_named_for_the_setting_of_their_split(p
     pools["val"] = ClassPool.from_classes({f"val {number}": pictures(number) for number in range(1, 10)})
     few, small = found(pools, train=Setting(4, 1, 5), val=Setting(3, 2, 5))
     assert few == "train has 3 classes, too few for 4-way episodes."
-    assert small.startswith("val has 6 class(es) of fewer than the 2 support + 5 query pictures")
+    assert small.startswith("val has 6 class(es) with fewer than the 2 support + 5 query images")
     assert small.endswith("val 1, val 2, val 3, val 4, val 5 and 1 more.")
 
 
 def test_a_picture_in_two_splits_is_named_with_its_classes(pools):
     pools["test"].images[7] = pools["train"].images[0]
     pools["test"].images[8] = pools["train"].images[1]
-    assert found(pools) == ["2 picture(s) of test are in train too, pixel by pixel: in 'train 0' and 'test 1'."]
+    assert found(pools) == ["2 image(s) of test are also in train, with identical pixels: in 'train 0' and 'test 1'."]
 
 
 def test_a_picture_twice_in_one_split_is_no_matter(pools):

@@ -223,9 +223,11 @@ def test_episodes_across_alphabets_are_what_they_were():
 
 
 def test_alphabets_that_are_too_small_or_unknown_are_named_before_sampling():
-    with pytest.raises(DataError, match=r"The val split has no alphabet of 6 classes, 'b' has most, 5: .*--n_way"):
+    with pytest.raises(
+        DataError, match=r"The val split has no alphabet of 6 classes; the largest, 'b', has 5: .*--n_way"
+    ):
         EpisodeSampler(numbered_pool([4] * 10, alphabets=ALPHABETS), 6, 1, 2, 0, "The val split", within_alphabets=True)
-    with pytest.raises(DataError, match="The val split knows of no alphabets: give --nowithin_alphabets"):
+    with pytest.raises(DataError, match="The val split has no alphabets: use --nowithin_alphabets"):
         EpisodeSampler(numbered_pool([4] * 10), 3, 1, 2, 0, "The val split", within_alphabets=True)
 
 

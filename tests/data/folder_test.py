@@ -207,12 +207,12 @@ def _vanishes(root):
         (lambda root: (root / "val").rename(root / "valid"), r"has test and train, but no val: rename valid to val"),
         (lambda root: shutil.rmtree(root / "val"), r"has test and train, but no val: make val"),
         (lambda root: shutil.rmtree(root / "val" / "c ü"), r"val has no class folder"),
-        (lambda root: (root / "train" / "empty").mkdir(), r"train/empty has no picture that can be read"),
+        (lambda root: (root / "train" / "empty").mkdir(), r"train/empty has no readable image"),
         (lambda root: (root / "test" / "d ü").rename(root / "test" / "c ü"), r"val/c ü and test/c ü are two classes"),
-        (lambda root: os.symlink("self", root / "train" / "self"), r"train/self is a link that leads nowhere"),
-        (lambda root: os.symlink("gone", root / "train" / "other"), r"train/other is a link that leads nowhere"),
-        (lambda root: os.symlink("..", root / "train" / "up"), r"train/up has no picture that can be read"),
-        (_vanishes, r"train/b ü has no picture that can be read"),
+        (lambda root: os.symlink("self", root / "train" / "self"), r"train/self is a broken or circular link"),
+        (lambda root: os.symlink("gone", root / "train" / "other"), r"train/other is a broken or circular link"),
+        (lambda root: os.symlink("..", root / "train" / "up"), r"train/up has no readable image"),
+        (_vanishes, r"train/b ü has no readable image"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_with_its_place(pictures, damage, message, warnings):
@@ -224,7 +224,7 @@ def test_what_is_wrong_is_said_in_one_line_with_its_place(pictures, damage, mess
 
 def test_a_name_written_in_two_ways_is_one_name(pictures):
     (pictures / "train" / unicodedata.normalize("NFD", "a ü")).mkdir()
-    with pytest.raises(DataError, match="are two classes with one name"):
+    with pytest.raises(DataError, match="are two classes with the same name"):
         folder.load(SIDE, data_dir=str(pictures))
 
 
@@ -235,7 +235,7 @@ def test_what_may_not_be_read_is_said_so(what, pictures, monkeypatch, warnings):
 
     if what == "a file":
         monkeypatch.setattr(type(pictures), "read_bytes", refuse)
-        with pytest.raises(DataError, match="has no picture that can be read"):
+        with pytest.raises(DataError, match="has no readable image"):
             folder.load(SIDE, data_dir=str(pictures))
         assert all("(Permission denied)" in line for line in warnings[0].splitlines()[1:])
     else:
@@ -258,7 +258,7 @@ def test_too_few_classes_to_split_are_refused(classes):
         folder.load(SIDE, data_dir=str(classes))
 
 
-@pytest.mark.parametrize(("directory", "message"), [(None, "--data_dir=DIR: give it"), ("nowhere", "is no directory")])
+@pytest.mark.parametrize(("directory", "message"), [(None, "set --data_dir=DIR"), ("nowhere", "is not a directory")])
 def test_the_directory_must_be_given_and_be_there(directory, message):
     with pytest.raises(DataError, match=message):
         folder.load(SIDE, data_dir=directory)
@@ -323,11 +323,11 @@ def test_folders_of_folders_called_as_splits_are_splits(more, tmp_path, warnings
     assert not warnings
 
 
-EXPECTED = "Expected: pictures in .*/<class>/, or in .*/train/<class>/"
+EXPECTED = "Expected: images in .*/<class>/, or in .*/train/<class>/"
 OTHER_LAYOUTS = {
     "alphabets": (
         ("Greek/alpha/1", "Greek/beta/1", "Latin/a/1"),
-        r"has Greek, Latin with .*alpha, beta.*Greek_alpha say",
+        r"has Greek, Latin with .*alpha, beta.*Greek_alpha",
     ),
     "alphabets in splits": (
         ("train/Greek/alpha/1", "val/Latin/a/1", "test/Thai/k/1"),
@@ -343,10 +343,10 @@ OTHER_LAYOUTS = {
         "Rename dev to val, test-images to test, train_set to tra",
     ),
     "omniglot's": (("images_background/A/1/1", "images_evaluation/B/1/1"), "Rename images_background to train"),
-    "one folder deeper": (("pictures/a/1", "pictures/b/1", "__MACOSX/pictures/1"), r"Give --data_dir=.*/pictures"),
+    "one folder deeper": (("pictures/a/1", "pictures/b/1", "__MACOSX/pictures/1"), r"use --data_dir=.*/pictures"),
     "splits one folder deeper": (
         ("d/train/a/1", "d/val/b/1", "d/test/c/1"),
-        r"has d with .*test, train, val.*Give --data_d",
+        r"has d with .*test, train, val.*use --data_d",
     ),
     "splits without classes": (("train/1", "val/1", "test/1"), "has test, train, val with files .* no class folder"),
     "long names without classes": (("training/1", "testing/1"), "has testing, training with files .* no class folder"),
@@ -366,9 +366,9 @@ def test_another_layout_is_described_beside_what_is_expected(name, tmp_path):
     ("paths", "words"),
     [
         ((*SPLIT, "unlabelled/1"), "has unlabelled beside train, val and test"),
-        ((*SPLIT, "train/1"), "train has 1 picture(s) in no class folder, which are not looked at: 1"),
-        ((*VEHICLES, "one", "two"), "has 2 picture(s) in no class folder, which are not looked at: one, two"),
-        ((*VEHICLES, "bus/more/1"), "1 folder(s) inside of class folders are not looked at: bus/more"),
+        ((*SPLIT, "train/1"), "train has 1 image(s) outside class folders, which are ignored: 1"),
+        ((*VEHICLES, "one", "two"), "has 2 image(s) outside class folders, which are ignored: one, two"),
+        ((*VEHICLES, "bus/more/1"), "1 folder(s) inside class folders are ignored: bus/more"),
     ],
 )
 def test_pictures_that_are_not_looked_at_are_told(paths, words, tmp_path, warnings):

@@ -108,7 +108,7 @@ def test_the_listed_pictures_of_the_published_classes_are_taken(form, request, t
     now = tmp_path / "tfds" / mini_imagenet.NAME / mini_imagenet.VERSION
     now.rename(now.with_name("1.0.0"))  # shrunk by an older version
     load(tmp_path, tmp_path)
-    assert "shrank by another rule than exports do: delete it" in caplog.text
+    assert "resized by another rule than exports: delete it" in caplog.text
 
 
 def test_a_list_may_name_imagenets_own_files(copied, tmp_path):
@@ -141,16 +141,16 @@ TEST, VAL = SPLIT["test"][0], SPLIT["val"][0]
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda root: shutil.rmtree(root / TEST), rf"Class {TEST} is not in .*is ImageNet all there"),
-        (_edit("test", f"{TEST}00000002.jpg", f"{TEST}00000005.jpg"), rf"{TEST} has 4 pictures; .*{TEST}00000005"),
-        (_edit("test", f"{TEST}00000002.jpg", f"{TEST}_7.JPEG"), rf"{TEST} has no picture {TEST}_7\.JPEG"),
-        (_edit("test", f"{TEST}00000002.jpg,{TEST}\n", ""), rf"names 1 pictures of class {TEST}, not the {PER_CLASS}"),
+        (lambda root: shutil.rmtree(root / TEST), rf"Class {TEST} is not in .*check that ImageNet is complete"),
+        (_edit("test", f"{TEST}00000002.jpg", f"{TEST}00000005.jpg"), rf"{TEST} has 4 images, .*{TEST}00000005"),
+        (_edit("test", f"{TEST}00000002.jpg", f"{TEST}_7.JPEG"), rf"{TEST} has no image {TEST}_7\.JPEG"),
+        (_edit("test", f"{TEST}00000002.jpg,{TEST}\n", ""), rf"lists 1 images of class {TEST}, not the {PER_CLASS}"),
         (
             _edit("test", f"{TEST}00000002.jpg,{TEST}\n", f"x.jpg,{VAL}\n"),
-            rf"names 1 pictures of class {VAL}, not the 0",
+            rf"lists 1 images of class {VAL}, not the 0",
         ),
-        (_edit("val", ",", ";"), r"val\.csv cannot be read as a list of pictures"),
-        (_cut, rf"{NAMES[5]}_\d+\.JPEG cannot be read as a picture"),
+        (_edit("val", ",", ";"), r"val\.csv is not a list of images"),
+        (_cut, rf"{NAMES[5]}_\d+\.JPEG cannot be read as an image"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_and_nothing_is_left_behind(copied, damage, message, tmp_path):
@@ -167,7 +167,7 @@ def test_an_archive_cut_short_is_said_to_be(archive, size, tmp_path):
     shutil.copytree(archive, damaged)
     path = damaged / mini_imagenet.ARCHIVE
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(DataError, match=r"is damaged or cut short|is ImageNet all there"):
+    with pytest.raises(DataError, match=r"is damaged or incomplete|check that ImageNet is complete"):
         load(damaged, tmp_path)
 
 
@@ -200,6 +200,6 @@ def test_lists_that_cannot_be_downloaded_are_said_so(copied, tmp_path, monkeypat
 
     (copied / "val.csv").unlink()
     monkeypatch.setattr(tfds.download.DownloadManager, "download", download)
-    with pytest.raises(DataError, match=r"could not be made of .*Failed to resolve") as caught:
+    with pytest.raises(DataError, match=r"cannot be prepared from .*Failed to resolve") as caught:
         load(copied, tmp_path)
     assert "\n" not in str(caught.value)

@@ -338,5 +338,5 @@ def test_of_examples_in_another_order_nobody_says_who_drew_them():
 @needs_data
 def test_data_in_another_order_have_no_drawers(copied_data, monkeypatch):
     monkeypatch.setattr(omniglot, "drawers_of", lambda *_: None)
-    with pytest.raises(DataError, match="is not in the order that tells who drew what"):
+    with pytest.raises(DataError, match="is not in the order from which drawers are derived"):
         omniglot.evaluation_drawings(str(copied_data.parents[1]))

@@ -68,22 +68,22 @@ def changed(files, name, contents):
 
 
 BROKEN = {
-    "it has no run07/class_labels.txt": lambda files: {
+    "it contains no run07/class_labels.txt": lambda files: {
         name: contents for name, contents in files.items() if "run07/class" not in name
     },
-    "it has run02 twice": lambda files: files | {"other/run02/class_labels.txt": b""},
-    "has a line that is no pair of paths": lambda files: changed(files, "run03/class_labels.txt", b"one\n"),
+    "it contains run02 twice": lambda files: files | {"other/run02/class_labels.txt": b""},
+    "has a line that is not a pair of paths": lambda files: changed(files, "run03/class_labels.txt", b"one\n"),
     "does not pair 20 test images with 20": lambda files: changed(
         files, "run03/class_labels.txt", files["all_runs/run03/class_labels.txt"].replace(b"class05", b"class06")
     ),
-    "it has no all_runs/run04/etc/passwd": lambda files: changed(
+    "it contains no all_runs/run04/etc/passwd": lambda files: changed(
         files,
         "run04/class_labels.txt",
         files["all_runs/run04/class_labels.txt"].replace(b"run04/test/item01.png", b"../../../etc/passwd"),
     ),
     "can't decode": lambda files: changed(files, "run05/class_labels.txt", b"\xff\xfe"),
     "has 64 x 64 pixels, not 105 x 105": lambda files: changed(files, "run06/test/item03.png", png(1, side=64)),
-    "is not in ink on white": lambda files: changed(files, "run06/test/item03.png", png(1, ground=0)),
+    "is not dark ink on white": lambda files: changed(files, "run06/test/item03.png", png(1, ground=0)),
     "cannot identify image file": lambda files: changed(files, "run06/test/item03.png", b"GIF89a"),
     "more than 65536": lambda files: changed(files, "run06/test/item03.png", bytes(2**20)),
 }
@@ -94,7 +94,7 @@ def test_what_is_wrong_with_an_archive_is_one_line(tmp_path, whole, reason):
     path = written(tmp_path / "all_runs.zip", BROKEN[reason](whole))
     with pytest.raises(DataError) as caught:
         one_shot_runs.published(path)
-    assert str(caught.value).startswith(f"{path} is not Omniglot's all_runs.zip, or damaged (")
+    assert str(caught.value).startswith(f"{path} is not Omniglot's all_runs.zip, or is damaged (")
     assert reason in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -112,7 +112,7 @@ def test_a_cut_or_altered_archive_is_refused(tmp_path, whole):
 
 
 def test_what_is_no_archive_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"none\.zip is not there"):
+    with pytest.raises(DataError, match=r"none\.zip does not exist"):
         one_shot_runs.published(str(tmp_path / "none.zip"))
     with pytest.raises(DataError, match="is a directory"):
         one_shot_runs.published(str(tmp_path))

@@ -134,14 +134,14 @@ def test_a_huge_picture_is_refused_by_its_header(decode, name):
 @pytest.mark.parametrize(
     ("contents", "words"),
     [
-        (b"", "is no JPEG, PNG, BMP or GIF image"),
-        (b"no image", "is no JPEG, PNG, BMP or GIF image"),
-        (file_bytes(RGB, "webp"), "is no JPEG, PNG, BMP or GIF image"),
-        (file_bytes(RGB, "tiff"), "is no JPEG, PNG, BMP or GIF image"),
-        (png_header(0, 5), "has no pixel"),
+        (b"", "is not a JPEG, PNG, BMP or GIF image"),
+        (b"no image", "is not a JPEG, PNG, BMP or GIF image"),
+        (file_bytes(RGB, "webp"), "is not a JPEG, PNG, BMP or GIF image"),
+        (file_bytes(RGB, "tiff"), "is not a JPEG, PNG, BMP or GIF image"),
+        (png_header(0, 5), "has no pixels"),
         (png_header(90, 60), "PNG"),
         (file_bytes(RGB, "png")[:60], "PNG"),
-        (file_bytes(RGB, "png")[:20], "has no pixel"),
+        (file_bytes(RGB, "png")[:20], "has no pixels"),
         (file_bytes(RGB, "jpeg")[:60], "JPEG"),
         (file_bytes(RGB, "bmp")[:60], "is a damaged BMP"),
         (file_bytes(GREY, "bmp")[:-40], "is a damaged BMP"),
@@ -152,7 +152,7 @@ def test_a_huge_picture_is_refused_by_its_header(decode, name):
         (bmp_with(14, b"\x0c"), "or an old one"),
         (bmp_with(10, b"\0\0\0\0"), "is a damaged BMP"),
         (bmp_with(10, b"\xff\xff\xff\x7f"), "is a damaged BMP"),
-        (bmp_with(18, struct.pack("<i", -9)), "has no pixel"),
+        (bmp_with(18, struct.pack("<i", -9)), "has no pixels"),
         (file_bytes(RGB, "gif")[:60], "is a damaged GIF"),
         (file_bytes(GREY, "gif")[:-4], "is a damaged GIF"),
         (b"GIF89a", "is a damaged GIF"),
@@ -165,7 +165,7 @@ def test_what_is_no_whole_picture_is_refused_in_words(decode, contents, words):
 
 
 def test_the_refusal_says_which_picture(decode):
-    with pytest.raises(REFUSED, match=r"picture\] \[7\] \[is no JPEG"):
+    with pytest.raises(REFUSED, match=r"picture\] \[7\] \[is not a JPEG"):
         decode[1](tf.constant(b"no image"))
 
 

@@ -61,7 +61,7 @@ def test_some_classes_keep_their_images_and_no_others():
 
 
 def test_other_channels_are_refused():
-    with pytest.raises(ValueError, match="asked to make 4 of 3"):
+    with pytest.raises(ValueError, match="3 channels cannot be converted to 4"):
         pool(3, 7).with_channels(4)
 
 

@@ -139,7 +139,7 @@ def test_what_is_damaged_is_written_again(damaged, size, pictures, from_disk, tm
     path.write_bytes(path.read_bytes()[:size])
     whole = folder.load(SIDE, data_dir=str(pictures))
     np.testing.assert_array_equal(from_disk()["train"].images[:], whole["train"].images)
-    assert any("cannot be read" in warning and "anew" in warning for warning in warnings)
+    assert any("cannot be read" in warning and "again" in warning for warning in warnings)
 
 
 def test_files_that_are_no_pictures_are_reported_each_time(from_disk, warnings):
@@ -154,7 +154,7 @@ def test_files_that_are_no_pictures_are_reported_each_time(from_disk, warnings):
 def test_a_class_without_a_picture_is_refused(pictures, from_disk):
     for path in (pictures / "class 07").iterdir():
         path.write_text("no picture")
-    with pytest.raises(DataError, match="class 07 has no picture that can be read"):
+    with pytest.raises(DataError, match="class 07 has no readable image"):
         from_disk()
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from tests import forks
 
 REPOSITORY = Path(__file__).parents[2]
-LINE = "tensorflow_datasets is not installed, without which such data cannot be read: pip install 'ml_lstm[data]'."
+LINE = "tensorflow_datasets is not installed, which is needed to read these data: pip install 'ml_lstm[data]'."
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_glyphs_folders_exports_and_servers_do_without(without, folder):
         ("serve", "--model_base_path=nowhere"),  # which loads all of the server
     )
     assert statuses == [0, 0, 0, 0, 0, 1], err
-    assert "nowhere has no version that loads" in err.splitlines()[-1]
+    assert "nowhere has no version that can be loaded" in err.splitlines()[-1]
     assert "datasets" not in out + err
 
 

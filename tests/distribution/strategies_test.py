@@ -78,11 +78,11 @@ def test_the_first_episode_that_is_not_finite_has_its_number_in_the_whole_meta_b
 
 def test_what_would_not_be_the_result_of_one_device_is_refused():
     two = distribution(["cpu:0", "cpu:1"], strategy="mirrored")
-    with pytest.raises(UserError, match=r"--meta_batch_size=3 cannot be shared evenly by 2 devices.*multiple of 2"):
+    with pytest.raises(UserError, match=r"--meta_batch_size=3 cannot be divided evenly among 2 devices.*multiple of 2"):
         require_shareable(two, "maml", METHODS["maml"], 3)
-    with pytest.raises(UserError, match=r"--method=mann takes a meta-batch as a whole"):
+    with pytest.raises(UserError, match=r"--method=mann needs a meta-batch as a whole"):
         require_shareable(two, "mann", METHODS["mann"], 4)
-    with pytest.raises(UserError, match=r"pixel_nearest_neighbour trains nothing"):
+    with pytest.raises(UserError, match=r"pixel_nearest_neighbour has no training"):
         require_shareable(two, "pixel_nearest_neighbour", METHODS["pixel_nearest_neighbour"], 4)
     for name, kind in METHODS.items():
         require_shareable(Distribution(), name, kind, 3)
@@ -109,7 +109,7 @@ _BROKEN = {
     "unknown task": (_config({"type": "chief", "index": 0}, worker=_TWO), r"'chief' number 0"),
     "list for a task": (_config({"type": ["worker"], "index": 0}, worker=_TWO), r"task \['worker'\]"),
     "parameter servers": (_config({"type": "worker", "index": 0}, worker=_TWO, ps=["c:1"]), r"workers.*'ps'"),
-    "two chiefs": (_config({"type": "worker", "index": 0}, worker=["c:1"], chief=_TWO), r"one chief at most"),
+    "two chiefs": (_config({"type": "worker", "index": 0}, worker=["c:1"], chief=_TWO), r"at most one chief"),
 }
 
 
@@ -139,5 +139,5 @@ def test_the_chief_is_the_first_task_and_all_devices_count(task, cluster, is_chi
 
 def test_several_cpu_devices_of_a_worker_are_refused():
     config = _config({"type": "worker", "index": 0}, worker=_TWO)
-    with pytest.raises(UserError, match="one CPU device a worker"):
+    with pytest.raises(UserError, match="one CPU device per worker"):
         distribution(["cpu:0", "cpu:1"], {"TF_CONFIG": config}, strategy="multi_worker")

@@ -37,7 +37,7 @@ from ml_lstm_client.command import main
 from ml_lstm_client.grpc_client import GrpcClient
 
 SOURCE = Path(ml_lstm_client.__file__).parents[1]
-NO_PICTURE = "is no JPEG, PNG, BMP or GIF image."
+NO_PICTURE = "is not a JPEG, PNG, BMP or GIF image."
 NOT_UTF8 = b"caf\xe9".decode(errors="surrogateescape")
 
 
@@ -107,7 +107,7 @@ class NearestMean:
             classes = list(dict.fromkeys(names))
             if len(classes) > 5:
                 raise bad_request(
-                    assertion("The model can tell at most 5 classes apart; the support set has", len(classes))
+                    assertion("The model can distinguish at most 5 classes; the support set has", len(classes))
                 )
             members = [[v for v, name in zip(values, names, strict=True) if name == c] for c in classes]
             outputs = {"classes": classes, "means": [sum(m) / len(m) for m in members], **outputs}
@@ -130,7 +130,7 @@ class NearestMean:
             if contents.endswith(b"damaged"):
                 raise bad_request("Number of channels was 0\n\t [[{{node map/while/DecodeBmp}}]]")
             if contents.endswith(b"refused"):
-                raise bad_request(assertion(f"{name}: the image at index", index, "has no pixel."))
+                raise bad_request(assertion(f"{name}: the image at index", index, "has no pixels."))
         return [contents[-1] / 255 for contents in inputs[name]]
 
 
@@ -371,7 +371,7 @@ def test_a_refusal_is_the_servers_sentence_alone(connect):
     client = connect()
     with pytest.raises(ServingError) as refusal:
         client.adapt([picture(n) for n in range(6)], list("abcdef"))
-    assert str(refusal.value) == "The model can tell at most 5 classes apart; the support set has 6"
+    assert str(refusal.value) == "The model can distinguish at most 5 classes; the support set has 6"
     assert refusal.value.code == 400
     with pytest.raises(ServingError, match="Servable not found") as refusal:
         connect(model="other").adapt(*SUPPORT)
@@ -440,7 +440,7 @@ def test_no_answer_in_time_is_one_line(transport):
 
 
 def test_rest_at_the_port_of_grpc_is_one_line(grpc_server):
-    with RestClient(f"http://{grpc_server}") as client, pytest.raises(ServingError, match="is no HTTP") as told:
+    with RestClient(f"http://{grpc_server}") as client, pytest.raises(ServingError, match="is not HTTP") as told:
         client.adapt(*SUPPORT)
     assert str(told.value).isprintable()
 
@@ -460,7 +460,7 @@ def test_what_is_no_model_server_is_told(body, status):
     for url in served_over_http(Other):
         with (
             RestClient(url) as client,
-            pytest.raises(ServingError, match=f"{url}.* answered {status} .*not as") as told,
+            pytest.raises(ServingError, match=f"{url}.* answered {status} .*not like") as told,
         ):
             client.adapt(*SUPPORT)
         assert told.value.code == (404 if status == 404 else None)
@@ -512,7 +512,7 @@ except ImportError as error:
     result = subprocess.run([sys.executable, "-c", program], cwd=SOURCE, capture_output=True, text=True, timeout=600)
     assert result.stdout.splitlines() == [
         "a",
-        "gRPC needs more (there is no grpc): use REST, or pip install './export/client[grpc]' in the "
+        "gRPC needs grpc, which is not installed: use REST, or pip install './export/client[grpc]' in the "
         "checkout of ml_lstm.",
     ], result.stderr
 
@@ -523,8 +523,8 @@ def test_the_command_without_the_extra_is_one_line(folders):
     result = subprocess.run([sys.executable, "-c", program], cwd=SOURCE, capture_output=True, text=True, timeout=600)
     assert result.returncode == 1
     assert result.stderr == (
-        "ml_lstm_client: gRPC needs more (there is no grpc): use REST, or pip install './export/client[grpc]' in the "
-        "checkout of ml_lstm.\n"
+        "ml_lstm_client: gRPC needs grpc, which is not installed: use REST, or pip install './export/client[grpc]' in "
+        "the checkout of ml_lstm.\n"
     )
 
 
@@ -627,7 +627,7 @@ def test_a_table_that_there_is_no_space_for_leaves_the_one_of_before(kind, ask, 
 
 
 # What TensorFlow's decoders say of a damaged picture does not tell which it is, nor that it was a picture.
-UNREADABLE = {"refused": "has no pixel.", "damaged": "Number of channels was 0"}
+UNREADABLE = {"refused": "has no pixels.", "damaged": "Number of channels was 0"}
 
 
 @pytest.mark.parametrize("first", UNREADABLE)
@@ -655,7 +655,7 @@ def test_a_class_without_a_readable_picture_ends_it(ask, folders):
     status, table, errors = ask()
     assert (status, table) == (1, [])
     assert errors[-1] == (
-        f"ml_lstm_client: {folders / 'support' / 'day ü'} has no picture that the model can read: "
+        f"ml_lstm_client: {folders / 'support' / 'day ü'} has no image that the model can read: "
         "add one, or remove the folder."
     )
 
@@ -686,7 +686,7 @@ def test_a_refusal_that_no_picture_is_to_blame_for_ends_it(ask, folders, model):
     assert ask() == (
         1,
         [],
-        ["ml_lstm_client: The model can tell at most 5 classes apart; the support set has 8"],
+        ["ml_lstm_client: The model can distinguish at most 5 classes; the support set has 8"],
     )
     # Nothing is asked picture by picture.
     assert [signature for _, _, signature, _ in model.requests] == ["adapt_encoded", "check_encoded"]
@@ -769,8 +769,8 @@ def test_what_is_too_large_is_named_with_what_to_do(connect, model):
     with pytest.raises(ServingError) as refusal:
         connect().adapt([picture(1, 3 * 2**20), picture(1, 2**20)], ["a", "b"])
     assert refusal.value.code == 413
-    assert "2 picture(s) of 4.2 MB in all, the largest of 3.1 MB: send fewer pictures at once" in str(refusal.value)
-    with pytest.raises(ServingError, match=r"1 picture\(s\) of 3.1 MB in all, .*: shrink it"):
+    assert "2 image(s) of 4.2 MB in total, the largest of 3.1 MB: send fewer images at once" in str(refusal.value)
+    with pytest.raises(ServingError, match=r"1 image\(s\) of 3.1 MB in total, .*: shrink it"):
         connect().adapt([picture(1, 3 * 2**20)], ["a"])
 
 
@@ -805,7 +805,7 @@ def test_a_server_that_only_turns_away_what_is_too_large_is_understood(how):
     ("paths", "words"),
     [
         (["support/night/3/in.png", "query/.x"], None),
-        (["support/dusk/deep/in.png"], r"dusk has no picture that the model can read, but folders \(deep\)"),
+        (["support/dusk/deep/in.png"], r"dusk has no image that the model can read, only folders \(deep\)"),
         (["support/__MACOSX/night/._1", "query/__MACOSX/x", "query/Thumbs.db"], None),
     ],
 )
@@ -837,7 +837,7 @@ def test_a_server_that_is_not_there_is_one_line(folders, free_address, capsys):
 
 @pytest.mark.parametrize(
     ("missing", "said"),
-    [("support/*", "has no class folder"), ("query/*", "has no file"), ("query", "is no directory: check --query.")],
+    [("support/*", "has no class folder"), ("query/*", "has no file"), ("query", "is not a directory: check --query.")],
 )
 def test_folders_without_pictures_are_one_line(ask, folders, missing, said):
     for path in folders.glob(missing):

@@ -1,4 +1,4 @@
-"""The client stands alone: what it must do as `ml_lstm` does, it has copies of."""
+"""The client is self-contained: it has copies of the files in which it must agree with `ml_lstm`."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ml_lstm_client import picture_files
 def test_a_copy_says_what_the_original_says(file):
     copy, original = (Path(package.__file__).with_name(file).read_text() for package in (ml_lstm_client, ml_lstm))
     assert copy == original
-    assert "The client, which stands alone, has a copy of this file" in original
+    assert "The client is self-contained and has a copy of this file" in original
 
 
 def test_every_file_of_both_names_is_a_copy():

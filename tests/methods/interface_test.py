@@ -238,7 +238,7 @@ def test_the_export_takes_its_own_adaptation_back_and_no_other(signatures):
         assert tf.size(value) > 0, name
         with pytest.raises(tf.errors.InvalidArgumentError, match="was changed: adapt again"):
             signatures["predict"](**adaptation | {name: changed(value)}, query_images=QUERIES)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="of another model or version"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="from another model or version"):
         signatures["predict"](**adaptation | {"fingerprint": other["fingerprint"]}, query_images=QUERIES)
     kept = {name: as_kept_in_json(value) for name, value in adaptation.items()}
     np.testing.assert_array_equal(

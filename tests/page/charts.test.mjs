@@ -47,8 +47,8 @@ test("the charts are said in words", () => {
     input_gates: [[0.01, 0.2]],
     forget_gates: [[0.99, 0.98]],
   });
-  assert.match(told, /In 1 inner step the loss on your pictures fell from 1\.61 to 0\.25\./);
-  assert.match(told, /widest in head \(0\.20/);
+  assert.match(told, /In 1 inner step the loss on your images fell from 1\.61 to 0\.25\./);
+  assert.match(told, /largest in head \(0\.20/);
   assert.match(told, /keeps 98\.5 %/);
   assert.equal(inWords({ losses: [null, null] }), "");
 });
@@ -62,7 +62,7 @@ test("a model's sentence says what it learned on, how good it is and on what it 
     bad_at: ["Photographs.", "Tiny ones."],
     limits: ["Photographs.", "Tiny ones.", "Any number."],
   };
-  assert.equal(sentence(card), "Learned on: Omniglot. Of 5 new classes with one picture of each it tells 97.5 % right. Where it guesses: Photographs.");
+  assert.equal(sentence(card), "Learned on: Omniglot. With 5 new classes and one image of each, 97.5 % of its answers are right. Not reliable for: Photographs.");
   assert.deepEqual(caveats(card), ["Tiny ones.", "Any number."]);
   assert.equal(sentence({}), "");
   assert.deepEqual(caveats({}), []);

@@ -67,8 +67,8 @@ def taught(person):
 
 def test_the_page_says_what_the_model_is(page):
     assert page.inner_text("#card") == (
-        "Learned on: Nothing: it compares pixels. Of 5 new classes with one picture of each it tells 50 % right. "
-        "Where it guesses: Everything but tests."
+        "Learned on: Nothing: it compares pixels. With 5 new classes and one image of each, 50 % of its answers are "
+        "right. Not reliable for: Everything but tests."
     )
     page.click("#caveats summary")
     assert page.locator("#caveats li").all_inner_texts() == ["Faces.", "Any number of classes."]
@@ -76,7 +76,7 @@ def test_the_page_says_what_the_model_is(page):
 
 def test_an_example_is_answered_at_one_click(page):
     assert page.evaluate(TIME_OF_AN_EXAMPLE) < 15_000  # of a busy machine; an idle one takes a fraction of a second
-    Person(page).settled("Learned 5 classes from 5 pictures")
+    Person(page).settled("Learned 5 classes from 5 images")
     assert page.locator(".card").count() == 5
     assert re.search(r"and answered in \d+ ms$", page.inner_text("#status"))
     assert page.locator("#queries li").count() == 3
@@ -173,7 +173,7 @@ def test_what_is_cleared_while_it_is_read_stays_away(person):
     person.page.click("#ask >> text=Clear")
     person.draw(person.card(0), BAR)
     person.page.evaluate("letGo()")
-    person.says("another class a picture")
+    person.says("image to another class")
     assert person.page.locator("#queries li").count() == 0
 
 
@@ -194,9 +194,9 @@ def test_undo_clear_and_next(taught):
     assert (pixels(pad) == 255).mean() > (whole == 255).mean()
     card.get_by_text("Next").click()
     taught.draw(card, CROSS)
-    taught.settled("from 3 pictures")
+    taught.settled("from 3 images")
     card.get_by_text("Clear").click()
-    taught.settled("from 2 pictures")
+    taught.settled("from 2 images")
     assert (pixels(pad) == 255).all()
 
 
@@ -227,7 +227,7 @@ def test_files_are_dropped_chosen_and_removed(person):
     assert person.card(0).locator(".pictures li").count() == 2
     person.card(0).locator(".pictures li").first.hover()
     person.card(0).locator(".pictures .remove").first.click()
-    person.settled("from 2 pictures")
+    person.settled("from 2 images")
     assert page.locator("#notice").is_hidden()
 
 
@@ -235,7 +235,7 @@ def test_a_file_that_is_no_picture_is_named(person):
     person.drop(person.card(0), ("letter.png", "image/png", b"no picture"), ("1.png", "image/png", RED))
     notice = person.page.locator("#notice")
     notice.wait_for()
-    assert notice.inner_text() == "letter.png is no picture that this browser can read."
+    assert notice.inner_text() == "letter.png is not an image that this browser can read."
     assert person.card(0).locator(".pictures li").count() == 1
 
 
@@ -298,9 +298,9 @@ def test_the_camera_takes_pictures_while_its_button_is_held(person):
 
 
 def test_an_empty_class_is_left_out_and_one_class_is_too_few(person):
-    person.says("two classes a picture")
+    person.says("image to two classes")
     person.draw(person.card(0), CROSS)
-    person.says("another class a picture")
+    person.says("image to another class")
     person.draw(person.card(1), BAR)
     person.says("Ready")
     person.page.click("#add-class")
@@ -319,7 +319,7 @@ def test_more_classes_than_the_model_tells_apart_are_refused_in_words(person):
     person.draw(person.card(3), ROOF)
     person.settled("4 classes")
     person.page.select_option("#models", "learner")
-    person.page.locator("#classes-problem >> text=at most 3 classes apart, and 4 have pictures: remove 1.").wait_for()
+    person.page.locator("#classes-problem >> text=at most 3 classes, and 4 have images: remove 1.").wait_for()
     person.card(3).locator(".head button").click()
     assert person.answer()
 
@@ -334,7 +334,7 @@ def test_a_busy_server_is_told_at_the_picture_and_asked_again(taught):
     taught.draw(taught.card(0), [[(0.3, 0.5), (0.6, 0.5)]])
     problem = taught.page.locator("#queries .problem:visible")
     problem.wait_for()
-    assert problem.inner_text() == "The server is busy. This picture is asked about again in 1 s."
+    assert problem.inner_text() == "The server is busy. The page tries this image again in 1 s."
     assert taught.page.locator("#answer.stale").is_visible()  # dimmed, never blank
     taught.page.unroute(PREDICT)
     assert taught.answer()
@@ -356,7 +356,7 @@ def test_too_large_is_told_at_the_largest_picture(taught):
 
 
 def test_a_picture_that_the_model_cannot_read_is_marked(taught):
-    _refuse(taught.page, 400, "support_images: the image at index 1 is damaged: save it anew, or leave it out.")
+    _refuse(taught.page, 400, "support_images: the image at index 1 is damaged: save it again, or leave it out.")
     taught.draw(taught.card(0), [[(0.3, 0.5), (0.6, 0.5)]])
     problem = taught.card(1).locator(".pictures .problem:visible")
     problem.wait_for()
@@ -375,7 +375,7 @@ def test_a_strange_picture_is_of_none_of_these(taught):
     assert taught.answer() == "None of these"
     assert taught.page.inner_text("#spoken") == "Answer: None of these"
     assert taught.shares()["None of these"] == "likely"
-    assert "1 % look as strange as this one" in taught.page.inner_text("#answer")
+    assert "1 % look at least as unusual as this one" in taught.page.inner_text("#answer")
 
 
 def test_answers_are_marked_right_and_wrong(taught):
@@ -411,7 +411,7 @@ def test_pictures_are_taken_away_as_the_command_line_takes_them(taught):
     page = taught.page
     page.click("#takeaway summary")
     with page.expect_download() as download:
-        page.click("text=Download the pictures")
+        page.click("text=Download the images")
     with zipfile.ZipFile(download.value.path()) as archive:
         assert sorted(archive.namelist()) == ["query/001.png", "support/bar/001.png", "support/cross/001.png"]
         assert Image.open(io.BytesIO(archive.read("query/001.png"))).size == (96, 96)
@@ -430,7 +430,7 @@ def test_how_it_learned_is_drawn(person):
     person.choose_model("learner", 16)
     person.teach({"cross": CROSS, "bar": BAR})
     _open_how_it_learned(page)
-    assert "In 2 inner steps the loss on your pictures" in page.inner_text("#learned")
+    assert "In 2 inner steps the loss on your images" in page.inner_text("#learned")
     assert page.locator("#learned svg").first.locator("circle").count() == 3
     assert page.locator("#learned svg").nth(1).locator("circle").count() == 10
     page.select_option("#models", "drawings")
@@ -512,7 +512,7 @@ def test_motion_is_reduced_for_those_who_ask_for_it(new_page):
 
 def test_a_newer_version_is_taken_up_and_told(taught, export_again):
     export_again()
-    notice = taught.page.locator("#notice >> text=Version 2 has taken the place of version 1")
+    notice = taught.page.locator("#notice >> text=Version 2 has replaced version 1")
     notice.wait_for(timeout=300_000)
     assert taught.answer() == "bar"
 
@@ -533,7 +533,7 @@ def test_a_server_that_stops_and_comes_back_loses_nothing(new_page, models, tmp_
     person.says("Nothing is lost")
     second = Server(tmp_path / "second", *flags)
     try:
-        person.settled("from 3 pictures")
+        person.settled("from 3 images")
         assert person.answer() == "Class 2"
     finally:
         second.stop()

@@ -43,11 +43,11 @@ test("refusals are told at the picture that they concern", () => {
   const large = refusal(413, "The request is too large: its body has 9, and this server takes at most 2097152.", null, ASKED, 3);
   assert.equal(large.pictureId, 1);
   assert.match(large.message, /2 MB/);
-  const damaged = refusal(400, "support_images: the image at index 1 is damaged: save it anew.", null, ASKED, 3);
+  const damaged = refusal(400, "support_images: the image at index 1 is damaged: save it again.", null, ASKED, 3);
   assert.equal(damaged.pictureId, 2);
   assert.match(damaged.message, /it is damaged/);
   assert.equal(refusal(400, "query_images: the image at index 0 is damaged", null, ASKED, 3).pictureId, 3);
-  const words = "The model can tell at most 5 classes apart; the support set has 6.";
+  const words = "The model can distinguish at most 5 classes; the support set has 6.";
   assert.equal(refusal(400, words, null, ASKED, 3).message, words);
   assert.equal(refusal(404, "no version 3", null, ASKED, 3).kind, "missing");
   assert.equal(refusal(503, "", null, ASKED, 3).retry, 2);

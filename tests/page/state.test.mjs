@@ -84,15 +84,15 @@ test("an answer to a picture that is gone is passed over", () => {
 
 test("what is lacking is said in words", () => {
   const none = states.emptyState();
-  assert.match(states.lacking(none, null), /two classes/);
+  assert.match(states.lacking(none, null), /Two classes/);
   const two = states.addClass(states.addClass(none));
-  assert.match(states.lacking(two, null), /two classes a picture/);
-  assert.match(states.lacking(states.putPicture(two, two.classes[0].id, picture(1)), null), /another class a picture/);
+  assert.match(states.lacking(two, null), /image to two classes/);
+  assert.match(states.lacking(states.putPicture(two, two.classes[0].id, picture(1)), null), /image to another class/);
   const { state } = filled();
   assert.equal(states.lacking(state, null), null);
   assert.equal(states.lacking(state, 2), null);
-  assert.match(states.lacking(state, 1), /at most 1 classes apart, and 2 have pictures: remove 1/);
-  assert.match(states.lacking(states.removeQuery(state, state.queries[0].id), null), /Ask about a picture/);
+  assert.match(states.lacking(state, 1), /at most 1 classes, and 2 have images: remove 1/);
+  assert.match(states.lacking(states.removeQuery(state, state.queries[0].id), null), /Add an image to classify/);
 });
 
 test("a problem is said at its picture and goes with the next answer", () => {

@@ -35,7 +35,7 @@ NO_FILES = np.array([], object)
 BAD = {
     "lengths that differ": ({"support_labels": NAMES[:2]}, "same length"),
     "empty support": ({"support_images": SUPPORT[:0], "support_labels": NO_FILES}, "support set is empty"),
-    "empty query": ({"query_images": QUERIES[:0]}, "no query"),
+    "empty query": ({"query_images": QUERIES[:0]}, "no queries"),
     "too many classes": (SIX, "at most 5 classes"),
     "three channels": ({"query_images": QUERIES.repeat(3, 3)}, "must have 1 channel"),
     "no pixel": ({"query_images": QUERIES[:, :, :0]}, "at least one pixel"),
@@ -46,13 +46,13 @@ BAD = {
 BAD_FILES = {
     "lengths that differ": ({"support_labels": NAMES[:2]}, "same length"),
     "empty support": ({"support_images": NO_FILES, "support_labels": NO_FILES}, "support set is empty"),
-    "empty query": ({"query_images": NO_FILES}, "no query"),
+    "empty query": ({"query_images": NO_FILES}, "no queries"),
     "too many classes": (
         {"support_images": [png(image) for image in SIX["support_images"]], "support_labels": list("abcdef")},
         "at most 5 classes",
     ),
-    "no image": ({"query_images": [FILES["query_images"][0], b"no image"]}, "is no JPEG, PNG, BMP or GIF"),
-    "no byte": ({"support_images": [b"", *FILES["support_images"][1:]]}, "is no JPEG, PNG, BMP or GIF"),
+    "no image": ({"query_images": [FILES["query_images"][0], b"no image"]}, "is not a JPEG, PNG, BMP or GIF"),
+    "no byte": ({"support_images": [b"", *FILES["support_images"][1:]]}, "is not a JPEG, PNG, BMP or GIF"),
     "a cut file": ({"query_images": [FILES["query_images"][0][:60]]}, "image at index 0 is damaged"),
     "a header of 20,000 x 20,000": ({"query_images": [HUGE]}, "at most 16777216 pixels"),
     "numbers for files": ({"query_images": np.array([1, 2])}, "string"),
@@ -109,6 +109,6 @@ def test_grpc_refuses_in_words_and_answers_the_next_request(grpc_predict, signat
 
 def test_an_unreadable_image_is_named_by_its_index(rest):
     assert (
-        "query_images: the image at index 1 is no JPEG"
+        "query_images: the image at index 1 is not a JPEG"
         in rest("adapt_and_predict_encoded", FILES | BAD_FILES["no image"][0])[1]["error"]
     )

@@ -61,7 +61,7 @@ def test_rest_and_grpc_tell_it_too(rest, grpc_predict, expected, signature):
 REFUSED = [
     ({"support_labels": NAMES[:3]}, "must have the same length; they have 5 3"),
     ({"support_images": [b"no picture"], "support_labels": ["a"]}, "the image at index 0 "),
-    ({"support_images": [png(IMAGES[0])] * 6, "support_labels": [*"abcdef"]}, "at most 5 classes apart"),
+    ({"support_images": [png(IMAGES[0])] * 6, "support_labels": [*"abcdef"]}, "at most 5 classes"),
     ({"support_images": [png(IMAGES[0])] * 1001, "support_labels": ["a"] * 1001}, "at most 1000 in one"),
 ]
 

@@ -37,7 +37,7 @@ def test_only_what_a_server_takes_for_a_version_counts(names, expected, kind, tm
 
 def test_after_the_largest_version_there_is_none(tmp_path):
     (tmp_path / str(2**63 - 1)).mkdir()
-    with pytest.raises(UserError, match=r"9223372036854775807 is the largest version there can be: give another"):
+    with pytest.raises(UserError, match=r"9223372036854775807 is the largest possible version: choose another"):
         export._next_version(tmp_path)
 
 

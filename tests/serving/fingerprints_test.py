@@ -100,7 +100,9 @@ def test_an_adaptation_of_another_version_or_model_is_refused(versions, protocol
         adaptation = first.adapt(FILES, ["a", "b"])
         assert first.predict(adaptation, FILES)
         for wrong in (second, other):
-            with pytest.raises(ServingError, match=r"The adaptation is of another model or version, .*: adapt again\."):
+            with pytest.raises(
+                ServingError, match=r"The adaptation is from another model or version, .*: adapt again\."
+            ):
                 wrong.predict(adaptation, FILES)
 
 
@@ -131,5 +133,5 @@ def test_the_c_api_refuses_what_was_changed(run_in_c, warm_up):
     changed = inputs | {"fingerprint": tf.constant(["1"])}
     (code, message, _), (good, _, _) = run_in_c([("predict", changed), ("predict", inputs)])
     assert code == tf.errors.INVALID_ARGUMENT
-    assert "of another model or version" in message
+    assert "from another model or version" in message
     assert good == 0

@@ -176,7 +176,7 @@ def test_a_proto_that_is_no_tensor_is_refused_before_memory_is_taken(predict, re
     proto.tensor_content = content
     code, words = refused(predict, request_)
     assert code == grpc.StatusCode.INVALID_ARGUMENT
-    assert "query_images is no tensor" in words or "query_images is too large" in words
+    assert "query_images is not a valid tensor" in words or "query_images is too large" in words
     assert "\n" not in words
 
 

@@ -95,7 +95,7 @@ def test_pixels_are_bounded_in_sum(header, channel):
 def test_json_is_counted_before_it_is_read(body, server):
     answer = requests.post(f"{server.url}/v1/models/m:predict", data=b'{"inputs": ' + body + b"}", timeout=600)
     assert answer.status_code == 400
-    assert "send picture files" in answer.json()["error"]
+    assert "send image files" in answer.json()["error"]
 
 
 def test_names_of_a_caller_are_not_repeated_whole(server, channel):
@@ -228,7 +228,7 @@ def test_a_caller_by_rest_who_leaves_is_computed_for_no_longer(impatient):
     sent = json.dumps(body).encode()
     header = f"POST /v1/models/m:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(sent)}\r\n\r\n"
     connection(impatient, header.encode() + sent).close()
-    impatient.wait_for(r" REST POST /v1/models/m:predict 400 .*The caller left")
+    impatient.wait_for(r" REST POST /v1/models/m:predict 400 .*The caller disconnected")
 
 
 @pytest.mark.parametrize(

@@ -98,5 +98,5 @@ def test_long_lists_are_read_as_tensorflow_reads_them(kind, shape):
 def test_long_lists_that_do_not_fit_are_refused(values, shape):
     proto = TensorProto(dtype=tf.uint8.as_datatype_enum, int_val=values)
     proto.tensor_shape.dim.add(size=shape)
-    with pytest.raises(Exception, match="a is no tensor"):
+    with pytest.raises(Exception, match="a is not a valid tensor"):
         _from_proto("a", proto)

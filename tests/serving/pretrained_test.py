@@ -39,7 +39,7 @@ def exported(tmp_path_factory):
     begun = command("train", run, f"--pretrained={weights}", *chosen, *size, "--episodes=2")
     assert "Meta-trained for 2 episodes" in begun
     resumed = command("train", run, f"--pretrained={weights}", *chosen, *size, "--episodes=4")
-    assert "Going on from episode 2 of 4." in resumed
+    assert "Resuming from episode 2 of 4." in resumed
     weights.unlink()
     command("export", run, f"--export_dir={directory / 'm'}")
     return directory / "m" / "1"

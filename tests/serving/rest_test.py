@@ -96,7 +96,7 @@ def test_names_that_are_no_text_come_back_as_they_went(post):
 @pytest.mark.parametrize(
     ("path", "status", "words"),
     [
-        ("other:predict", 404, "no model 'other'; this server has m"),
+        ("other:predict", 404, "no model 'other': this server has m"),
         ("m/versions/7:predict", 404, "no version 7"),
         ("m/versions/99999999999999999999:predict", 404, "There is nothing at"),
         ("m/labels/stable:predict", 404, "no label 'stable'"),
@@ -125,7 +125,7 @@ def test_what_cannot_be_got_is_told(get, path, status):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "no JSON"),
+        (b"", "not valid JSON"),
         (b"[1]", "must be a JSON object"),
         ({"inputs": GOOD, "instances": []}, "either"),
         ({"instances": []}, "at least one row"),
@@ -140,11 +140,11 @@ def test_what_cannot_be_got_is_told(get, path, status):
         ({"inputs": GOOD | {"query_images": None}}, "query_images must be an array of uint8"),
         ({"inputs": GOOD | {"query_images": [[[[256]]]]}}, "values must be from 0 to 255"),
         ({"inputs": GOOD | {"query_images": [[[[-1]]]]}}, "values must be from 0 to 255"),
-        ({"inputs": GOOD | {"query_images": [[[[0.5]]]]}}, "a value is of another type"),
-        ({"inputs": GOOD | {"query_images": [[[[True]]]]}}, "a value is of another type"),
+        ({"inputs": GOOD | {"query_images": [[[[0.5]]]]}}, "a value has another type"),
+        ({"inputs": GOOD | {"query_images": [[[[True]]]]}}, "a value has another type"),
         ({"inputs": GOOD | {"query_images": [[[[10**30]]]]}}, "query_images must be an array of uint8"),
         ({"inputs": GOOD | {"query_images": [[1]]}}, "query_images must be uint8 [?, ?, ?, ?]; got uint8 [1, 1]"),
-        ({"inputs": GOOD | {"support_labels": ["a", {"b64": "?"}, "c"]}}, "no base64"),
+        ({"inputs": GOOD | {"support_labels": ["a", {"b64": "?"}, "c"]}}, "not base64"),
         ({"inputs": GOOD | {"support_labels": ["a", ["b"], "c"]}}, "neither a string nor"),
     ],
 )
@@ -178,7 +178,7 @@ def test_numbers_that_are_no_numbers_are_refused(post):
 def test_ten_megabytes_of_garbage_are_refused(post, garbage):
     answer = post(garbage)
     assert answer.status_code == 400
-    assert re.search("no JSON|more than 1000000 lists|more than 100000 names", answer.json()["error"])
+    assert re.search("not valid JSON|more than 1000000 lists|more than 100000 names", answer.json()["error"])
 
 
 @pytest.mark.parametrize(

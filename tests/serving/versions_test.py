@@ -85,16 +85,16 @@ def test_versions_come_and_go_without_a_lost_request(start_server, models, warm_
     with Callers(server, warm_up["serving_default"]) as callers:
         add(models, 2, models / "1")
         server.wait_for("version 2 available")
-        server.wait_for("version 1 dropped")
+        server.wait_for("version 1 removed")
         # A half-written copy does not load, is told once, and is loaded once it is whole.
         (models / "3").mkdir()
         shutil.copy(models / "2" / "saved_model.pb", models / "3")
-        server.wait_for("version 3 does not load")
+        server.wait_for("version 3 cannot be loaded")
         statuses = requests.get(f"{server.url}/v1/models/m", timeout=600).json()["model_version_status"]
         states = {status["version"]: (status["state"], status["status"]["error_code"]) for status in statuses}
         assert states == {"3": ("END", "UNKNOWN"), "2": ("AVAILABLE", "OK"), "1": ("END", "OK")}
         shutil.copytree(models / "2", models / "3", dirs_exist_ok=True)
-        server.wait_for("version 2 dropped")
+        server.wait_for("version 2 removed")
         shutil.rmtree(models)
         server.wait_for("No such file")
     assert callers.problems == []

@@ -166,7 +166,7 @@ def test_a_command_that_fails_is_told_by_its_last_line(tmp_path):
 
 def test_a_training_that_was_stopped_is_not_measured_though_it_ends_well(tmp_path):
     with pytest.raises(UserError, match="a was stopped and has saved"):
-        harness.call(step(tmp_path, "print('Stopped at episode 20 and saved; the same command goes on from there.')"))
+        harness.call(step(tmp_path, "print('Stopped at episode 20 and saved. Run the same command again to resume.')"))
 
 
 @pytest.mark.parametrize(("status", "said"), [("'saved'", "status 1, saved"), ("0", "a was stopped and has saved")])

@@ -98,9 +98,9 @@ def own_line(result, command):
 @pytest.mark.parametrize(
     ("contents", "problem"),
     [
-        (b"no picture", "is no JPEG, PNG, BMP or GIF image."),
+        (b"no picture", "is not a JPEG, PNG, BMP or GIF image."),
         (b"GIF89a and then?", "is a damaged GIF."),
-        (b"", "is no JPEG, PNG, BMP or GIF image."),
+        (b"", "is not a JPEG, PNG, BMP or GIF image."),
     ],
 )
 def test_what_is_no_picture_is_told_as_of_an_export(both, contents, problem):
@@ -139,8 +139,8 @@ def test_pictures_are_classified_with_one_command_and_no_export(both, calibrated
     ("flags", "words"),
     [
         (["--model=photo"], "There is no model 'photo' in the zoo"),
-        ([], "give either --model or --saved_model"),
-        (["--model=photos", "--saved_model=there/1"], "give either --model or --saved_model"),
+        ([], "give exactly one of --model or --saved_model"),
+        (["--model=photos", "--saved_model=there/1"], "give exactly one of --model or --saved_model"),
     ],
 )
 def test_what_names_no_model_or_two_is_one_line(flags, words, folders):

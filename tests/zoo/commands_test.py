@@ -74,4 +74,4 @@ def test_a_run_and_a_model_exclude_one_another():
     }.items():
         refused = run(command, *flags)
         assert refused.returncode == 2
-        assert "give either --run_dir or --model" in refused.stderr.splitlines()[-1]
+        assert "give exactly one of --run_dir or --model" in refused.stderr.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Clients of a few-shot model that ml_lstm exported and TensorFlow Serving serves: `RestClient`, `GrpcClient`."""
+"""Clients of a few-shot model exported by ml_lstm and served by TensorFlow Serving: `RestClient`, `GrpcClient`."""
 
 from ml_lstm_client.client import Answer, Client, ServingError
 from ml_lstm_client.rest_client import RestClient
@@ -7,7 +7,7 @@ __all__ = ["Answer", "Client", "RestClient", "ServingError"]
 
 
 def __getattr__(name):
-    """`GrpcClient` is imported when it is asked for, as TensorFlow comes with it."""
+    """Imports `GrpcClient` only when it is used, because it imports TensorFlow."""
     if name == "GrpcClient":
         from ml_lstm_client.grpc_client import GrpcClient
 

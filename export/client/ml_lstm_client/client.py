@@ -1,4 +1,4 @@
-"""What can be asked of a served few-shot model, whatever carries the requests."""
+"""The base class of the clients: the requests to a served few-shot model, independent of the protocol."""
 
 import abc
 import functools
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Self
 from ml_lstm_client import photographs
 
 _DESCRIBED = ("method", "image_shape", "most_classes", "train_episodes", "limits")
-_NOT_THERE = (400, 404, 501)  # what servers say of a signature that a model does not have
+_NOT_THERE = (400, 404, 501)  # servers' codes for a signature that a model does not have
 _TOO_LARGE = 413
-_LEAST_SIDE = 16  # of any model's images
+_LEAST_SIDE = 16  # the smallest image size of any model
 
 
 class _Answer(NamedTuple):
@@ -21,14 +21,14 @@ class _Answer(NamedTuple):
 
 
 class Answer(_Answer):
-    """What the model says of a picture: `(prediction, probabilities)`, and how familiar it is.
+    """The model's answer for an image: `(prediction, probabilities)`, and the attribute `familiarity`.
 
     Attributes:
         prediction: the most probable class.
-        probabilities: by class, in the order of the export's `classes`: sorted, or, of an export of an older version,
-            as the support set named them first.
-        familiarity: the share of pictures of known classes that look no less strange to the model, in (0, 1]: of a
-            picture of something else it is small. None of a model that was not calibrated.
+        probabilities: by class, in the order of the export's `classes`: sorted or, for an export of an older version,
+            in the order of first occurrence in the support set.
+        familiarity: the fraction of images of known classes that look at least as unusual to the model, in (0, 1]. It
+            is small for an image of something else. None for a model without calibration.
     """
 
     familiarity: float | None
@@ -40,13 +40,14 @@ class Answer(_Answer):
 
 
 class ServingError(Exception):
-    """A request without an answer.
+    """A failed request.
 
     Attributes:
-        message: one line, in the server's own words where it has some.
-        code: HTTP status, over gRPC the one that TensorFlow Serving's REST API has for the same trouble: 400 for
-            a bad request, 413 for one that is too large, 429 or 503 for a server with too much to do, 503 also where
-            nobody answers, 504 for no answer in time. None for an answer that is no few-shot model's.
+        message: one line; the server's own message if it sent one.
+        code: HTTP status. Over gRPC, the status that TensorFlow Serving's REST API has for the same problem: 400 for
+            an invalid request, 413 for one that is too large, 429 or 503 for an overloaded server, 503 also for a
+            server that cannot be reached, 504 for no answer in time. None for an answer that is not from a few-shot
+            model.
     """
 
     def __init__(self, message: str, code: int | None):
@@ -59,23 +60,23 @@ class ServingError(Exception):
 
 
 class Client(abc.ABC):
-    """A few-shot model at a server; what leaves with the context is its connections.
+    """A client of a few-shot model on a server. As a context manager, it closes its connections at the end.
 
-    Requests change nothing at the server. One that is turned away by a server with too much to do (429, 503) is
-    sent again, 5 times in all, with pauses that grow. Pictures far larger than the model's are turned and shrunk
-    before they are sent, see `fitted`.
+    Requests do not change anything on the server. If an overloaded server rejects a request (429, 503), the client
+    sends it again, up to 5 times in total, with growing pauses. Images far larger than the model's are rotated and
+    shrunk before they are sent, see `fitted`.
 
-    Shapes: S support pictures, Q queries, K classes.
+    Shapes: S support images, Q queries, K classes.
 
     Args:
         where: the server's address, for messages.
-        model: its name there.
-        version: of the model; by default the server's choice, the newest.
-        label: of a version, as the server's configuration gives it, instead of `version`.
+        model: the model's name on the server.
+        version: version of the model; by default the server's choice, the newest.
+        label: label of a version in the server's configuration, instead of `version`.
         timeout: seconds.
 
     Raises:
-        ValueError: for both `version` and `label`, or a `timeout` that is not positive.
+        ValueError: if both `version` and `label` are given, or `timeout` is not positive.
     """
 
     _attempts = 5
@@ -88,23 +89,24 @@ class Client(abc.ABC):
             raise ValueError(f"timeout must be positive, in seconds; got {timeout!r}.")
         self._where, self._model, self._version, self._label = where, model, version, label
         self._timeout = timeout
-        self._sizes = []  # of the pictures sent last, for messages
+        self._sizes = []  # of the last images sent, for messages
 
     def adapt_and_predict(
         self, support_images: Sequence[bytes], support_labels: Sequence[str], query_images: Sequence[bytes]
     ) -> list[Answer]:
-        """Learns classes from pictures and classifies others, in one request.
+        """Learns classes from images and classifies others, in one request.
 
         Args:
-            support_images: S picture files: JPEG, PNG, BMP or GIF, of any size.
+            support_images: S image files: JPEG, PNG, BMP or GIF, of any size.
             support_labels: the class of each.
-            query_images: Q picture files.
+            query_images: Q image files.
 
         Returns:
             Q answers.
 
         Raises:
-            ServingError: if the server refuses, for one the picture that it cannot read, or does not answer.
+            ServingError: if the server rejects the request, for example because of an unreadable image, or does not
+                answer.
         """
         outputs = self._ask(
             "adapt_and_predict_encoded",
@@ -114,34 +116,36 @@ class Client(abc.ABC):
         return self._answers(outputs["classes"], outputs)
 
     def adapt(self, support_images: Sequence[bytes], support_labels: Sequence[str]) -> Mapping[str, Any]:
-        """Learns classes from pictures.
+        """Learns classes from images.
 
         Args:
-            support_images: S picture files: JPEG, PNG, BMP or GIF, of any size.
+            support_images: S image files: JPEG, PNG, BMP or GIF, of any size.
             support_labels: the class of each.
 
         Returns:
-            What `predict` of this kind of client needs, as often as one likes. It means something to the version
-            of the model that made it only: once the server has gone on to a newer one, adapt again, or name a
+            An adaptation for `predict` of the same kind of client, for any number of calls. It is valid only for the
+            version of the model that made it: when the server has loaded a newer version, adapt again, or give a
             version from the start.
 
         Raises:
-            ServingError: if the server refuses, for one the picture that it cannot read, or does not answer.
+            ServingError: if the server rejects the request, for example because of an unreadable image, or does not
+                answer.
         """
         return self._ask("adapt_encoded", self._support(support_images, support_labels), ("classes",))
 
     def predict(self, adaptation: Mapping[str, Any], query_images: Sequence[bytes]) -> list[Answer]:
-        """Classifies pictures, each on its own.
+        """Classifies images, each independently.
 
         Args:
-            adaptation: what `adapt` returned.
-            query_images: Q picture files.
+            adaptation: result of `adapt`.
+            query_images: Q image files.
 
         Returns:
             Q answers.
 
         Raises:
-            ServingError: if the server refuses, for one the picture that it cannot read, or does not answer.
+            ServingError: if the server rejects the request, for example because of an unreadable image, or does not
+                answer.
         """
         inputs = {**adaptation, **self._queries(query_images)}
         return self._answers(
@@ -150,8 +154,10 @@ class Client(abc.ABC):
 
     @functools.cached_property
     def description(self) -> Mapping[str, Any]:
-        """What the model card says: method, image_shape, most_classes, train_episodes, and limits, the sentences that
-        whoever uses the model should know. Empty for a model that was exported by an older version.
+        """Fields of the model card: method, image_shape, most_classes, train_episodes, and limits.
+
+        The limits are sentences that every user of the model should read. The description is empty for a model that an
+        older version exported.
 
         Raises:
             ServingError: if the server does not answer.
@@ -171,8 +177,9 @@ class Client(abc.ABC):
 
     @functools.cached_property
     def model_card(self) -> Mapping[str, Any]:
-        """All that the model card says, where the server tells it with its metadata, as `ml_lstm.serve` does by either
-        protocol; else `description`.
+        """The complete model card, if the server sends it with its metadata; otherwise `description`.
+
+        `ml_lstm.serve` sends it over both protocols.
 
         Raises:
             ServingError: if the server does not answer.
@@ -180,7 +187,7 @@ class Client(abc.ABC):
         return self._told_card() or self.description
 
     def fitted(self, image: bytes) -> bytes:
-        """A picture as it is sent: turned as its EXIF data say and shrunk, if it is far larger than the model's.
+        """Prepares an image for sending: if it is far larger than the model's, rotates it by EXIF data and shrinks it.
 
         Raises:
             ServingError: see `description`.
@@ -190,13 +197,13 @@ class Client(abc.ABC):
         return photographs.fitted(image, max(self.description["image_shape"][:2]))
 
     def unreadable(self, images: Sequence[bytes]) -> list[int] | None:
-        """Which pictures the model cannot read.
+        """Finds the images that the model cannot read.
 
         Args:
-            images: picture files.
+            images: image files.
 
         Returns:
-            Their indices; None from a model that cannot tell, as it was exported by an older version.
+            Their indices; None if the model does not support this, because an older version exported it.
 
         Raises:
             ServingError: if the server does not answer.
@@ -231,7 +238,7 @@ class Client(abc.ABC):
         return self._pictures(images)
 
     def _ask(self, signature, inputs, wanted):
-        """The outputs of a signature, `wanted` among them."""
+        """The outputs of a signature; checks that they include `wanted`."""
         try:
             outputs = self._outputs(signature, inputs)
         except ServingError as error:
@@ -241,17 +248,17 @@ class Client(abc.ABC):
         if not all(name in outputs for name in wanted):
             raise self._no_few_shot_model()
         if "classes" in outputs:
-            # They may have come in another form than they are to go back in.
+            # Their received form may differ from the form in which they must be sent.
             outputs["classes"] = self._names(self._checked_texts(outputs["classes"]))
         return outputs
 
     def _too_large(self, refusal):
         number, total, largest = len(self._sizes), sum(self._sizes), max(self._sizes)
-        how = "send fewer pictures at once, or smaller ones" if number > 1 else "shrink it"
-        said = re.split(r"\.(?: (?=[A-Z])|$)", refusal.message)[0]  # what is to be done comes next, in general words
+        how = "send fewer images at once, or smaller ones" if number > 1 else "shrink it"
+        said = re.split(r"\.(?: (?=[A-Z])|$)", refusal.message)[0]  # without the server's general advice
         return ServingError(
-            f"{self._where}: the request is too large, with {number} picture(s) of {total / 1e6:.1f} MB in all, the "
-            f"largest of {largest / 1e6:.1f} MB: {how}, or let the server take more ({said}).",
+            f"{self._where}: the request is too large, with {number} image(s) of {total / 1e6:.1f} MB in total, the "
+            f"largest of {largest / 1e6:.1f} MB: {how}, or raise the server's limit ({said}).",
             refusal.code,
         )
 
@@ -268,7 +275,7 @@ class Client(abc.ABC):
         classes, predictions = self._texts(classes), self._checked_texts(outputs["predictions"])
         try:
             rows = [dict(zip(classes, row, strict=True)) for row in self._rows(outputs["probabilities"])]
-            told = "familiarity" in outputs  # by a calibrated model
+            told = "familiarity" in outputs  # from a calibrated model
             familiar = self._rows(outputs["familiarity"]) if told else [None] * len(rows)
             return [Answer(*answer) for answer in zip(predictions, rows, familiar, strict=True)]
         except (TypeError, ValueError):
@@ -276,39 +283,39 @@ class Client(abc.ABC):
 
     def _no_few_shot_model(self):
         return ServingError(
-            f"{self._where}: the model {self._model} does not answer as a few-shot model does: "
-            "name one that ml_lstm exported.",
+            f"{self._where}: the model {self._model} does not answer like a few-shot model: "
+            "give a model that ml_lstm exported.",
             None,
         )
 
     @abc.abstractmethod
     def _pictures(self, images: Sequence[bytes]) -> Any:
-        """[n] as it is sent."""
+        """Converts images [n] to the form in which they are sent."""
 
     @abc.abstractmethod
     def _names(self, texts: Sequence[str]) -> Any:
-        """[n] as it is sent."""
+        """Converts class names [n] to the form in which they are sent."""
 
     @abc.abstractmethod
     def _texts(self, names: Any) -> list[str]:
-        """[n] as it was received."""
+        """Converts class names [n] from the form in which they were received."""
 
     @abc.abstractmethod
     def _rows(self, probabilities: Any) -> list[list[float]]:
-        """[Q, K] as they were received."""
+        """Converts numbers [Q, K] from the form in which they were received."""
 
     @abc.abstractmethod
     def _told_card(self) -> dict[str, Any]:
-        """The model card among the metadata; empty where it is not."""
+        """The model card from the metadata; empty if it is not there."""
 
     @abc.abstractmethod
     def _outputs(self, signature: str, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Sends what `_pictures` and `_names` made, or what was received, and receives."""
+        """Sends inputs, which are results of `_pictures` and `_names` or received values, and returns the outputs."""
 
 
 def sentence(message: str) -> str:
-    """What a server says went wrong, without where in the graph and where an assertion's data begin and end."""
-    # "2 root error(s) found.\n  (0) ..." names the first of them next.
+    """A server's error message, without TensorFlow's notes on the graph and on an assertion's data."""
+    # After "2 root error(s) found.\n  (0) ..." comes the first of them.
     line = message.split("\n\t [[")[0].splitlines()[-1] if "\n\t [[" in message else message
     line = re.sub(r"\{\{.*?\}\}|^\s*\(0\) [\w ]+: ", "", line)
     before, assertion, data = line.partition("assertion failed: ")

@@ -1,4 +1,4 @@
-"""Learns classes from pictures: python -m ml_lstm_client --support=DIR --query=DIR --url=http://localhost:8501"""
+"""Learns classes from images: python -m ml_lstm_client --support=DIR --query=DIR --url=http://localhost:8501"""
 
 import argparse
 import csv
@@ -19,21 +19,21 @@ _NAME = "ml_lstm_client"
 _PICTURES_AT_ONCE = 100
 _BYTES_AT_ONCE = 8 * 2**20
 _BAD_REQUEST = 400
-_ONE_CLASS = "The support set has one class, which is every answer, with probability 1: add pictures of another class."
+_ONE_CLASS = "The support set has only one class, so every answer is that class, with probability 1: add another class."
 
 
 class _UserError(ValueError):
-    """Its message is one line: what is wrong, where, what to do."""
+    """A problem that the user can fix. Its message is one line: what is wrong, where, what to do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints a table of file, class and probability, and what was left out.
+    """Prints a table of file, class and probability, and the files left out.
 
     Args:
         arguments: the flags; by default those of the process.
 
     Raises:
-        SystemExit: 1 with a line on stderr if it cannot be done, 2 for wrong flags, 130 if interrupted.
+        SystemExit: 1 with a line on stderr for an error, 2 for wrong flags, 130 if interrupted.
     """
     parser = _parser()
     flags = parser.parse_args(arguments)
@@ -65,35 +65,37 @@ def _path(text):
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog=_NAME, allow_abbrev=False, description="Asks a served few-shot model what is on pictures."
+        prog=_NAME, allow_abbrev=False, description="Classifies images with a served few-shot model."
     )
     parser.add_argument(
         "--support",
         type=_path,
         metavar="DIR",
-        help="Directory of the support set: pictures DIR/<class>/*.",
+        help="Directory of the support set: images DIR/<class>/*.",
     )
-    parser.add_argument("--query", type=_path, metavar="DIR", help="Directory of the pictures to classify: DIR/*.")
-    parser.add_argument("--describe", action="store_true", help="Print the model card, as JSON, and do nothing else.")
+    parser.add_argument("--query", type=_path, metavar="DIR", help="Directory of the images to classify: DIR/*.")
+    parser.add_argument("--describe", action="store_true", help="Print the model card as JSON, and do nothing else.")
     server = parser.add_mutually_exclusive_group()
     server.add_argument(
-        "--url", default="http://localhost:8501", help="Of the server's REST API (default: %(default)s)."
+        "--url", default="http://localhost:8501", help="URL of the server's REST API (default: %(default)s)."
     )
-    server.add_argument("--grpc", metavar="HOST:PORT", help="Of the server's gRPC API, instead of --url.")
-    parser.add_argument("--model", default="few_shot", help="Its name at the server (default: %(default)s).")
+    server.add_argument(
+        "--grpc", metavar="HOST:PORT", help="Address of the server's gRPC API, to use it instead of --url."
+    )
+    parser.add_argument("--model", default="few_shot", help="Name of the model on the server (default: %(default)s).")
     version = parser.add_mutually_exclusive_group()
-    version.add_argument("--version", type=int, help="Of the model (default: the newest).")
-    version.add_argument("--label", help="Of a version, as the server's configuration gives it.")
+    version.add_argument("--version", type=int, help="Version of the model (default: the newest).")
+    version.add_argument("--label", help="Label of a version in the server's configuration.")
     parser.add_argument("--timeout", type=float, default=60, help="Seconds to wait for an answer (default: 60).")
-    parser.add_argument("--csv", type=_path, metavar="FILE", help="File to write the table to, as CSV.")
+    parser.add_argument("--csv", type=_path, metavar="FILE", help="CSV file to write the table to.")
     parser.add_argument(
         "--json",
         type=_path,
         metavar="FILE",
-        help="File to write the table to, as JSON with the probabilities of all classes.",
+        help="JSON file to write the table to, with the probabilities of all classes.",
     )
     parser.add_argument(
-        "--strict", action="store_true", help="Stop at a file that is no picture, rather than go on with the others."
+        "--strict", action="store_true", help="Stop at a file that is not an image, instead of continuing without it."
     )
     return parser
 
@@ -114,10 +116,10 @@ def _describe(client):
 def _run(client, flags):
     support = picture_files.class_folders(_directory(flags.support, "support"))
     if not support:
-        raise _UserError(f"{flags.support} has no class folder: put pictures in {flags.support}/<class>/.")
+        raise _UserError(f"{flags.support} has no class folders: put images in {flags.support}/<class>/.")
     queries = picture_files.files(_directory(flags.query, "query"))
     if not queries:
-        raise _UserError(f"{flags.query} has no file{_but_folders(flags.query)}: put the pictures to classify there.")
+        raise _UserError(f"{flags.query} has no files{_but_folders(flags.query)}: put the images to classify there.")
     limits = client.description.get("limits", [])
     left_out = _LeftOut(flags.strict)
     adaptation = _adapt(client, flags.support, support, left_out)
@@ -125,7 +127,7 @@ def _run(client, flags):
     for batch in picture_files.batches(_pictures(client, queries, left_out), _PICTURES_AT_ONCE, _BYTES_AT_ONCE):
         answers |= _classify(client, adaptation, dict(batch), left_out)
     if not answers:
-        raise _UserError(f"{flags.query} has no picture that the model can read.")
+        raise _UserError(f"{flags.query} has no image that the model can read.")
     for note in [*limits, *([_ONE_CLASS] if len(support) == 1 else [])]:
         print(f"Note: {note}", file=sys.stderr)
     _print_table(answers)
@@ -137,10 +139,10 @@ def _run(client, flags):
 
 
 class _LeftOut:
-    """Names files that are left out, or stops at the first.
+    """Reports files that are left out, or stops at the first one.
 
     Attributes:
-        problems: what is wrong with each, by path.
+        problems: what is wrong with each file, by path.
     """
 
     def __init__(self, strict: bool):
@@ -170,7 +172,7 @@ def _adapt(client, directory, support, left_out):
         for name in support:
             if name not in labels:
                 raise _UserError(
-                    f"{directory / name} has no picture that the model can read{_but_folders(directory / name)}: "
+                    f"{directory / name} has no image that the model can read{_but_folders(directory / name)}: "
                     "add one, or remove the folder."
                 )
         try:
@@ -202,14 +204,14 @@ def _drop_refused(
     send_alone: Callable[[bytes], object],
     left_out: _LeftOut,
 ) -> None:
-    """Takes out of `pictures` what made the server refuse them; raises the refusal if it was no picture."""
+    """Removes from `pictures` the images that made the server reject them; raises the error if it had another cause."""
     if refusal.code != _BAD_REQUEST:
         raise refusal
     index, problem = _named(refusal, argument)
     if index is not None and index < len(pictures):
         refused = {list(pictures)[index]: problem}
     else:
-        # TensorFlow's decoders do not say which picture is damaged, nor that it was a picture.
+        # TensorFlow's decoders do not say which image is damaged, or that the problem is an image.
         refused = _refused_alone(client, argument, pictures, send_alone)
     if not refused:
         raise refusal
@@ -219,7 +221,7 @@ def _drop_refused(
 
 
 def _refused_alone(client, argument, pictures, send_alone):
-    """What is wrong with each picture that the model cannot read, in the server's words; by path."""
+    """The server's error for each image that the model cannot read, by path."""
     indices = client.unreadable(list(pictures.values()))
     paths = list(pictures) if indices is None else [list(pictures)[index] for index in indices]
     refused = {} if indices is None else dict.fromkeys(paths, "cannot be read.")
@@ -234,21 +236,21 @@ def _refused_alone(client, argument, pictures, send_alone):
 
 
 def _named(refusal, argument):
-    """The index of the picture that a refusal names, or None, and what is wrong with it."""
+    """The index of the image in an error message, or None, and what is wrong with it."""
     named = re.search(rf"{argument}: the image at index (\d+) (.*)", refusal.message)
     return (int(named[1]), named[2]) if named else (None, refusal.message)
 
 
 def _directory(directory, flag):
     if not directory.is_dir():
-        raise _UserError(f"{directory} is no directory: check --{flag}.")
+        raise _UserError(f"{directory} is not a directory: check --{flag}.")
     return directory
 
 
 def _but_folders(directory):
-    """For a message: what is there in place of pictures."""
+    """The folders that a directory has instead of images, for a message."""
     inside = picture_files.folders(directory)
-    return f", but folders ({listed(inside)})" if inside else ""
+    return f", only folders ({listed(inside)})" if inside else ""
 
 
 def _print_table(answers):
@@ -261,13 +263,13 @@ def _print_table(answers):
 
 
 def _numbers(answer):
-    """The probability of the class that was predicted, and the familiarity, of a calibrated model."""
+    """The probability of the predicted class and, for a calibrated model, the familiarity."""
     numbers = [answer.probabilities[answer.prediction]]
     return numbers if answer.familiarity is None else [*numbers, answer.familiarity]
 
 
 def _numbers_told(answers):
-    """What those are called."""
+    """The names of the columns of `_numbers`."""
     return ["probability", "familiarity"][: len(_numbers(next(iter(answers.values()))))]
 
 

@@ -1,6 +1,6 @@
-"""What of a user's folders is looked at, in training, by `adapt` and by the client.
+"""Selects the entries of a user's folders, in training, by `adapt` and by the client.
 
-The client, which stands alone, has a copy of this file; `tests/export/copies_test.py` holds them together.
+The client is self-contained and has a copy of this file; `tests/export/copies_test.py` checks that they are equal.
 """
 
 from pathlib import Path
@@ -18,10 +18,10 @@ NOT_THEIRS = {
 
 
 def visible(directory: Path) -> list[Path]:
-    """The entries of a directory, sorted, without those of `NOT_THEIRS` and those whose names begin with a dot.
+    """The entries of a directory, sorted, without `NOT_THEIRS` and names that begin with a dot.
 
     Raises:
-        OSError: if it cannot be read.
+        OSError: if the directory cannot be read.
     """
     entries = sorted(directory.iterdir())
     return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in NOT_THEIRS]

@@ -1,4 +1,4 @@
-"""The client for TensorFlow Serving's gRPC API. Its messages import TensorFlow: the extra `grpc` installs both."""
+"""The client for TensorFlow Serving's gRPC API. Its messages import TensorFlow; the extra `grpc` installs both."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ try:
     from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 except ModuleNotFoundError as error:
     raise ImportError(
-        f"gRPC needs more (there is no {error.name}): use REST, or pip install './export/client[grpc]' in the "
+        f"gRPC needs {error.name}, which is not installed: use REST, or pip install './export/client[grpc]' in the "
         "checkout of ml_lstm."
     ) from error
 
@@ -36,7 +36,7 @@ _HTTP_STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
-"""As TensorFlow Serving's REST API has them; 500 for the others."""
+"""The codes of TensorFlow Serving's REST API; 500 for the others."""
 
 _LARGEST_MESSAGE = 2**31 - 1
 
@@ -46,13 +46,13 @@ class GrpcClient(Client):
 
     Args:
         address: host and port of the server.
-        model: its name there.
-        version: of the model; by default the server's choice, the newest.
-        label: of a version, as the server's configuration gives it, instead of `version`.
-        timeout: seconds to wait for an answer, those of sending it again included.
+        model: the model's name on the server.
+        version: version of the model; by default the server's choice, the newest.
+        label: label of a version in the server's configuration, instead of `version`.
+        timeout: seconds to wait for an answer, including repeated attempts.
 
     Raises:
-        ValueError: for both `version` and `label`, or a `timeout` that is not positive.
+        ValueError: if both `version` and `label` are given, or `timeout` is not positive.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class GrpcClient(Client):
                 ("grpc.max_send_message_length", _LARGEST_MESSAGE),
                 ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
                 ("grpc.service_config", self._service_config()),
-                # A request that does not fit into it is not sent again; by default that is 256 KiB.
+                # A request larger than this buffer is not sent again; the default is 256 KiB.
                 ("grpc.per_rpc_retry_buffer_size", _LARGEST_MESSAGE),
             ],
         )
@@ -108,7 +108,7 @@ class GrpcClient(Client):
         return dict(self._answer(self._service.Predict, request).outputs)
 
     def _told_card(self):
-        request = GetModelMetadataRequest(metadata_field=["signature_def"])  # TensorFlow Serving takes no other
+        request = GetModelMetadataRequest(metadata_field=["signature_def"])  # TensorFlow Serving accepts no other
         told, card = self._answer(self._service.GetModelMetadata, request).metadata, Struct()
         return MessageToDict(card) if "model_card" in told and told["model_card"].Unpack(card) else {}
 
@@ -132,14 +132,14 @@ class GrpcClient(Client):
             case grpc.StatusCode.UNAVAILABLE:
                 return f"{self._where} is not available ({said}): check the address, and that the server runs."
             case grpc.StatusCode.DEADLINE_EXCEEDED:
-                return f"{self._where} did not answer within {self._timeout:g} s: send fewer pictures, or wait longer."
+                return f"{self._where} did not answer within {self._timeout:g} s: send fewer images, or wait longer."
             case grpc.StatusCode.UNIMPLEMENTED:
-                return f"{self._where} does not answer as TensorFlow Serving does ({said}): check the address."
+                return f"{self._where} does not answer like TensorFlow Serving ({said}): check the address."
         return said
 
 
 def _strings(contents: Sequence[bytes]) -> TensorProto:
-    """String [n]."""
+    """A string tensor [n]."""
     tensor = TensorProto(dtype=DT_STRING, string_val=contents)
     tensor.tensor_shape.dim.add(size=len(contents))
     return tensor

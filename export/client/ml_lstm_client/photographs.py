@@ -1,6 +1,6 @@
-"""Photographs as a camera makes them, turned and shrunk to what a model will look at, before they are sent to it.
+"""Rotates and shrinks photographs from a camera before they are sent to a model.
 
-The client, which stands alone, has a copy of this file; `tests/export/copies_test.py` holds them together.
+The client is self-contained and has a copy of this file; `tests/export/copies_test.py` checks that they are equal.
 """
 
 import contextlib
@@ -10,32 +10,33 @@ import warnings
 from PIL import Image, ImageOps
 
 _AT_LEAST = 2
-"""Times a model's side that a picture keeps: a model brings what it is sent to its own size by its own rule."""
+"""Minimum size after shrinking, as a multiple of the model's image size: the model does the rest by its own rule."""
 
 _MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK")
 
 
 def shorter_edge(contents: bytes) -> int:
-    """Pixels of a picture file's shorter edge, by its header; 0 for what Pillow does not take for a picture."""
+    """Pixels of an image file's shorter edge, from its header; 0 if Pillow does not recognise an image."""
     try:
         with _silent():
             return min(_opened(contents).size)
-    except Exception:  # Pillow reports damage by nearly any type
+    except Exception:  # Pillow reports damage with almost any exception type
         return 0
 
 
 def fitted(contents: bytes, side: int) -> bytes:
-    """A picture file as it is to be sent: turned as its EXIF data say and shrunk, if it is far larger than needed.
+    """Prepares an image file for sending: if it is far larger than needed, rotates it by its EXIF data and shrinks it.
 
-    It is shrunk by averages over whole pixels, as the model does itself, to an edge of at least twice `side`, so that
-    the model sees nearly the same. What is transparent becomes white, and what the camera noted is left out.
+    It is shrunk by averaging whole pixels, as the model does, so that its shorter edge is at least twice `side` and the
+    model sees nearly the same image. Transparent pixels become white, and the camera's metadata are removed.
 
     Args:
-        contents: of a JPEG, PNG, BMP or GIF file.
-        side: the larger of height and width that the model brings pictures to.
+        contents: the bytes of a JPEG, PNG, BMP or GIF file.
+        side: the larger of height and width to which the model resizes images.
 
     Returns:
-        A JPEG of a JPEG, or a PNG; or `contents`, if it is small enough, or no picture: the model says what is wrong.
+        A JPEG for a JPEG, otherwise a PNG. `contents` unchanged if it is small enough, or not an image: the model then
+        reports the problem.
     """
     try:
         with _silent():
@@ -55,7 +56,7 @@ def _fitted(contents, side):
     ):
         return contents
     if kind == "JPEG":
-        # As the model would: at half, a quarter or an eighth, which takes a fraction of the time.
+        # Like the model, decode at a half, a quarter or an eighth of the size, which takes a fraction of the time.
         ratio = max(each for each in (1, 2, 4, 8) if min(picture.size) >= each * least)
         picture.draft(None, tuple(edge // ratio for edge in picture.size))
     picture = _as_seen(picture)
@@ -75,11 +76,11 @@ def _fitted(contents, side):
 
 
 def _as_seen(picture):
-    """Turned as the model would: by EXIF data in front of the pixels, where Pillow also takes others and XMP's word."""
+    """Rotates like the model: by EXIF data before the pixels only. Pillow alone would also use later data and XMP."""
     believed = {name: picture.info[name] for name in ("exif", "transparency") if name in picture.info}
     picture.load()
     picture.info = believed
-    picture = picture.copy()  # which forgets what else it has read
+    picture = picture.copy()  # drops the other metadata that `load` has read
     ImageOps.exif_transpose(picture, in_place=True)
     return picture
 
@@ -90,7 +91,7 @@ def _opened(contents):
 
 @contextlib.contextmanager
 def _silent():
-    """Within it Pillow does not warn of large pictures."""
+    """A context in which Pillow does not warn about large images."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,4 +1,4 @@
-"""The client that needs no TensorFlow: TensorFlow Serving's REST API."""
+"""The client for TensorFlow Serving's REST API, which does not need TensorFlow."""
 
 import base64
 import json
@@ -21,14 +21,14 @@ class RestClient(Client):
     """A few-shot model behind TensorFlow Serving's REST API.
 
     Args:
-        url: of the server, without the path.
-        model: its name there.
-        version: of the model; by default the server's choice, the newest.
-        label: of a version, as the server's configuration gives it, instead of `version`.
+        url: URL of the server, without the path.
+        model: the model's name on the server.
+        version: version of the model; by default the server's choice, the newest.
+        label: label of a version in the server's configuration, instead of `version`.
         timeout: seconds to wait for the connection, and for the answer, each time that a request is sent.
 
     Raises:
-        ValueError: for another `url`, for both `version` and `label`, or a `timeout` that is not positive.
+        ValueError: if `url` is not valid, both `version` and `label` are given, or `timeout` is not positive.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class RestClient(Client):
         patience = _Patience(
             total=None,
             connect=0,
-            read=False,  # else a time-out would look like a lost connection
+            read=False,  # otherwise a timeout would look like a lost connection
             other=0,
             status=self._attempts - 1,
             allowed_methods=None,
@@ -88,7 +88,7 @@ class RestClient(Client):
     def _answer(self, method, path, member, body=None):
         response = self._response(method, self._url + path, body)
         try:
-            # TensorFlow Serving writes a class name as the bytes it got, UTF-8 or not.
+            # TensorFlow Serving returns the bytes of a class name unchanged, even if they are not UTF-8.
             answer = json.loads(response.content.decode(errors="surrogateescape"))
             if not response.ok:
                 raise ServingError(sentence(answer["error"]), response.status_code)
@@ -97,8 +97,8 @@ class RestClient(Client):
             if response.status_code == _TOO_LARGE:  # by a proxy, perhaps
                 raise ServingError(f"{response.status_code} {response.reason}", _TOO_LARGE) from None
             raise ServingError(
-                f"{self._url}{path} answered {response.status_code} {response.reason}, and not as TensorFlow Serving "
-                "does: check the address and the port, that of REST.",
+                f"{self._url}{path} answered {response.status_code} {response.reason}, not like TensorFlow Serving: "
+                "check the address, and that the port is that of REST.",
                 None if response.ok else response.status_code,
             ) from None
 
@@ -114,12 +114,14 @@ class RestClient(Client):
             )
         except requests.Timeout:
             raise ServingError(
-                f"{self._where} did not answer within {self._timeout:g} s: send fewer pictures, or wait longer.", 504
+                f"{self._where} did not answer within {self._timeout:g} s: send fewer images, or wait longer.", 504
             ) from None
         except requests.ConnectionError as error:
             if body and len(body) > _LARGE and _hung_up(error):
-                # Some servers answer a request that is too large by closing the connection while it is sent.
-                raise ServingError(f"{self._where} closed the connection while it was sent", _TOO_LARGE) from None
+                # Some servers close the connection while they receive a request that is too large.
+                raise ServingError(
+                    f"{self._where} closed the connection while the request was sent", _TOO_LARGE
+                ) from None
             raise ServingError(
                 f"{self._where} cannot be reached ({_reason(error)}): check the address, and that the server runs.",
                 503,
@@ -129,7 +131,7 @@ class RestClient(Client):
 
 
 class _Patience(Retry):
-    """Waits as long as the server says, within reason, and unasked from the first time on."""
+    """Waits as long as the server says, up to a limit; without the server's advice, with growing pauses."""
 
     def get_backoff_time(self):
         return self.backoff_factor * 2 ** (len(self.history) - 1) * random.uniform(0.5, 1.5)
@@ -158,15 +160,15 @@ def _text(name):
 
 
 def _hung_up(error):
-    """Whether a connection broke that had been there."""
+    """Whether an established connection was closed."""
     return re.search("Broken pipe|Connection reset|Remote end closed", _reason(error)) is not None
 
 
 def _reason(error):
-    """The innermost cause: what the operating system said, without the connection's objects around it."""
+    """The innermost cause: the operating system's message, without the objects of the connection."""
     while error.args and isinstance(inner := getattr(error.args[0], "reason", error.args[0]), Exception):
         error = inner
     words = " ".join(str(error.args[-1] if error.args else error).split())
     if not words.isprintable():
-        return "what came back is no HTTP"
+        return "the answer is not HTTP"
     return re.sub(r"^HTTPS?Connection(Pool)?\(.*?\): ", "", words)

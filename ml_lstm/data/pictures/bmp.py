@@ -1,4 +1,4 @@
-"""BMPs without compression."""
+"""Decodes BMPs without compression."""
 
 import tensorflow as tf
 
@@ -41,15 +41,18 @@ def decode(contents, header, where, _side):
 
 
 def _colours(header):
-    """How many colours the table of a BMP has, int64; none where pixels are no indices into it."""
+    """The number of colours in the table of a BMP, int64; 0 if pixels are not indices into a table."""
     bits, colours = integer(header[28:30]), integer(header[46:50])
     all_there_can_be = tf.bitwise.left_shift(tf.ones([], tf.int64), tf.minimum(bits, 8))
     return tf.where(bits <= 8, tf.where(colours > 0, colours, all_there_can_be), 0)
 
 
 def _pixels(contents, header, row, where):
-    """The colours [H, W, 3] of a BMP with `row` bytes a row: by TensorFlow's decoder 8 bits are shades of grey, fewer
-    are none, and nothing may stand behind the pixels."""
+    """The colours [H, W, 3] of a BMP with `row` bytes per row.
+
+    TensorFlow's decoder would read 8 bits as grey levels, does not read fewer bits, and allows nothing after the
+    pixels.
+    """
     begin, width, height = (int32_of(header[start : start + 4]) for start in (10, 18, 22))
     bits = tf.cast(integer(header[28:30]), tf.int32)
     data = tf.io.decode_raw(tf.strings.join([contents, bytes(4)]), tf.uint8)  # the last row may end early

@@ -1,4 +1,4 @@
-"""How a picture is to be turned, as EXIF data in it say."""
+"""Reads an image's orientation from its EXIF data and rotates it."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ from ml_lstm.data.pictures.reading import MOST_SEGMENTS
 
 
 def orientation_at(start, data, size):
-    """The orientation that EXIF data at an index say, 1 to 8; 1 where they do not, or are damaged."""
+    """The orientation in the EXIF data at an index, 1 to 8; 1 if it is missing or the data are damaged."""
     little_endian = tf.equal(data[start], ord("I"))
 
     def integer(positions, width):
@@ -28,7 +28,7 @@ def orientation_at(start, data, size):
 
 
 def turned(picture, orientation):
-    """[H, W, C] as EXIF's `orientation` says it is to be seen."""
+    """Rotates and mirrors [H, W, C] as EXIF's `orientation` says."""
 
     def among(*values):
         return tf.reduce_any(tf.equal(orientation, values))

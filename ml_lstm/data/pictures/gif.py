@@ -1,4 +1,4 @@
-"""The first frames of GIFs."""
+"""Decodes the first frame of GIFs."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ from ml_lstm.data.pictures.reading import MOST_SEGMENTS, byte_at, bytes_of, has,
 _HEADER_SIZE = 13
 _EXTENSION, _CONTROL, _FRAME = 0x21, 0xF9, 0x2C
 
-# A frame of one pixel with colours of its own, and the end of a file.
+# A frame of one pixel with its own colour table, and the end of a file.
 _END = b"\x2c\0\0\0\0\1\0\1\0\x80\0\0\0\0\0\0\2\2\x44\1\0\x3b"
 
 
 def size(contents, _header):
-    """`(height, width)`, int64, of the first frame: looked for in all of the file."""
+    """`(height, width)`, int64, of the first frame, which may be anywhere in the file."""
     frame = _first_frame(contents)
     return frame.height, frame.width
 
@@ -34,18 +34,20 @@ def decode(contents, header, where, _side):
         )
     with tf.control_dependencies([fills]):
         frames = tf.io.decode_gif(_on_white(contents, frame))
-    # Of a frame that is damaged TensorFlow returns what there is, and no other.
+    # For a damaged frame, TensorFlow returns the part that it can read and no other frame.
     with tf.control_dependencies([require(tf.equal(tf.shape(frames)[0], 2), *where, "is a damaged GIF.")]):
         return tf.identity(frames[0])
 
 
 def _ends_of_chains(following):
-    """Where each chain of indices ends.
+    """The end of each chain of indices.
 
-    By as many looks at all of them as the length of the longest has digits, rather than one look for each of its links.
+    Each pass doubles the distance followed, so the number of passes is the number of binary digits of the longest
+    chain's length, not that length.
 
     Args:
-        following: int32 [n], for each index the one that follows it, no smaller; itself at an end.
+        following: int32 [n], for each index the next one in its chain, which is not smaller; at an end, the index
+            itself.
 
     Returns:
         int32 [n].
@@ -62,8 +64,16 @@ def _ends_of_chains(following):
 
 
 class _Frame(NamedTuple):
-    """The first frame of a GIF: its int64 pixels, where its first byte is and that behind its last one, the index of
-    its transparent colour, -1 for none, and whether there is such a frame, all of it."""
+    """The first frame of a GIF.
+
+    Attributes:
+        height: in pixels, int64.
+        width: in pixels, int64.
+        begin: position of its first byte.
+        end: position after its last byte.
+        transparent: index of its transparent colour, -1 for none.
+        whole: whether the file contains such a frame completely.
+    """
 
     height: tf.Tensor
     width: tf.Tensor
@@ -74,12 +84,12 @@ class _Frame(NamedTuple):
 
 
 def _first_frame(contents):
-    """Walks a GIF's blocks: a frame may be larger than the canvas that the header announces."""
+    """Finds the first frame by walking a GIF's blocks: a frame may be larger than the canvas in the header."""
     data = bytes_of(contents)
     size = tf.strings.length(contents)
     places = tf.range(size + 1)
 
-    # Each sub-block begins with its length, and one of length 0 ends them. A file may have a million of either kind.
+    # Each sub-block begins with its length; length 0 ends the list. A file may have a million blocks or sub-blocks.
     lengths = data[: size + 1]
     last = _ends_of_chains(tf.minimum(places + tf.where(lengths > 0, lengths + 1, 0), size))
 
@@ -87,7 +97,7 @@ def _first_frame(contents):
         """At most `size` + 1."""
         return tf.gather(last, tf.minimum(position, size)) + 1
 
-    # An extension without data would be read otherwise by other readers.
+    # Other readers interpret an extension without data differently, so it ends the walk.
     is_extension = tf.equal(lengths, _EXTENSION) & (data[2 : size + 3] > 0)
     behind = tf.where(is_extension, tf.minimum(behind_sub_blocks(places + 2), size), places)
     blocks = tf.minimum(_HEADER_SIZE + _table_size(data[10]), size)
@@ -107,13 +117,14 @@ def _first_frame(contents):
 
 
 def _table_size(flags):
-    """Bytes of a table of colours."""
+    """The size of a colour table, in bytes."""
     return tf.where(flags >= 0x80, 3 * tf.bitwise.left_shift(2, flags % 8), 0)
 
 
 def _on_white(contents, frame):
-    """A GIF of one frame, with white for its transparent colour, and of a frame of one pixel."""
-    # Without the extensions, or the decoder makes it black; without other frames, which may be larger, or a thousand.
+    """A GIF with this frame, whose transparent colour is now white, and then a frame of one pixel."""
+    # Without the extensions, or the decoder makes transparent pixels black. Without the other frames, of which there
+    # may be a thousand, or larger ones.
     begin = _HEADER_SIZE + _table_size(byte_at(contents, 10))
     parts = [tf.strings.substr(contents, 0, begin), tf.strings.substr(contents, frame.begin, frame.end - frame.begin)]
     file = tf.strings.join(parts)

@@ -1,4 +1,4 @@
-"""JPEGs, turned as their EXIF data say."""
+"""Decodes JPEGs, rotated as their EXIF data say."""
 
 import tensorflow as tf
 
@@ -19,10 +19,11 @@ def decode(contents, header, where, side):
 
 
 def _reduced(contents, shorter, side):
-    """RGB pixels of a JPEG whose shorter edge has `shorter` pixels, an int64 scalar; `side` as there."""
+    """RGB pixels of a JPEG whose shorter edge has `shorter` pixels, an int64 scalar; `side` as in `decode`."""
 
     def reduced(ratio):
-        # By way of RGB: the decoder makes no grey of CMYK. Accurate as other readers are; the default is not.
+        # RGB first, because the decoder does not convert CMYK to grey. INTEGER_ACCURATE agrees with other readers;
+        # the default does not.
         return lambda: tf.io.decode_jpeg(contents, 3, ratio=ratio, dct_method="INTEGER_ACCURATE")
 
     if side is None:
@@ -32,7 +33,7 @@ def _reduced(contents, shorter, side):
 
 
 def _orientation(contents):
-    """How a JPEG is to be turned, 1 to 8 as in EXIF's tag 0x0112; 1, not at all, where that is not said."""
+    """The orientation of a JPEG, 1 to 8 as in EXIF's tag 0x0112; 1, no rotation, if it is missing."""
     data = bytes_of(contents)
     size = tf.strings.length(contents)
 
@@ -41,13 +42,13 @@ def _orientation(contents):
         return marker & tf.reduce_all(tf.equal(data[at + 4 : at + 10], list(b"Exif\0\0")))
 
     def goes_on(at, step):
-        # 0xDA is where the pixels begin, 0xD9 the end.
+        # 0xDA marks the beginning of the pixels, 0xD9 the end of the file.
         is_end = tf.equal(data[at], 0xFF) & tf.reduce_any(tf.equal(data[at + 1], [0xDA, 0xD9]))
         return ~is_end & ~is_exif(at) & (at + 4 <= size) & (step < MOST_SEGMENTS)
 
     def next_segment(at, step):
         marker = data[at + 1]
-        no_marker = tf.not_equal(data[at], 0xFF) | tf.equal(marker, 0xFF)  # left over, or filled in
+        no_marker = tf.not_equal(data[at], 0xFF) | tf.equal(marker, 0xFF)  # left-over bytes, or padding
         without_length = tf.equal(marker, 0) | tf.equal(marker, 1) | ((marker >= 0xD0) & (marker <= 0xD8))
         length = tf.maximum(256 * data[at + 2] + data[at + 3], 2)
         behind = at + tf.where(no_marker, 1, tf.where(without_length, 2, 2 + length))

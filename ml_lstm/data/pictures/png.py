@@ -1,4 +1,4 @@
-"""PNGs of all kinds, on white and turned as their EXIF data say."""
+"""Decodes PNGs of all kinds, on white and rotated as their EXIF data say."""
 
 import tensorflow as tf
 
@@ -15,15 +15,19 @@ def decode(contents, header, where, _side):
     """uint8 [H, W, 1 or 3]; see `pictures.decode`."""
     with size_checked(*size(contents, header), where):
         opacities, has_opacity, orientation = _before_pixels(contents, header[25])
-        # Of a wrong one other readers make other things.
+        # Readers interpret a wrong chunk tRNS differently.
         right = require(opacities <= 1, *where, "is a damaged PNG.")
         with tf.control_dependencies([right]):
             return turned(_pixels(contents, header[25], has_opacity, where), orientation)
 
 
 def _before_pixels(contents, colour_type):
-    """How many chunks tRNS a PNG has, two for one of a wrong length; whether it has an opacity, by one or as a channel;
-    and how it is to be turned, by a chunk eXIf."""
+    """Reads the chunks before the pixels of a PNG.
+
+    Returns:
+        The number of chunks tRNS, where one of a wrong length counts as two; whether the image has an opacity, by such
+        a chunk or as a channel; and its orientation, from a chunk eXIf.
+    """
     data = bytes_of(contents)
     size = tf.strings.length(contents)
 
@@ -49,17 +53,18 @@ def _before_pixels(contents, colour_type):
 
 
 def _pixels(contents, colour_type, has_opacity, where):
-    """uint8 [H, W, 1 or 3] of a PNG, on white; `has_opacity` by its chunks, which the decoder may not believe."""
+    """uint8 [H, W, 1 or 3] of a PNG, on white; `has_opacity` is from its chunks, and the decoder may differ."""
 
     def with_palette():
-        # With opacity if there is some: asked for, it would be 2^bits - 1 where there is none.
+        # 0 lets the decoder choose the channels. If asked for 4, it would set the opacity of a PNG without one to
+        # 2^bits - 1.
         picture = tf.io.decode_png(contents, 0)
         has_some = tf.equal(tf.shape(picture)[2], 4)
         with tf.control_dependencies([require(tf.equal(has_some, has_opacity), *where, "is a damaged PNG.")]):
             return tf.cond(has_some, lambda: on_white(picture), lambda: picture[..., :3])
 
     def grey_with_one_transparent_shade():
-        # Likewise; but where there is one, the others have an opacity of 255.
+        # 4 channels give the other grey levels an opacity that depends on the bits, so any opacity above 0 is full.
         picture = tf.io.decode_png(contents, 4)
         return on_white(tf.concat([picture[..., :3], 255 * tf.cast(picture[..., 3:] > 0, tf.uint8)], axis=-1))
 

@@ -12,6 +12,6 @@ SOURCES = {
     "mnist": mnist.SOURCE,
     "omniglot": omniglot.SOURCE,
 }
-"""What `--dataset` names."""
+"""The values of `--dataset`."""
 
 __all__ = ["SOURCES", "Source"]

@@ -1,4 +1,4 @@
-"""What a data source is: a file here that ends in `SOURCE = Source(...)`, and its line in `__init__.py`."""
+"""The interface of a data source: a file here that ends in `SOURCE = Source(...)`, and its line in `__init__.py`."""
 
 from collections.abc import Callable
 from typing import Annotated, NamedTuple
@@ -7,21 +7,22 @@ from ml_lstm.data.pools import ClassPool
 from ml_lstm.options import FREE, Weight
 
 Place = Annotated[str | None, FREE]
-"""A directory of this machine."""
+"""A directory on this machine."""
 
 Memory = Annotated[Weight, FREE]
 """MiB."""
 
 
 class Source(NamedTuple):
-    """Where images can come from.
+    """A data source.
 
     Attributes:
-        load: from an image size, and options (keyword-only arguments, see `ml_lstm.options`), to the pools `"train"`,
-            `"val"` and `"test"`.
-        channels: of its images.
-        description: what it is, in a line.
-        load_all: as `load`, to one pool `"all"`, where that asks less of the data; None: the three are joined.
+        load: function from an image size and options (keyword-only arguments, see `ml_lstm.options`) to the pools
+            `"train"`, `"val"` and `"test"`.
+        channels: channels of its images.
+        description: one line.
+        load_all: like `load`, but gives one pool `"all"`, for data that need not fulfil the requirements of a split.
+            None: the three pools of `load` are joined.
     """
 
     load: Callable[..., dict[str, ClassPool]]

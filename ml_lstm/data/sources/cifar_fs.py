@@ -17,15 +17,15 @@ TOTALS = {"train": 50_000, "test": 10_000}
 def load(
     image_size: int, *, data_dir: Place = None, cache_dir: Place = None, max_pool_memory: Memory = 2048
 ) -> dict[str, ClassPool]:
-    """Loads the 100 classes of CIFAR-100, 600 images each, its training and test images together.
+    """Loads the 100 classes of CIFAR-100, 600 images each; its training and test images are joined.
 
     Args:
-        image_size: S, pixels a side; the originals have 32.
-        data_dir: TensorFlow Datasets directory; unset: TFDS's own default, `$TFDS_DATA_DIR` or
-            `~/tensorflow_datasets`, with download.
-        cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
-        max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
-            from there.
+        image_size: S, height and width in pixels; the originals have 32.
+        data_dir: TensorFlow Datasets (TFDS) directory. If unset: TFDS's default, `$TFDS_DATA_DIR` or
+            `~/tensorflow_datasets`, to which missing data are downloaded.
+        cache_dir: directory for decoded images. If unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        max_pool_memory: memory limit for images, MiB. A larger data set is resized, written once to `cache_dir` and
+            read from there.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, 64, 16 and 20 classes, images uint8 [N, S, S, 3].

@@ -21,16 +21,16 @@ def load(
     max_pool_memory: Memory = 2048,
     cub_bounding_box: bool = False,
 ) -> dict[str, ClassPool]:
-    """Loads 200 species of birds, 11,788 photographs, training and test images together.
+    """Loads 200 species of birds, 11,788 photographs; training and test images are joined.
 
     Args:
-        image_size: S, pixels a side, whatever an image's proportions.
-        data_dir: TensorFlow Datasets directory; unset: TFDS's own default, `$TFDS_DATA_DIR` or
-            `~/tensorflow_datasets`, with download.
-        cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
-        max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
-            from there.
-        cub_bounding_box: whether images are cut to the box around the bird.
+        image_size: S, height and width in pixels; proportions are not kept.
+        data_dir: TensorFlow Datasets (TFDS) directory. If unset: TFDS's default, `$TFDS_DATA_DIR` or
+            `~/tensorflow_datasets`, to which missing data are downloaded.
+        cache_dir: directory for decoded images. If unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        max_pool_memory: memory limit for images, MiB. A larger data set is resized, written once to `cache_dir` and
+            read from there.
+        cub_bounding_box: whether images are cropped to the box around the bird.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, 100, 50 and 50 classes, images uint8 [N, S, S, 3].
@@ -52,7 +52,7 @@ def _whole(example):
 
 
 def _inside_box(example):
-    """The pixels that the box covers at least in part; one at least, wherever the box may lie."""
+    """The pixels that the box covers at least in part; at least one, even for a box outside the image."""
     height, width, _ = example["image"].shape
     top, left, bottom, right = np.clip(example["bbox"], 0, 1)
     row, column = min(int(top * height), height - 1), min(int(left * width), width - 1)

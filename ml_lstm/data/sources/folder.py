@@ -1,4 +1,4 @@
-"""Pictures in folders: a user's own, `DIR/<class>/*`, or split by hand, `DIR/train|val|test/<class>/*`."""
+"""Images in folders: a user's own, `DIR/<class>/*`, or already split, `DIR/train|val|test/<class>/*`."""
 
 import functools
 import math
@@ -25,14 +25,14 @@ from ml_lstm.options import FREE, Rule, Whole, checked
 from ml_lstm.paths import expanded
 
 _AT_ONCE = 256
-_WHOLE = "whole"  # TFDS keeps "all" for itself
-_STORE_FORMAT = 5  # counts up whenever the same files would give other images
+_WHOLE = "whole"  # TFDS reserves "all"
+_STORE_FORMAT = 5  # incremented whenever the same files would give different images
 
 SPLITS = ("train", "val", "test")
 SPLIT_FRACTIONS = (0.64, 0.16, 0.2)
-"""Of the classes of mini-ImageNet."""
+"""The fractions of mini-ImageNet's classes."""
 
-_EXPECTED = "Expected: pictures in {0}/<class>/, or in {0}/train/<class>/, {0}/val/<class>/ and {0}/test/<class>/."
+_EXPECTED = "Expected: images in {0}/<class>/, or in {0}/train/<class>/, {0}/val/<class>/ and {0}/test/<class>/."
 
 _MEANT = {
     "train": re.compile(r"train(ing)?|background"),
@@ -62,36 +62,38 @@ def load(
     split_seed: Whole = 0,
     strict: Annotated[bool, FREE] = False,
 ) -> dict[str, ClassPool]:
-    """Loads every picture, as RGB, in the order of the names.
+    """Loads all images, as RGB, in the order of their names.
 
-    A picture is turned as its EXIF data say; what is transparent becomes white; of an animation the first frame is
-    taken; 16 bits become 8. Files that are no JPEG, PNG, BMP or GIF, or damaged, are left out and named in one warning.
-    Names that begin with a dot, and what archivers and operating systems leave behind, are passed over. What was read
-    is kept in `cache_dir`, resized, until a file changes.
+    Images are rotated as their EXIF data say. Transparent pixels become white, the first frame of an animation is used,
+    and 16 bits become 8. Files that are damaged, or not a JPEG, PNG, BMP or GIF, are left out and listed in one
+    warning. Names that begin with a dot, and files that archivers and operating systems leave behind, are ignored.
+    The resized images are kept in `cache_dir` until a file changes.
 
     Args:
-        image_size: S, height and width that pictures are resized to, pixels, whatever their proportions.
-        all_classes: whether all classes make one pool, `"all"`, in place of three; then one class will do.
-        data_dir: DIR, with class folders, or with train, val and test.
-        cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
-        max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
-            from there.
-        split_fractions: shares of the classes for training, validation and test where DIR has no such folders.
-        split_seed: decides which classes those are; they depend on nothing else but the names.
-        strict: whether a file that cannot be read stops everything, rather than being left out.
+        image_size: S, height and width of the resized images, in pixels; proportions are not kept.
+        all_classes: whether all classes form one pool, `"all"`, instead of three; then one class is enough.
+        data_dir: directory with class folders, or with the folders train, val and test.
+        cache_dir: directory for decoded images. If unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        max_pool_memory: memory limit for images, MiB. A larger data set is resized, written once to `cache_dir` and
+            read from there.
+        split_fractions: fractions of the classes for training, validation and test, if `data_dir` has no folders train,
+            val and test.
+        split_seed: seed of the random split, which depends only on this seed, the fractions and the class names.
+        strict: whether a file that cannot be read is an error; otherwise it is left out.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, images uint8 [N, S, S, 3].
 
     Raises:
-        DataError: if the directory, a split or a class's pictures are missing or cannot be read, the folders are laid
-            out in another way, two classes have one name, there are fewer classes than splits, or with `strict`.
+        DataError: if the directory, a split or the images of a class are missing or cannot be read, if the folders have
+            another layout, if two classes have the same name, if there are fewer classes than splits, or, with
+            `strict`, if a file cannot be read.
     """
     if data_dir is None:
-        raise DataError("--dataset=folder reads pictures from --data_dir=DIR: give it.")
+        raise DataError("--dataset=folder reads images from a directory: set --data_dir=DIR.")
     root = expanded(data_dir)
     if not root.is_dir():
-        raise DataError(f"{root} is no directory; check --data_dir.")
+        raise DataError(f"{root} is not a directory: check --data_dir.")
     if _is_split(root):
         folders = {split: _class_folders(root / split, root) for split in SPLITS}
     elif all_classes:
@@ -105,7 +107,7 @@ def load(
     inner = [inside for folder, found in files.items() if found for inside in _folders(folder)]
     if inner:
         shown = ", ".join(str(path.relative_to(root)) for path in inner[:5])
-        logging.warning("%s: %d folder(s) inside of class folders are not looked at: %s", root, len(inner), shown)
+        logging.warning("%s: %d folder(s) inside class folders are ignored: %s", root, len(inner), shown)
     shape = (image_size, image_size, 3)
     if sum(map(len, files.values())) * math.prod(shape) > max_pool_memory * 2**20:
         pools = _on_disk(root, folders, files, shape, strict, cache_dir)
@@ -115,8 +117,8 @@ def load(
 
 
 def _in_memory(root, folders, files, image_size, strict, cache_dir) -> dict[str, ClassPool]:
-    """The pools, their images read from the cache, or from the files and written to it."""
-    files = dict(sorted(files.items()))  # whatever split they are in
+    """The pools, with images from the cache; if they are not cached, reads the files and writes the cache."""
+    files = dict(sorted(files.items()))  # an order that does not depend on the split
     of_root = f"folder-{cache.digest(str(root.resolve()))}-{image_size}px-"
     kept = cache.place(cache_dir) / f"{of_root}{_identity(root, {}, files)}.npz"
     names = ("images", "counts", "problems")
@@ -145,7 +147,7 @@ def _in_memory(root, folders, files, image_size, strict, cache_dir) -> dict[str,
 
 
 def _identity(root, layout, files) -> str:
-    """Characters that change with whatever decides the images: the files' names, sizes, times and permissions."""
+    """A hash of everything that affects the images: the files' names, sizes, times and permissions."""
 
     def state(path):
         stat = path.stat()
@@ -160,7 +162,7 @@ def _identity(root, layout, files) -> str:
 
 
 def _on_disk(root, folders, files, shape, strict, cache_dir) -> dict[str, ClassPool]:
-    """The pools, their images resized and written to the cache once, and read from there."""
+    """The pools, with images that are resized, written once to the cache and read from there."""
     layout = {split: [folder.name for folder in classes] for split, classes in folders.items()}
     directory = cache.place(cache_dir) / f"folder-{shape[0]}px-{_identity(root, layout, files)}"
     problems: list[str] = []
@@ -188,13 +190,13 @@ def _on_disk(root, folders, files, shape, strict, cache_dir) -> dict[str, ClassP
 
 
 def _read_files(files, image_size) -> list[list[np.ndarray | str]]:
-    """The pictures of each folder, or what is wrong with them."""
+    """The images of each folder; for a file that cannot be read, what is wrong with it."""
     with ThreadPoolExecutor() as pool, _progress(files) as progress:
         return [list(_read_all(pool, paths, image_size, progress)) for paths in files.values()]
 
 
 def _read_all(pool, paths, image_size, progress) -> Iterator[np.ndarray | str]:
-    """Side by side, but no more at a time than fit in memory."""
+    """Reads files in parallel, a limited number at a time, so that they fit in memory."""
     for start in range(0, len(paths), _AT_ONCE):
         for found in pool.map(lambda path: _read(path, image_size), paths[start : start + _AT_ONCE]):
             progress.update()
@@ -202,14 +204,14 @@ def _read_all(pool, paths, image_size, progress) -> Iterator[np.ndarray | str]:
 
 
 def _progress(files) -> tqdm.tqdm:
-    """A bar for whoever waits at a terminal for more than a moment."""
-    return tqdm.tqdm(total=sum(map(len, files.values())), desc="Reading pictures", unit="", delay=2, disable=None)
+    """A progress bar, shown in a terminal after two seconds."""
+    return tqdm.tqdm(total=sum(map(len, files.values())), desc="Reading images", unit="", delay=2, disable=None)
 
 
 def _is_split(root: Path) -> bool:
-    """Whether the folders in it are splits; else they are classes, one of which may be called train.
+    """Whether the folders in `root` are splits; otherwise they are classes, one of which may be called train.
 
-    A split holds folders, and a class holds files.
+    A split contains folders, and a class contains files.
     """
     folders = _folders(root)
     named = [folder for folder in folders if folder.name in SPLITS]
@@ -221,49 +223,49 @@ def _is_split(root: Path) -> bool:
         return False
     if len(named) == len(SPLITS):
         if classes:
-            logging.warning("%s has %s beside train, val and test: not looked at.", root, listed(classes))
+            logging.warning("%s has %s beside train, val and test: ignored.", root, listed(classes))
         return True
     if classes:
         if not all(_files(folder) for folder in splits):
             raise DataError(
-                f"{root} has {listed(classes)} with files in them, as classes have, and {listed(splits)} with "
-                f"folders in them, as splits have. {_EXPECTED.format(root)}"
+                f"{root} has {listed(classes)} with files in them, like classes, and {listed(splits)} with "
+                f"folders in them, like splits. {_EXPECTED.format(root)}"
             )
         return False
     missing = " and ".join(split for split in SPLITS if split not in [folder.name for folder in named])
     renamed = [f"{folder.name} to {meant}" for folder in others if (meant := _meant(folder)) and meant in missing]
     how = f"rename {' and '.join(renamed)}" if renamed else f"make {missing}"
     raise DataError(
-        f"{root} has {' and '.join(folder.name for folder in named)}, but no {missing}: {how}, or have classes only."
+        f"{root} has {' and '.join(folder.name for folder in named)}, but no {missing}: {how}, or use classes only."
     )
 
 
 def _meant(folder: Path) -> str | None:
-    """The split that a folder seems to be, by another name for it."""
+    """The split that a folder's name seems to mean, for example val for validation; None for another name."""
     name = _BESIDE.sub("", folder.name.lower())
     return next((split for split, pattern in _MEANT.items() if pattern.fullmatch(name)), None)
 
 
 def _refuse_flat_splits(root: Path, folders: list[Path]) -> None:
-    """Refuses folders that are named as splits are, one and all, and hold no class folders."""
+    """Raises an error if all folders are named like splits and none contains class folders."""
     meant = [_meant(folder) for folder in folders]
     if len(folders) > 1 and all(meant) and len(set(meant)) == len(meant) and any(map(_files, folders)):
         raise DataError(
-            f"{root} has {listed(folders)} with files in them, and no class folder. {_EXPECTED.format(root)}"
+            f"{root} has {listed(folders)} with files in them, but no class folders. {_EXPECTED.format(root)}"
         )
 
 
 def _class_folders(directory: Path, root: Path) -> list[Path]:
     for entry in _entries(directory):
         if entry.is_symlink() and not entry.exists():
-            raise DataError(f"{entry} is a link that leads nowhere, or in a circle: remove it.")
+            raise DataError(f"{entry} is a broken or circular link: remove it.")
     folders = _folders(directory)
     if not folders:
-        raise DataError(f"{directory} has no class folder; put pictures in {directory}/<class>/.")
+        raise DataError(f"{directory} has no class folders: put images in {directory}/<class>/.")
     strays = [path for path in _files(directory) if _looks_like_a_picture(path)]
     if strays:
         logging.warning(
-            "%s has %d picture(s) in no class folder, which are not looked at: %s",
+            "%s has %d image(s) outside class folders, which are ignored: %s",
             *(directory, len(strays), listed(strays)),
         )
     _refuse_nested(directory, folders, root)
@@ -271,20 +273,20 @@ def _class_folders(directory: Path, root: Path) -> list[Path]:
 
 
 def _refuse_nested(directory: Path, folders: list[Path], root: Path) -> None:
-    """Refuses folders of folders that are no splits, one and all."""
+    """Raises an error if all folders contain only folders and are not splits."""
     if any(map(_files, folders)) or not any(map(_folders, folders)):
         return
     deep = [folder for folder in folders if _folders(folder)]
     first = deep[0]
-    seen = f"{directory} has {listed(folders)} with no picture in them but folders ({listed(_folders(first))})"
+    seen = f"{directory} has {listed(folders)} with folders ({listed(_folders(first))}) and no images in them"
     meant = {folder.name: _meant(folder) for folder in deep}
     if len(folders) == 1 and directory == root:
-        what = f"Give --data_dir={first}, if those are the classes or the splits."
+        what = f"If those are the classes or the splits, use --data_dir={first}."
     elif all(meant.values()) and len(set(meant.values())) == len(meant):
         what = "Rename " + ", ".join(f"{name} to {split}" for name, split in meant.items() if name != split) + "."
     else:
         inner = _folders(first)[0]
-        what = f"Join the names, {directory / f'{first.name}_{inner.name}'} say."
+        what = f"Join the two levels, for example as {directory / f'{first.name}_{inner.name}'}."
     raise DataError(f"{seen}. {what} {_EXPECTED.format(root)}")
 
 
@@ -300,7 +302,9 @@ def _entries(directory: Path) -> list[Path]:
     try:
         return visible(directory)
     except OSError as error:
-        raise DataError(f"{directory} cannot be read ({error.strerror}); restore it, or its permissions.") from None
+        raise DataError(
+            f"{directory} cannot be read ({error.strerror}): check that it exists and is readable."
+        ) from None
 
 
 def _folders(directory: Path) -> list[Path]:
@@ -312,11 +316,11 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _split(root: Path, folders: list[Path], fractions: Sequence[float], seed: int) -> dict[str, list[Path]]:
-    """A random share of the classes for each split, at least one."""
+    """Splits the classes at random, with at least one class per split."""
     if len(folders) < len(SPLITS):
         raise DataError(
-            f"{root} has {len(folders)} class(es), {listed(folders)}; training, validation and test need some of their "
-            f"own. {_EXPECTED.format(root)}"
+            f"{root} has {len(folders)} class(es), {listed(folders)}: training, validation and test need at least one "
+            f"each. {_EXPECTED.format(root)}"
         )
     ends = np.rint(np.cumsum(fractions) * len(folders)).astype(int)
     ends = np.clip(ends, [1, 2, 3], [len(folders) - 2, len(folders) - 1, len(folders)])
@@ -334,12 +338,12 @@ def _require_names_of_their_own(root: Path, folders: list[Path]) -> None:
         name = unicodedata.normalize("NFC", folder.name)  # "ü" may be one character, or u with two dots
         if name in seen:
             both = " and ".join(str(path.relative_to(root)) for path in (seen[name], folder))
-            raise DataError(f"{root}: {both} are two classes with one name; rename one, or join them.")
+            raise DataError(f"{root}: {both} are two classes with the same name: rename one, or join them.")
         seen[name] = folder
 
 
 def _read(path: Path, image_size: int) -> np.ndarray | str:
-    """The picture, or what is wrong with it."""
+    """The image, or what is wrong with it."""
     try:
         contents = path.read_bytes()
         return _reader(image_size)(tf.constant(contents)).numpy()
@@ -351,7 +355,7 @@ def _read(path: Path, image_size: int) -> np.ndarray | str:
 
 @functools.lru_cache
 def _reader(image_size: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """From a file's bytes to uint8 [image_size, image_size, 3], as exports read it."""
+    """A function from a file's bytes to uint8 [image_size, image_size, 3], as exports read them."""
 
     def read(contents):
         picture = pictures.decode(contents, 3, ["the file"], image_size)
@@ -365,19 +369,19 @@ def _report(root: Path, problems: list[str], strict: bool) -> None:
         return
     count = f"{len(problems)} file(s) in {root} cannot be read as JPEG, PNG, BMP or GIF"
     if strict:
-        raise DataError(f"{count}; remove or replace them, or leave out --strict: {'; '.join(problems)}")
-    logging.warning("%s and are left out (--strict stops instead):\n  %s", count, "\n  ".join(problems))
+        raise DataError(f"{count}: remove or replace them, or leave out --strict: {'; '.join(problems)}")
+    logging.warning("%s and are left out (an error with --strict):\n  %s", count, "\n  ".join(problems))
 
 
 def _require_some(folder: Path, images: Sequence) -> None:
     if not len(images):
-        inside = f" but folders ({listed(_folders(folder))})" if _folders(folder) else ""
-        raise DataError(f"{folder} has no picture that can be read{inside}; remove the folder, or fill it.")
+        inside = f", only folders ({listed(_folders(folder))})" if _folders(folder) else ""
+        raise DataError(f"{folder} has no readable image{inside}: remove the folder, or add images.")
 
 
 SOURCE = Source(
     load,
     3,
-    "your pictures: DIR/<class>/*, or DIR/train|val|test/<class>/*",
+    "your images: DIR/<class>/*, or DIR/train|val|test/<class>/*",
     functools.partial(load, all_classes=True),
 )

@@ -1,9 +1,9 @@
-"""Characters of no alphabet, drawn by the program: a stand-in for Omniglot that needs no file and no network.
+"""Invented characters, drawn by the program: a substitute for Omniglot that needs no files and no network.
 
-Every class is one to four smooth strokes, made up as a person makes up a character: lines, corners, arcs and
-free curves, a stroke often starting on an earlier one (as the relations of Lake et al. 2015). Every drawing
-of a class is by another drawer: strokes are moved and bent a little, the whole is turned, stretched, slanted
-and shifted, and the pen has another width. Lengths are parts of the image's side; x is to the right, y down.
+Every class has one to four smooth strokes: lines, corners, arcs and free curves. A stroke often starts on an earlier
+one (as the relations of Lake et al. 2015). Every drawing of a class is by a different simulated drawer: strokes are
+moved and bent a little, the character is rotated, stretched, slanted and shifted, and the width of the pen differs.
+Lengths are fractions of the image's side; x is to the right, y down.
 """
 
 import numpy as np
@@ -15,12 +15,12 @@ from ml_lstm.options import Whole, checked
 CLASSES = {"train": 800, "val": 100, "test": 200}
 DRAWINGS = 20
 
-_CONTROLS = 8  # control points a stroke
-_STROKE_COUNTS = {1: 0.12, 2: 0.36, 3: 0.34, 4: 0.18}  # how many strokes a character has: how often
+_CONTROLS = 8  # control points per stroke
+_STROKE_COUNTS = {1: 0.12, 2: 0.36, 3: 0.34, 4: 0.18}  # number of strokes in a character: probability
 _SHAPES = {"line": 0.30, "corner": 0.15, "arc": 0.30, "curve": 0.25}
 
-# How much drawers differ: standard deviations, and the range of the pen.
-_BEND = 0.026  # of the ends and the middle of every stroke
+# Variation between drawers: standard deviations, and the range of the pen's width.
+_BEND = 0.026  # of the ends and middle of every stroke
 _MOVE = 0.030  # of every stroke
 _SHIFT = 0.040  # of the character
 _TURN = 0.12  # radians
@@ -28,7 +28,7 @@ _STRETCH = 0.12  # of the logarithms of width and height
 _SLANT = 0.12
 _HALF_PEN = (0.016, 0.028)
 
-_SPACING = 0.5  # pixels from one point of a rendered stroke to the next, about
+_SPACING = 0.5  # approximate distance between points of a rendered stroke, in pixels
 _CHARACTERS_AT_ONCE = 50  # bounds the memory of rendering
 
 
@@ -36,12 +36,12 @@ _CHARACTERS_AT_ONCE = 50  # bounds the memory of rendering
 def load(image_size: int, *, glyphs_seed: Whole = 0) -> dict[str, ClassPool]:
     """Draws 1,100 characters, 20 times each, in dark ink (0) on white (255).
 
-    A seed stands for the same characters and drawings in every size. They are about as hard to tell apart as
-    Omniglot's, or a little easier.
+    One seed gives the same characters and drawings in every size. They are about as hard to distinguish as Omniglot's,
+    or a little easier.
 
     Args:
-        image_size: S, pixels a side.
-        glyphs_seed: decides all characters and drawings.
+        image_size: S, height and width in pixels.
+        glyphs_seed: seed of all characters and drawings.
 
     Returns:
         The pools `"train"` (800 classes), `"val"` (100) and `"test"` (200), images uint8 [N, S, S, 1].
@@ -71,7 +71,7 @@ def _invent_character(rng: np.random.Generator) -> np.ndarray:
     count = rng.choice(list(_STROKE_COUNTS), p=list(_STROKE_COUNTS.values()))
     strokes = []
     for _ in range(count):
-        # A character of one stroke is a free curve: single lines and arcs are too much alike.
+        # A character of one stroke is a free curve: single lines and arcs are too similar.
         stroke = _invent_stroke("curve" if count == 1 else rng.choice(list(_SHAPES), p=list(_SHAPES.values())), rng)
         if strokes and rng.random() < 0.65:
             hold = stroke[rng.choice([0, _CONTROLS // 2])]
@@ -85,7 +85,7 @@ def _invent_character(rng: np.random.Generator) -> np.ndarray:
 
 
 def _invent_stroke(shape: str, rng: np.random.Generator) -> np.ndarray:
-    """Control points [8, 2] of a walk with equal steps; the turns between the steps make the shape."""
+    """Control points [8, 2] of a walk with equal steps; the turns between the steps give the shape."""
     turns = np.zeros(_CONTROLS - 1)
     turns[0] = rng.uniform(0, 2 * np.pi)
     if shape == "corner":
@@ -100,8 +100,8 @@ def _invent_stroke(shape: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def _redraw(strokes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Control points [20, strokes, 8, 2] of one character by twenty drawers, from those of its model."""
-    # Three random points a stroke: a hand errs smoothly, and independent errors of all eight would look shaky.
+    """Control points [20, strokes, 8, 2] of one character by twenty drawers, from the control points of its model."""
+    # Three random points per stroke: a hand's errors are smooth; independent errors of all eight would look shaky.
     bend = _spline_weights(_CONTROLS, 3) @ rng.normal(0, _BEND, (DRAWINGS, len(strokes), 3, 2))
     move = rng.normal(0, _MOVE, (DRAWINGS, len(strokes), 1, 2))
     shift = rng.normal(0, _SHIFT, (DRAWINGS, 1, 1, 2))
@@ -115,20 +115,20 @@ def _redraw(strokes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _render(drawn: list[np.ndarray], half_pens: np.ndarray, size: int) -> np.ndarray:
-    """Images uint8 [K, 20, size, size, 1] of K characters, from `_redraw` and the half pen widths [K, 20].
+    """Images uint8 [K, 20, size, size, 1] of K characters, from the results of `_redraw` and half pen widths [K, 20].
 
-    A pixel's ink is how much of it lies within half a pen's width of the nearest point of a stroke.
+    A pixel's ink is the part of it that lies within half a pen's width of the nearest point of a stroke.
     """
     owner = np.repeat(np.arange(len(drawn)), [controls.shape[1] for controls in drawn])
     controls = np.concatenate(drawn, axis=1)  # [20, P, 8, 2], P strokes of all K characters
     longest = np.linalg.norm(np.diff(controls, axis=2), axis=-1).sum(axis=-1).max() * size
     samples = int(longest / _SPACING) + 2
     points = np.einsum("tc,dpcx->dptx", _spline_weights(samples, _CONTROLS), controls) * size - 0.5
-    # On this grid all later sums are exact, so no rounding of another machine shows in a pixel.
+    # On this grid all later sums are exact, so pixels do not depend on a machine's rounding.
     points = (np.rint(points * 128) / 128).astype(np.float32)
     half_pens = (half_pens * size).astype(np.float32)
-    reach = int(np.ceil(half_pens.max()))  # no pixel further than this from a point's own gets ink from it
-    # What is drawn over the edge goes to a margin that is cut off, so wide that no ink comes back from there.
+    reach = int(np.ceil(half_pens.max()))  # a point inks no pixel further than this from its own
+    # Points beyond the edge fall on a margin that is cropped off; it is so wide that they ink no pixel of the image.
     margin = 2 * reach + 1
     side = size + 2 * margin
     points = np.clip(points + margin, reach, side - 1 - reach)
@@ -149,7 +149,7 @@ def _render(drawn: list[np.ndarray], half_pens: np.ndarray, size: int) -> np.nda
 
 
 def _spline_weights(samples: int, controls: int) -> np.ndarray:
-    """Weights [samples, controls] of the control points along a Catmull-Rom spline through them."""
+    """Weights [samples, controls] of the control points for points along a Catmull-Rom spline through them."""
     at = np.linspace(0, controls - 1, samples)
     left = np.minimum(at.astype(int), controls - 2)
     powers = (at - left)[:, np.newaxis] ** np.arange(4)
@@ -160,4 +160,4 @@ def _spline_weights(samples: int, controls: int) -> np.ndarray:
     return weights
 
 
-SOURCE = Source(load, 1, "characters drawn by the program: no file, no network; the default")
+SOURCE = Source(load, 1, "characters drawn by the program: needs no files, no network; the default")

@@ -1,4 +1,4 @@
-"""mini-ImageNet (Vinyals et al. 2016), the classes and pictures of Ravi & Larochelle (2017), from a user's ImageNet."""
+"""mini-ImageNet (Vinyals et al. 2016), with the images of Ravi & Larochelle (2017), from a user's ImageNet."""
 
 import csv
 import re
@@ -20,7 +20,7 @@ from ml_lstm.data.tfds import tensorflow_datasets
 from ml_lstm.options import checked
 from ml_lstm.paths import expanded
 
-NAME, VERSION, TITLE = "mini_imagenet", "1.1.0", "mini-ImageNet"  # 1.0.0 was shrunk by Lanczos' filter
+NAME, VERSION, TITLE = "mini_imagenet", "1.1.0", "mini-ImageNet"  # 1.0.0 was resized with Lanczos' filter
 SIDE = 84
 PER_CLASS = 600
 PARTS = ("train", "val", "test")
@@ -28,7 +28,7 @@ ARCHIVE = "ILSVRC2012_img_train.tar"
 LISTS = "https://raw.githubusercontent.com/twitter-research/meta-learning-lstm/master/data/miniImagenet/{}.csv"
 
 Wanted = dict[str, list[str]]
-"""Names of pictures by class, as a list of Ravi & Larochelle has them."""
+"""Names of images by class, as in a list of Ravi & Larochelle."""
 
 
 @checked
@@ -40,26 +40,26 @@ def load(
     max_pool_memory: Memory = 2048,
     manual_dir: Place = None,
 ) -> dict[str, ClassPool]:
-    """Loads 100 classes of ImageNet, 600 pictures each, cut to their middle square and brought to 84x84.
+    """Loads 100 classes of ImageNet, 600 images each, cropped to their middle square and resized to 84x84.
 
-    The first call makes a TensorFlow Datasets builder write them to `data_dir`, out of ImageNet 2012.
+    The first call prepares them from ImageNet 2012 and writes them to `data_dir`, with a TensorFlow Datasets builder.
 
     Args:
-        image_size: S, pixels a side.
-        data_dir: TensorFlow Datasets directory; unset: TFDS's own default, `$TFDS_DATA_DIR` or
-            `~/tensorflow_datasets`, with download.
-        cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
-        max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
-            from there.
-        manual_dir: if it is not yet in `data_dir`, the directory of the training archive of ImageNet,
-            ILSVRC2012_img_train.tar, or of its class folders `n01532829/*`; and of the lists train.csv, val.csv and
-            test.csv, downloaded if they are not there. Unset: TFDS's own, `downloads/manual` in its directory.
+        image_size: S, height and width in pixels.
+        data_dir: TensorFlow Datasets (TFDS) directory. If unset: TFDS's default, `$TFDS_DATA_DIR` or
+            `~/tensorflow_datasets`, to which missing data are downloaded.
+        cache_dir: directory for decoded images. If unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        max_pool_memory: memory limit for images, MiB. A larger data set is resized, written once to `cache_dir` and
+            read from there.
+        manual_dir: needed if the data set is not yet in `data_dir`: the directory with the training archive of
+            ImageNet, ILSVRC2012_img_train.tar, or its class folders `n01532829/*`, and with the lists train.csv,
+            val.csv and test.csv; missing lists are downloaded. If unset: `downloads/manual` in the TFDS directory.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, 64, 16 and 20 classes, images uint8 [N, S, S, 3].
 
     Raises:
-        DataError: if ImageNet, a class or a picture is missing, or a list is not the published one.
+        DataError: if ImageNet, a class or an image is missing, or a list is not the published one.
         ValueError: if `image_size` is not positive.
     """
     found = prepared.newest(NAME, data_dir)
@@ -67,8 +67,8 @@ def load(
         _build(data_dir, manual_dir)
     elif found.name != VERSION:
         logging.warning(
-            "%s holds pictures that version %s shrank by another rule than exports do: delete it, and it is made anew "
-            "of ImageNet in --manual_dir.",
+            "%s contains images that version %s resized by another rule than exports: delete it, and it will be "
+            "prepared again from ImageNet in --manual_dir.",
             found,
             found.name,
         )
@@ -84,8 +84,9 @@ def _build(data_dir, manual_dir):
     manual = expanded(manual_dir) if manual_dir else root / "downloads" / "manual"
     if not ((manual / ARCHIVE).is_file() or any((manual / name).is_dir() for name in splits.published(NAME)["train"])):
         raise DataError(
-            f"No prepared {TITLE} in {str(root)!r}, and no ImageNet in {str(manual)!r} to make it of: put {ARCHIVE} "
-            "(image-net.org), or its class folders n01532829/* and so on, in a directory, and name it by --manual_dir."
+            f"No prepared {TITLE} in {str(root)!r}, and no ImageNet in {str(manual)!r} to prepare it from: put "
+            f"{ARCHIVE} (image-net.org), or its class folders n01532829/* and so on, in a directory, and give it with "
+            "--manual_dir."
         )
     tfds = tensorflow_datasets()
 
@@ -95,18 +96,18 @@ def _build(data_dir, manual_dir):
         MiniImagenet(data_dir=root).download_and_prepare(
             download_config=tfds.download.DownloadConfig(manual_dir=manual)
         )
-    except Exception as error:  # TFDS wraps what the builder raises, and passes on what its own parts do
+    except Exception as error:  # TFDS wraps what the builder raises, and does not catch its own errors
         cause = error
         while cause and not isinstance(cause, DataError):
             cause = cause.__cause__ or cause.__context__
-        raise cause or DataError(f"{TITLE} could not be made of {manual} ({prepared.one_line(error)}).") from error
+        raise cause or DataError(f"{TITLE} cannot be prepared from {manual} ({prepared.one_line(error)}).") from error
 
 
 def read_list(path: Path, part: str) -> Wanted:
-    """The pictures of a split, from its list: a heading, then `picture,class` lines.
+    """Reads the list of a split's images: a header line, then lines of the form `image,class`.
 
     Raises:
-        DataError: if it is no such list, or not that of 600 pictures of each published class.
+        DataError: if the file is not such a list, or does not have 600 images of each published class.
     """
     wanted: Wanted = {}
     try:
@@ -114,26 +115,26 @@ def read_list(path: Path, part: str) -> Wanted:
             for picture, name in list(csv.reader(file))[1:]:
                 wanted.setdefault(name, []).append(picture)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a list of pictures, picture,class a line ({error}).") from None
+        raise DataError(f"{path} is not a list of images with one image,class per line ({error}).") from None
     published = splits.published(NAME)[part]
     for name in sorted({*published, *wanted}):
         found = len(set(wanted.get(name, ())))
         expected = PER_CLASS if name in published else 0
         if found != expected:
-            raise DataError(f"{path} names {found} pictures of class {name}, not the {expected} of the published list.")
+            raise DataError(f"{path} lists {found} images of class {name}, not the {expected} of the published list.")
     return wanted
 
 
 def pictures(manual_dir: Path, wanted: Wanted) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Class, name and pixels, uint8 [84, 84, 3], of each picture of a list.
+    """Yields class, name and pixels, uint8 [84, 84, 3], of each image of a list.
 
     Args:
-        manual_dir: of ImageNet's training archive, or its class folders.
-        wanted: which. `n0153282900000005.jpg` is the fifth picture of class n01532829 by the number in its name, as
-            the published lists count; `n01532829_31.JPEG` is that file.
+        manual_dir: directory of ImageNet's training archive, or of its class folders.
+        wanted: the list. `n0153282900000005.jpg` is the fifth image of class n01532829, ordered by the number in the
+            file's name, as in the published lists; `n01532829_31.JPEG` is that file.
 
     Raises:
-        DataError: if a class or a picture is not there, or cannot be read.
+        DataError: if a class or an image is missing, or cannot be read.
     """
     archive = manual_dir / ARCHIVE
     classes = _in_archive(archive, wanted) if archive.is_file() else _in_folders(manual_dir, wanted)
@@ -143,7 +144,7 @@ def pictures(manual_dir: Path, wanted: Wanted) -> Iterator[tuple[str, str, np.nd
             yield name, picture, _square(f"{where}/{file_name}", file)
     for name in left:
         place = archive if archive.is_file() else manual_dir
-        raise DataError(f"Class {name} is not in {place}: is ImageNet all there?")
+        raise DataError(f"Class {name} is not in {place}: check that ImageNet is complete.")
 
 
 def _in_folders(root: Path, wanted: Wanted):
@@ -154,7 +155,7 @@ def _in_folders(root: Path, wanted: Wanted):
 
 
 def _in_archive(archive: Path, wanted: Wanted):
-    """An archive of archives, one a class."""
+    """The classes of an archive that contains one archive per class."""
     try:
         with tarfile.open(archive, "r:") as outer:
             for member in outer:
@@ -165,19 +166,22 @@ def _in_archive(archive: Path, wanted: Wanted):
                     files = {Path(entry.name).name: (inner, entry) for entry in inner if entry.isfile()}
                     yield name, f"{archive}/{member.name}", files
     except tarfile.TarError as error:
-        raise DataError(f"{archive} is damaged or cut short ({error}): fetch it again.") from None
+        raise DataError(f"{archive} is damaged or incomplete ({error}): download it again.") from None
 
 
 def _chosen(name, names: Iterable[str], where, files):
-    """The listed pictures, each with the name and the bytes of its file."""
+    """The listed images, each with its file's name and entry in `files`."""
     numbered = sorted((int(match[1]), file) for file in files if (match := re.search(r"_(\d+)\.\w+$", file)))
     for picture in names:
         rank = re.fullmatch(rf"{name}(\d+)\.\w+", picture)
         if rank and not 1 <= int(rank[1]) <= len(numbered):
-            raise DataError(f"{where} has {len(numbered)} pictures; the list wants {picture}, number {int(rank[1])}.")
+            raise DataError(
+                f"{where} has {len(numbered)} images, but the list needs {picture}, number {int(rank[1])}: check that "
+                "ImageNet is complete."
+            )
         file = numbered[int(rank[1]) - 1][1] if rank else picture
         if file not in files:
-            raise DataError(f"{where} has no picture {file}, which the list wants.")
+            raise DataError(f"{where} has no image {file}, which is in the list: check that ImageNet is complete.")
         yield picture, (file, files[file])
 
 
@@ -188,8 +192,8 @@ def _square(where: str, file: Path | tuple) -> np.ndarray:
             left, top = ((length - side) // 2 for length in picture.size)
             middle = picture.convert("RGB").crop((left, top, left + side, top + side))
             return resize(np.asarray(middle)[None], SIDE, SIDE)[0].numpy()
-    except Exception as error:  # whatever Pillow's decoders meet
-        raise DataError(f"{where} cannot be read as a picture ({error}): fetch ImageNet again.") from None
+    except Exception as error:  # Pillow's decoders raise almost any type
+        raise DataError(f"{where} cannot be read as an image ({error}): download ImageNet again.") from None
 
 
 def _extracted(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> BinaryIO:

@@ -1,4 +1,4 @@
-"""The TensorFlow Datasets builder of mini-ImageNet; by itself, as its import brings TFDS, which takes seconds."""
+"""The TensorFlow Datasets builder of mini-ImageNet; in its own file because it imports TFDS, which takes seconds."""
 
 import itertools
 from pathlib import Path
@@ -21,7 +21,7 @@ class MiniImagenet(tfds.core.GeneratorBasedBuilder):
         names = sorted(itertools.chain(*splits.published(mini_imagenet.NAME).values()))
         side = mini_imagenet.SIDE
         return self.dataset_info_from_configs(
-            description="60,000 pictures of 100 classes of ImageNet, 84x84, split by class.",
+            description="60,000 images of 100 classes of ImageNet, 84x84, split by class.",
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(shape=(side, side, 3), encoding_format="png"),

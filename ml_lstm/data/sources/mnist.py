@@ -1,4 +1,4 @@
-"""MNIST, whose ten digits become 500 classes by shuffled pixels.
+"""MNIST, whose ten digits become 500 classes by shuffling pixels.
 
 Munkhdalai & Yu, Meta Networks, ICML 2017, section 4.2.3.
 """
@@ -17,19 +17,19 @@ PERMUTATIONS = {"train": 50, "val": 10}
 def load(
     image_size: int, *, data_dir: Place = None, cache_dir: Place = None, max_pool_memory: Memory = 2048
 ) -> dict[str, ClassPool]:
-    """Loads the ten digits, black strokes (0) on white (255): as Omniglot has its characters, not as MNIST has them.
+    """Loads the ten digits as black strokes (0) on white (255): like Omniglot, and inverted with respect to MNIST.
 
-    Meta-training has them under 50 shuffles of the pixels, each a class of its own, and meta-validation under 10
-    others; meta-test has the digits as they are. So the three share no class, and what was trained elsewhere is tested
-    on real digits. Meta-training takes the training images of the data set, the others its test images.
+    Meta-training uses 50 shuffles of the pixels, each of which makes ten new classes. Meta-validation uses 10 other
+    shuffles; meta-test uses the unchanged digits. So the three share no class, and a model trained on other data is
+    tested on real digits. Meta-training uses the training images of MNIST, the others its test images.
 
     Args:
-        image_size: S, pixels a side; the originals have 28.
-        data_dir: TensorFlow Datasets directory; unset: TFDS's own default, `$TFDS_DATA_DIR` or
-            `~/tensorflow_datasets`, with download.
-        cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
-        max_pool_memory: MiB that images may take in memory; more are written to `cache_dir` once, resized, and read
-            from there.
+        image_size: S, height and width in pixels; the originals have 28.
+        data_dir: TensorFlow Datasets (TFDS) directory. If unset: TFDS's default, `$TFDS_DATA_DIR` or
+            `~/tensorflow_datasets`, to which missing data are downloaded.
+        cache_dir: directory for decoded images. If unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        max_pool_memory: memory limit for images, MiB. A larger data set is resized, written once to `cache_dir` and
+            read from there.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`: 500, 100 and 10 classes, images uint8 [N, S, S, 1].

@@ -1,4 +1,4 @@
-"""Omniglot (Lake et al. 2015) through TensorFlow Datasets, in the two class splits that papers report."""
+"""Omniglot (Lake et al. 2015) through TensorFlow Datasets, in the two class splits that papers use."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ml_lstm.data.tfds import tensorflow_datasets
 from ml_lstm.options import checked
 
 # The five smallest background alphabets, the validation set of Meta-Dataset (Triantafillou et al. 2020):
-# 883 classes train, 81 validate.
+# 883 classes for training, 81 for validation.
 LAKE_VALIDATION_ALPHABETS = (
     "Alphabet_of_the_Magi",
     "Blackfoot_(Canadian_Aboriginal_Syllabics)",
@@ -25,11 +25,11 @@ LAKE_VALIDATION_ALPHABETS = (
 )
 
 DRAWERS = 20
-"""People who drew each character of an alphabet, once each; another alphabet had others."""
+"""Number of people who drew each character of an alphabet, once each; every alphabet has its own drawers."""
 
 _TITLE = "Omniglot"
 _NUM_CLASSES = 1623
-_CACHE_FORMAT = 2  # counts up whenever the same source files would give other cached arrays
+_CACHE_FORMAT = 2  # incremented whenever the same source files would give different cached arrays
 
 
 class _Characters(NamedTuple):
@@ -51,21 +51,21 @@ def load(
 ) -> dict[str, ClassPool]:
     """Loads Omniglot's 1623 characters, 20 drawings each, dark ink (0) on white (255).
 
-    The first call decodes and shrinks the drawings (seconds) and keeps the result in `cache_dir`; later ones
-    read that, as long as the data files stay what they were. A class is called `Alphabet/characterNN`, as in
-    the original archive. Training classes count four times, by quarter turns (`ClassPool.views`).
+    The first call decodes and resizes the drawings (seconds) and keeps the result in `cache_dir`; later calls read it,
+    as long as the data files do not change. Classes are named `Alphabet/characterNN`, as in the original archive. Each
+    training class counts four times, rotated by quarter turns (`ClassPool.views`).
 
     Args:
-        image_size: S, pixels a side; the 105 x 105 originals are averaged over areas.
-        data_dir: TensorFlow Datasets directory; unset: TFDS's own default, `$TFDS_DATA_DIR` or
-            `~/tensorflow_datasets`, with download.
-        cache_dir: where decoded images are kept; unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
-        omniglot_protocol: `"vinyals"`, 1028 / 172 / 423 characters drawn from all alphabets (Vinyals et al. 2016, the
-            validation part as in Snell et al. 2017); or `"lake"`, whole alphabets, 883 / 81 characters of the
-            30 background alphabets and the 659 of the 20 evaluation alphabets (Lake et al. 2015).
-        omniglot_validation: whether classes are kept from training for meta-validation; false: they are trained on as
-            well, 1200 and 423 or 964 and 659 characters, as in papers without a validation set (Munkhdalai & Yu
-            2017). Meta-validation then has training classes, and does not tell over-fitting.
+        image_size: S, height and width in pixels; the 105 x 105 originals are averaged over areas.
+        data_dir: TensorFlow Datasets (TFDS) directory. If unset: TFDS's default, `$TFDS_DATA_DIR` or
+            `~/tensorflow_datasets`, to which missing data are downloaded.
+        cache_dir: directory for decoded images. If unset: `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`.
+        omniglot_protocol: `"vinyals"`: 1028 / 172 / 423 characters from all alphabets (Vinyals et al. 2016, the
+            validation part as in Snell et al. 2017). `"lake"`: whole alphabets, 883 / 81 characters of the
+            30 background alphabets and the 659 characters of the 20 evaluation alphabets (Lake et al. 2015).
+        omniglot_validation: whether the meta-validation classes are excluded from training. If false, training uses
+            them too, 1200 and 423 or 964 and 659 characters, as in papers without a validation set (Munkhdalai & Yu
+            2017); meta-validation then uses training classes and does not show overfitting.
 
     Returns:
         The pools `"train"`, `"val"` and `"test"`, images uint8 [N, S, S, 1].
@@ -123,12 +123,12 @@ def evaluation_drawings(data_dir: str | None) -> dict[str, list[bytes]]:
         data_dir: see `load`.
 
     Returns:
-        By class, one of each of the `DRAWERS`, in their order: those at one place in an alphabet's lists are by one
-        person.
+        For each class, one drawing by each of the `DRAWERS`, in their order: within an alphabet, drawings at the same
+        index are by the same person.
 
     Raises:
-        DataError: if the data are missing, incomplete, cannot be downloaded, or were written in another order than TFDS
-            has, by which a drawer is known.
+        DataError: if the data are missing, incomplete, cannot be downloaded, or are not in the order that TFDS writes,
+            from which the drawers are derived.
     """
     directory = prepared.find("omniglot", _TITLE, data_dir)
     return _drawings_by_drawer(directory, "test")
@@ -148,11 +148,11 @@ def _drawings_by_drawer(directory: Path, part: str) -> dict[str, list[bytes]]:
             for batch in batches.as_numpy_iterator()
             for label, image in zip(batch["label"], batch["image"], strict=True)
         ]
-    except Exception as error:  # nearly any type, see `_decode`
+    except Exception as error:  # almost any type, see `_decode`
         raise prepared.broken(directory, _TITLE, prepared.one_line(error)) from error
     drawers = drawers_of([label for label, _ in found], names, part)
     if drawers is None:
-        raise prepared.broken(directory, _TITLE, f"{part} is not in the order that tells who drew what")
+        raise prepared.broken(directory, _TITLE, f"{part} is not in the order from which drawers are derived")
     drawings: dict[str, list[bytes]] = {}
     for _, (label, image) in sorted(zip(drawers, found, strict=True), key=lambda drawing: drawing[0]):
         alphabet, _, number = names[label].rpartition("_")
@@ -161,19 +161,19 @@ def _drawings_by_drawer(directory: Path, part: str) -> dict[str, list[bytes]]:
 
 
 def drawers_of(labels: Sequence[int], names: Sequence[str], part: str) -> list[int] | None:
-    """Who drew the examples of a part, which TFDS does not say of them.
+    """Derives the drawers of the examples of a part, which TFDS does not store.
 
     The archive's file `0709_03.png` is class 709 by the third drawer of its alphabet (`Dataset.m` beside it). TFDS
-    writes examples in the order of the MD5 of the part's name and a key made of that, so their order gives the keys
-    back; that all labels come as foretold leaves no doubt of it.
+    writes examples in the order of the MD5 of the part's name and a key made from the file's name. So the order gives
+    the keys, and comparing all labels with the expected ones confirms it.
 
     Args:
-        labels: class of each example, in the order that they were written in.
-        names: of all classes, as TFDS has them.
+        labels: class of each example, in the order in which they were written.
+        names: all class names, as in TFDS.
         part: `"train"`, `"test"`, `"small1"` or `"small2"`.
 
     Returns:
-        Drawers, from 0; None if the examples are in another order.
+        Drawers, counted from 0; None if the examples are in another order.
     """
     keys = sorted(
         (hashlib.md5(f"{part}{names[label]}_{label + 1:04d}_{drawer + 1:02d}.png".encode()).digest(), label, drawer)
@@ -189,7 +189,7 @@ def _decode(directory: Path, image_size: int) -> _Characters:
     drawings: dict[str, list[np.ndarray]] = {}
     background = set()
     published = sorted(name for part in splits.published("omniglot_vinyals").values() for name in part)
-    # One shard after another: the order of drawings then does not depend on how many shards TFDS wrote.
+    # Reads one shard at a time, so the order of drawings does not depend on the number of shards.
     read_config = tfds.ReadConfig(interleave_cycle_length=1)
     try:
         builder = tfds.builder_from_directory(directory)
@@ -204,7 +204,7 @@ def _decode(directory: Path, image_size: int) -> _Characters:
                     drawings.setdefault(name, []).append(image)
                     if part == "train":
                         background.add(name)
-    # TFDS reports a broken directory by nearly any type: KeyError (no such split), json_format.ParseError,
+    # TFDS reports a broken directory with almost any exception type: KeyError (no such split), json_format.ParseError,
     # NotFoundError (no shard), DataLossError (cut or altered), FailedPreconditionError (too few examples).
     except Exception as error:
         raise prepared.broken(directory, _TITLE, prepared.one_line(error)) from error

@@ -1,4 +1,4 @@
-"""Ending what TensorFlow computes in a thread, from another thread."""
+"""Cancels TensorFlow's computation in a thread from another thread."""
 
 import threading
 
@@ -6,18 +6,19 @@ from tensorflow.python.eager import cancellation
 
 _in_this_thread = threading.local()
 
-# TensorFlow looks here, as it calls a function, for what may cancel it; its own context is one for all threads.
+# When TensorFlow calls a function, it looks here for a cancellation manager. Its own context is shared by all threads.
 cancellation.context = lambda: getattr(getattr(_in_this_thread, "within", None), "manager", None)
 
 
 class Cancellation:
-    """Functions that are called within it, in the thread that entered it, end soon after `cancel` in any thread.
+    """A context in which TensorFlow functions can be cancelled.
 
-    They raise `tf.errors.CancelledError` then. An operation that has begun goes on to its end. A function that fails
-    cancels, by TensorFlow's doing, those that are called after it: see `go_on`.
+    After `cancel` in any thread, functions called in the context, in the thread that entered it, end soon with
+    `tf.errors.CancelledError`. An operation that has begun runs to its end. If a function fails, TensorFlow also
+    cancels the functions called after it, see `go_on`.
 
     Attributes:
-        manager: TensorFlow's.
+        manager: TensorFlow's cancellation manager.
     """
 
     def __init__(self):
@@ -26,7 +27,7 @@ class Cancellation:
         self._lock = threading.Lock()
 
     def cancel(self) -> None:
-        """Ends what runs within, now and later. May be called more than once."""
+        """Cancels the functions of this context, now and later. May be called more than once."""
         with self._lock:
             self._cancelled = True
             self.manager.start_cancel()
@@ -50,7 +51,7 @@ class Cancellation:
 
 
 def go_on() -> None:
-    """After a function failed that was called within a `Cancellation`: the next ones run, unless it was cancelled."""
+    """Lets functions run after one has failed within a `Cancellation`, unless that was cancelled."""
     within = getattr(_in_this_thread, "within", None)
     if within is not None:
         within._renew()

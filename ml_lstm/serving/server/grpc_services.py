@@ -1,4 +1,4 @@
-"""TensorFlow Serving's gRPC services, by its own protos."""
+"""TensorFlow Serving's gRPC services, with its own protos."""
 
 import asyncio
 import contextlib
@@ -29,11 +29,11 @@ from ml_lstm.serving.server.recorder import Recorder
 from ml_lstm.serving.server.store import ModelStore
 from ml_lstm.serving.server.version import card_as_proto
 
-_FIELDS = 20_000  # of a message, beside its images and labels
+_FIELDS = 20_000  # maximum in a message, besides its images and labels
 
 
 async def grpc_server(store: ModelStore, predictor: Predictor, recorder: Recorder) -> grpc.aio.Server:
-    """The server, without a port; not started.
+    """Creates the server, without a port and not started.
 
     Args:
         store: the models.
@@ -43,7 +43,7 @@ async def grpc_server(store: ModelStore, predictor: Predictor, recorder: Recorde
     options = [
         ("grpc.max_receive_message_length", predictor.limits.request_bytes),
         ("grpc.max_send_message_length", -1),
-        # Two servers on one port would share its requests.
+        # Otherwise two servers on one port would share its requests.
         ("grpc.so_reuseport", 0),
     ]
     server = grpc.aio.server(options=options)
@@ -70,13 +70,13 @@ async def grpc_server(store: ModelStore, predictor: Predictor, recorder: Recorde
 
 
 class _Malformed(NamedTuple):
-    """In place of a request that is none."""
+    """Stands for a message that is not a valid request."""
 
     problem: str
 
 
 def _parser(message, most_fields):
-    """Reads requests, and what is none as `_Malformed`, where gRPC would log a traceback."""
+    """A function that parses requests. It returns `_Malformed` for an invalid one; gRPC would log a traceback."""
 
     def parse(data):
         if problem := problem_of(data, message.DESCRIPTOR, most_fields):
@@ -84,13 +84,13 @@ def _parser(message, most_fields):
         try:
             return message.FromString(data)
         except DecodeError:
-            return _Malformed(f"The message is no {message.__name__}.")
+            return _Malformed(f"The message is not a {message.__name__}.")
 
     return parse
 
 
 class _Service:
-    """Of a service of TensorFlow Serving; `requests` are the messages of its methods."""
+    """Base class of TensorFlow Serving's services; `requests` are the messages of its methods."""
 
     requests: ClassVar[dict[str, type]] = {}
 
@@ -101,7 +101,7 @@ class _Service:
 
     @contextlib.asynccontextmanager
     async def _answering(self, call, request, context):
-        """Within it a refusal becomes the status of the call."""
+        """A context in which a `Refusal` becomes the status of the call."""
         with self._recorder.request("gRPC", call, context.peer()) as record:
             try:
                 if isinstance(request, _Malformed):
@@ -111,13 +111,13 @@ class _Service:
             except Refusal as refusal:
                 record.status, record.problem = refusal.code.name, refusal.message
                 await context.abort(refusal.code, refusal.message)
-            except asyncio.CancelledError:  # the caller waits no longer
+            except asyncio.CancelledError:  # the caller has disconnected
                 record.status = grpc.StatusCode.CANCELLED.name
                 raise
             except Exception:
                 logging.exception("While answering %s", call)
                 record.status = grpc.StatusCode.INTERNAL.name
-                await context.abort(grpc.StatusCode.INTERNAL, "The server failed at this request; its log says more.")
+                await context.abort(grpc.StatusCode.INTERNAL, "The server failed on this request: see its log.")
 
 
 class _PredictionService(_Service):
@@ -139,7 +139,7 @@ class _PredictionService(_Service):
             response.model_spec.version.value = version.number
             if "signature_def" in asked:
                 response.metadata["signature_def"].Pack(SignatureDefMap(signature_def=version.signature_defs))
-            if version.card:  # also where it was not asked for, as by REST: TensorFlow Serving knows one field only
+            if version.card:  # always, as in REST: TensorFlow Serving's clients can only ask for signature_def
                 response.metadata["model_card"].Pack(card_as_proto(version.card))
             return response
 

@@ -1,4 +1,4 @@
-"""HTTP connections that nobody can hold open for nothing."""
+"""HTTP connections with limits, so that nobody can hold them open without sending requests."""
 
 import asyncio
 
@@ -10,14 +10,14 @@ _CHUNKS = 20_000
 
 
 def protocol(most_connections: int) -> type[HttpToolsProtocol]:
-    """uvicorn's protocol, with bounds that it lacks.
+    """uvicorn's protocol, with additional limits.
 
-    A connection is closed that sends no whole header within 20 s of its start, or of a request's first byte; a header
-    of more than 64 KiB is refused, and a body in more than 20,000 chunks. An idle connection after a request is
-    uvicorn's to close.
+    A connection is closed if it does not send a complete header within 20 s of its start, or of a request's first byte.
+    A header of more than 64 KiB, or a body in more than 20,000 chunks, is an error. uvicorn itself closes connections
+    that are idle after a request.
 
     Args:
-        most_connections: at the same time; more are closed at once.
+        most_connections: maximum number of simultaneous connections; further ones are closed at once.
     """
 
     class BoundedProtocol(HttpToolsProtocol):

@@ -1,7 +1,7 @@
-"""A process beside the server that reads large bodies of JSON.
+"""Parses large JSON bodies in a separate process.
 
-Python reads JSON in one go, in which no other thread of the process does anything: a few megabytes of digits are
-seconds. What takes long is read here, one body after the other, while the server answers others.
+Python parses JSON in one call, during which no other thread of the process runs: a few megabytes of digits take
+seconds. Large bodies are parsed here, one after the other, while the server answers other requests.
 """
 
 import asyncio
@@ -24,15 +24,15 @@ from ml_lstm.serving.server.json_tensors import Body, Input
 
 Signatures = Mapping[str, Mapping[str, Input]]
 
-# Reading less is a matter of some milliseconds, as long as it takes to have it read elsewhere: an adaptation of 33,000
-# parameters, say.
+# Parsing a smaller body takes a few milliseconds, as long as sending it to the process: for example, an adaptation of
+# 33,000 parameters.
 _SMALL_BYTES = 2**20
 _SMALL_PARTS = 50_000
 _SIZES = struct.Struct("<QQ")
 
 
 class JsonReader:
-    """Reads bodies without holding up the threads of this process; its own process starts with the first large one."""
+    """Parses bodies without blocking the threads of this process; its own process starts with the first large body."""
 
     def __init__(self):
         self._process: subprocess.Popen | None = None
@@ -41,23 +41,23 @@ class JsonReader:
 
     @staticmethod
     def is_small(body: bytes) -> bool:
-        """Whether `json_tensors.read` of a body takes no longer than to have it read elsewhere."""
+        """Whether `json_tensors.read` of a body takes no longer than sending it to the process."""
         if len(body) > _SMALL_BYTES:
             return False
         return body.count(b"[") + body.count(b"{") + body.count(b",") <= _SMALL_PARTS
 
     async def read(self, body: bytes, signatures: Signatures) -> Body:
-        """`json_tensors.read` in the process. What is read for a caller who waits no longer is given up.
+        """Runs `json_tensors.read` in the process. If the caller disconnects, parsing is stopped.
 
         Raises:
-            Refusal: as there.
+            Refusal: see `json_tensors.read`.
         """
         async with self._free:
             reading = asyncio.get_running_loop().run_in_executor(self._thread, self._read, body, signatures)
             try:
                 header, arrays = await asyncio.shield(reading)
             except asyncio.CancelledError:
-                self._end()  # ends the reading, too
+                self._end()  # also ends the parsing
                 await asyncio.wait([reading])
                 reading.exception()
                 raise
@@ -76,7 +76,7 @@ class JsonReader:
 
     def _read(self, body, signatures):
         if self._process is None:
-            # Of a session of its own: a Ctrl-C is the server's. It ends with its input.
+            # In its own session, so that Ctrl-C reaches only the server. It ends when its input ends.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__],
                 stdin=subprocess.PIPE,
@@ -110,7 +110,7 @@ def _send(pipe: BinaryIO, header: bytes, *contents: Any) -> None:
 
 
 def _receive(pipe: BinaryIO) -> tuple[bytes, bytes]:
-    """A header and contents; EOFError where there are no more."""
+    """Receives a header and contents; raises EOFError if there are no more."""
     sizes = pipe.read(_SIZES.size)
     if len(sizes) < _SIZES.size:
         raise EOFError
@@ -119,7 +119,7 @@ def _receive(pipe: BinaryIO) -> tuple[bytes, bytes]:
 
 
 def _packed(arrays: Mapping[str, np.ndarray]) -> tuple[list[dict[str, Any]], list[Any]]:
-    """What arrays are, in words of JSON, and their contents."""
+    """A JSON description of arrays, and their contents."""
     described, pieces = [], []
     for name, array in arrays.items():
         of = {"name": name, "shape": array.shape, "dtype": "string" if array.dtype == object else array.dtype.name}
@@ -134,7 +134,7 @@ def _packed(arrays: Mapping[str, np.ndarray]) -> tuple[list[dict[str, Any]], lis
 
 
 def _unpacked(header, contents):
-    """Undoes `_packed`."""
+    """The inverse of `_packed`."""
     if header.get("arrays") is None:
         return None
     arrays, start = {}, 0
@@ -153,8 +153,8 @@ def _unpacked(header, contents):
 
 
 def main() -> None:
-    """Reads what comes by the standard input until it ends."""
-    gc.disable()  # it would look through a million lists again and again
+    """Parses the bodies from standard input until it ends."""
+    gc.disable()  # it would scan a million lists again and again
     while True:
         try:
             header, body = _receive(sys.stdin.buffer)

@@ -1,4 +1,4 @@
-"""Tensors as they travel in JSON, in the forms of TensorFlow Serving's REST interface; needs no TensorFlow."""
+"""Converts tensors from and to JSON, in the formats of TensorFlow Serving's REST interface, without TensorFlow."""
 
 import base64
 import binascii
@@ -13,21 +13,21 @@ import orjson
 
 from ml_lstm.serving.refusals import invalid, shortened
 
-# Of JSON: 75 images of 84x84x3 as lists are half a million lists and 1.6 million values.
+# Limits for JSON: 75 images of 84x84x3 as lists are half a million lists and 1.6 million values.
 _MOST_LISTS = 1_000_000
 _MOST_VALUES = 4_000_000
 _MOST_NAMES = 100_000
 
-# Numbers that are written before another thread gets its turn.
+# Numbers written before another thread may run.
 _WRITTEN_AT_ONCE = 2**15
 
 
 class Input(NamedTuple):
-    """Of a signature.
+    """An input of a signature.
 
     Attributes:
-        dtype: `string` or NumPy's name.
-        rank: of the tensor.
+        dtype: `string` or NumPy's name of the type.
+        rank: rank of the tensor.
     """
 
     dtype: str
@@ -35,12 +35,12 @@ class Input(NamedTuple):
 
 
 class Body(NamedTuple):
-    """A request as it was read.
+    """A parsed request.
 
     Attributes:
-        signature_name: that it asks for; empty for the default.
-        rows: whether it has `instances`.
-        inputs: by name, strings as arrays of `bytes` objects; None where the signature is not known.
+        signature_name: the requested signature; empty for the default.
+        rows: whether the request has `instances`.
+        inputs: by name, strings as arrays of `bytes` objects; None for an unknown signature.
     """
 
     signature_name: str
@@ -49,11 +49,12 @@ class Body(NamedTuple):
 
 
 def read(body: bytes, signatures: Mapping[str, Mapping[str, Input]]) -> Body:
-    """Reads the body of a `:predict` request.
+    """Parses the body of a `:predict` request and converts its tensors.
 
     Args:
         body: JSON.
-        signatures: of the model, by name, the default also by the empty one: the inputs of each by name.
+        signatures: the inputs, by name, of each of the model's signatures, by name; the default signature also has the
+            empty name.
 
     Raises:
         Refusal: see `request_from_json` and `inputs_from_json`.
@@ -69,22 +70,22 @@ def request_from_json(body: bytes) -> dict[str, Any]:
     """Parses the body of a `:predict` request.
 
     Returns:
-        It, with a `signature_name` and either `inputs` or `instances`.
+        The request, with a `signature_name` and either `inputs` or `instances`.
 
     Raises:
-        Refusal: if it is no such thing.
+        Refusal: if the body is not such a request, or is too large.
     """
-    # Counted before anything is made of them.
+    # Counted before objects are created for them.
     if body.count(b"[") + body.count(b"{") > _MOST_LISTS or body.count(b",") > _MOST_VALUES:
         raise invalid(
-            f"The body has more than {_MOST_LISTS} lists or {_MOST_VALUES} values: send picture files, or use gRPC."
+            f"The body has more than {_MOST_LISTS} lists or {_MOST_VALUES} values: send image files, or use gRPC."
         )
     if body.count(b'":') + body.count(b'" :') > _MOST_NAMES:
-        raise invalid(f'The body has more than {_MOST_NAMES} names: send columns, "inputs", in place of rows.')
+        raise invalid(f'The body has more than {_MOST_NAMES} names: send columns, "inputs", instead of rows.')
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise invalid(f"The body is no JSON: {error}.") from None
+        raise invalid(f"The body is not valid JSON: {error}.") from None
     if not isinstance(request, dict) or ("inputs" in request) == ("instances" in request):
         raise invalid('The body must be a JSON object with either "inputs" or "instances".')
     if not isinstance(request.setdefault("signature_name", ""), str):
@@ -96,16 +97,16 @@ def inputs_from_json(request: dict[str, Any], signature: Mapping[str, Input]) ->
     """The tensors of a request.
 
     Args:
-        request: of `request_from_json`; `inputs` maps names to tensors, `instances` is a list of such maps, a row
-            of every tensor each. Of a signature with one input, the tensor or row itself will do. Bytes are
+        request: from `request_from_json`. `inputs` maps names to tensors; `instances` is a list of such maps, each with
+            one row of every tensor. For a signature with one input, the tensor or row itself is enough. Bytes are
             `{"b64": "..."}`.
-        signature: the inputs of the one that it asks for, by name.
+        signature: the inputs of the requested signature, by name.
 
     Returns:
-        By name; strings as arrays of `bytes` objects.
+        Tensors by name; strings as arrays of `bytes` objects.
 
     Raises:
-        Refusal: for an unknown name, or values that are no tensor of the input's type.
+        Refusal: for an unknown name, or values that are not a tensor of the input's type.
     """
     if "inputs" in request:
         values = _by_name(request["inputs"], signature, "inputs")
@@ -122,14 +123,14 @@ def inputs_from_json(request: dict[str, Any], signature: Mapping[str, Input]) ->
 
 
 def response_to_json(outputs: dict[str, np.ndarray], rows: bool) -> bytes:
-    """A response in the form of its request.
+    """A response in the format of its request.
 
     Args:
-        outputs: by name.
+        outputs: tensors by name.
         rows: whether the request had `instances`.
 
     Raises:
-        Refusal: for rows, if the outputs differ in their number.
+        Refusal: with rows, if the outputs differ in length.
     """
     values = {name: _value(name, output) for name, output in outputs.items()}
     if not rows:
@@ -137,7 +138,7 @@ def response_to_json(outputs: dict[str, np.ndarray], rows: bool) -> bytes:
     else:
         sizes = {name: output.shape[0] if output.ndim else None for name, output in outputs.items()}
         if len(set(sizes.values())) > 1 or None in sizes.values():
-            raise invalid(f'The outputs differ in length, {sizes}: send "inputs" in place of "instances".')
+            raise invalid(f'The outputs differ in length, {sizes}: send "inputs" instead of "instances".')
         key = "predictions"
         value = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
     if len(outputs) == 1:
@@ -147,10 +148,10 @@ def response_to_json(outputs: dict[str, np.ndarray], rows: bool) -> bytes:
 
 
 def require_names(names: Collection[str], known: Collection[str]) -> None:
-    """Refuses names of inputs that are not the known ones of a signature.
+    """Checks that the names of inputs are those of a signature.
 
     Raises:
-        Refusal: for one that is missing or not known.
+        Refusal: if a name is missing or unknown.
     """
     differences = {"lacks": set(known) - names, "does not take": names - set(known)}
     problems = [f"{verb} {_few(sorted(some))}" for verb, some in differences.items() if some]
@@ -159,7 +160,7 @@ def require_names(names: Collection[str], known: Collection[str]) -> None:
 
 
 def _few(items):
-    """The first of what a caller sent, each cut short: a caller's words are not repeated whole."""
+    """The first few of a caller's names, truncated: a caller's text is not repeated in full."""
     more = f" and {len(items) - 3} more" if len(items) > 3 else ""
     return ", ".join(shortened(str(item)) for item in items[:3]) + more
 
@@ -174,19 +175,19 @@ def _by_name(value, signature, where):
 
 def _array(name, value, expected):
     try:
-        # Lists of objects, as NumPy would cut strings at their zero bytes.
+        # Lists of objects, because NumPy would cut strings at zero bytes.
         if expected.dtype == "string":
             array = _each(_bytes, _dense(value, object))
         else:
             array = _numbers(_dense(value), dtype_named(expected.dtype))
     except ValueError as error:
         raise invalid(f"{name} must be an array of {expected.dtype}: {str(error).rstrip('.')}.") from None
-    # In JSON an empty set is [], whatever its rank.
+    # In JSON, an empty tensor is [] for any rank.
     return array if array.size else array.reshape(array.shape + (0,) * (expected.rank - array.ndim))
 
 
 def _dense(value, dtype=None):
-    """`np.array`, which takes several times as long for lists in lists."""
+    """Does the same as `np.array`, which takes several times as long for nested lists."""
     shape, items = [], [value]
     while items and set(map(type, items)) == {list}:
         lengths = set(map(len, items))
@@ -198,7 +199,7 @@ def _dense(value, dtype=None):
 
 
 def dtype_named(name: str) -> np.dtype:
-    """NumPy's, those that TensorFlow adds to them included."""
+    """NumPy's type of this name, including the types that TensorFlow adds."""
     return np.dtype(getattr(ml_dtypes, name, name))
 
 
@@ -207,7 +208,7 @@ def _numbers(array, dtype):
     if not array.size:
         return array.astype(dtype)
     if array.dtype.kind not in kinds:
-        raise ValueError("a value is of another type")
+        raise ValueError("a value has another type")
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= array.min() <= array.max() <= np.iinfo(dtype).max:
         raise ValueError(f"values must be from {np.iinfo(dtype).min} to {np.iinfo(dtype).max}")
     with np.errstate(over="ignore"):
@@ -224,12 +225,12 @@ def _bytes(item):
         try:
             return base64.b64decode(item["b64"], validate=True)
         except binascii.Error:
-            raise ValueError("a b64 value is no base64") from None
+            raise ValueError("a b64 value is not base64") from None
     raise ValueError('a value is neither a string nor {"b64": "..."}')
 
 
 def _value(name, output):
-    """What `orjson` writes as TensorFlow Serving would."""
+    """A value that `orjson` writes like TensorFlow Serving."""
     if output.dtype != object:
         return np.ascontiguousarray(output)
     return _each(functools.partial(_text, is_binary=name.endswith("_bytes")), output).tolist()
@@ -246,12 +247,12 @@ def _text(item, is_binary):
         if not is_binary:
             return item.decode()
     except UnicodeDecodeError:
-        pass  # TensorFlow Serving would write broken JSON
+        pass  # TensorFlow Serving would write invalid JSON
     return {"b64": base64.b64encode(item).decode()}
 
 
 def _written(value):
-    """JSON of arrays, lists and objects, in steps: other threads stand still during each."""
+    """JSON of arrays, lists and objects, written in steps, because other threads cannot run during a step."""
     if isinstance(value, dict):
         members = [orjson.dumps(name) + b":" + _written(member) for name, member in value.items()]
         return b"{" + b",".join(members) + b"}"

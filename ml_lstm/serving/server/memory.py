@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the operating system."""
+"""Returns freed memory to the operating system."""
 
 import asyncio
 import ctypes
@@ -6,19 +6,19 @@ import gc
 import os
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
-_MOST_IN_HEAP = 32 * 1024**2  # the most that glibc takes for the threshold
+_MOST_IN_HEAP = 32 * 1024**2  # the largest threshold that glibc accepts
 _glibc = ctypes.CDLL(None)
 _malloc_trim = getattr(_glibc, "malloc_trim", None)
 _mallopt = getattr(_glibc, "mallopt", None)
 
 
 def take_from_system() -> None:
-    """Has TensorFlow take memory from the C library, unless the environment says otherwise, and that keep it a while.
+    """Makes TensorFlow allocate through the C library, unless the environment says otherwise, and limits its heaps.
 
-    With oneDNN on, TensorFlow has a pool for tensors that never gives back: hundreds of megabytes after one strange
-    picture. glibc would give back and ask again for each tensor of more than 128 KiB, which takes a third of the time
-    at 84x84; so it keeps what is freed until `trim`. It gets a heap for each core only, as of those beside the first
-    one `trim` leaves the last piece. Goes before the first operation.
+    With oneDNN, TensorFlow has a pool for tensors that never returns memory: hundreds of megabytes after one unusual
+    image. By default, glibc would return and request memory for each tensor of more than 128 KiB, which takes a third
+    of the time at 84x84; so it is set to keep freed memory until `trim`. It gets at most one heap per core, because
+    `trim` does not free the last piece of any heap but the first. Call this before the first operation.
     """
     os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     if _mallopt is not None:
@@ -28,10 +28,10 @@ def take_from_system() -> None:
 
 
 def trim() -> None:
-    """Gives back what glibc keeps: what was freed in the middle of a heap, of which there are several.
+    """Returns memory that glibc keeps: memory freed in the middle of a heap, of which there are several.
 
-    After a few large requests that is hundreds of megabytes. It takes a while, without Python's lock. Other libraries,
-    musl and macOS's say, keep less, and have nothing to be called.
+    After a few large requests this is hundreds of megabytes. It takes a while, without Python's lock. Other libraries,
+    for example musl and that of macOS, keep less and have no such function.
     """
     if _malloc_trim is not None:
         _malloc_trim(0)
@@ -44,7 +44,7 @@ class Trimmer:
         self._due: asyncio.TimerHandle | None = None
 
     def trim_within(self, seconds: float) -> None:
-        """In a thread, at most so much later."""
+        """Schedules `trim` in a thread, at most `seconds` later."""
         loop = asyncio.get_running_loop()
         if self._due is not None:
             if self._due.when() <= loop.time() + seconds:
@@ -54,5 +54,5 @@ class Trimmer:
 
     def _trim(self):
         self._due = None
-        gc.collect()  # errors hold what a request was, in circles; most of what there is, the store has frozen
+        gc.collect()  # errors keep requests in reference cycles; the store has frozen most other objects
         asyncio.get_running_loop().run_in_executor(None, trim)

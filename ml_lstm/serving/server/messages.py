@@ -1,4 +1,4 @@
-"""How much a message of protobuf consists of, before anything is made of it."""
+"""Checks the size of a protobuf message before it is parsed."""
 
 import functools
 
@@ -10,15 +10,16 @@ _LONGEST_TEXT = 2**16
 
 
 def problem_of(data: bytes, message: Descriptor, most_fields: int) -> str | None:
-    """Why a message is too much to be read, in which Python's other threads stand still; None where it is not.
+    """Why a message is too large to be parsed; None if it is not.
 
-    Reading a field takes up to a microsecond, and text is copied whenever it is looked at. What is no message is left
-    to the parser, which refuses it at the same place.
+    Python's other threads cannot run during parsing. Parsing a field takes up to a microsecond, and text is copied at
+    every access. Invalid data are left to the parser, which reports them at the same place.
 
     Args:
         data: the message.
         message: its type.
-        most_fields: of it and the messages within it; an item of a list or a map is one.
+        most_fields: maximum number of fields in the message and its inner messages; an item of a list or a map counts
+            as one.
     """
     parts, count = [(0, len(data), message)], 0
     try:
@@ -42,7 +43,7 @@ def problem_of(data: bytes, message: Descriptor, most_fields: int) -> str | None
                     at += length
                 elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
                     at += 8 if kind == _EIGHT_BYTES else 4
-                # A group's fields come one by one, between its beginning and its end.
+                # The fields of a group follow one by one, between its start and end tags.
     except (IndexError, ValueError):
         pass
     return None
@@ -50,18 +51,18 @@ def problem_of(data: bytes, message: Descriptor, most_fields: int) -> str | None
 
 @functools.cache
 def _inner_messages(message):
-    """By the numbers of fields."""
+    """The types of inner messages, by field number."""
     return {field.number: field.message_type for field in message.fields if field.message_type}
 
 
 @functools.cache
 def _texts(message):
-    """Numbers of fields; tensors of strings are bytes."""
+    """The numbers of text fields; tensors of strings are bytes and are not included."""
     return {field.number for field in message.fields if field.type == FieldDescriptor.TYPE_STRING}
 
 
 def _varint(data, at):
-    """A number, and where it ends."""
+    """A number, and the position after it."""
     byte = data[at]
     if byte < 128:
         return byte, at + 1

@@ -1,4 +1,4 @@
-"""The page that a browser is shown: the files in `page/`, with what keeps anything else off it."""
+"""Serves the web page: the files in `page/`, with headers that exclude content from elsewhere."""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 _FILES = Path(__file__).with_name("page")
 _INDEX = "index.html"
-# Written out, as what the operating system knows of types differs.
+# Listed here, because operating systems know different types.
 _TYPES = {
     ".html": "text/html",
     ".css": "text/css",
@@ -42,7 +42,7 @@ _HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Asked for anew each time, by its ETag: another version of the package shows at once.
+    # Revalidated at each request with its ETag, so that another version of the package shows at once.
     "Cache-Control": "no-cache",
 }
 
@@ -50,10 +50,10 @@ _HEADERS = {
 class Page:
     """Answers GET and HEAD for the page and its files, which are read when the server starts.
 
-    `index.html` is at `/`, the others at `/page/NAME`; only a name that is known leads to a file.
+    `index.html` is at `/`, the others are at `/page/NAME`. Only known names give a file.
 
     Args:
-        directory: of the files; those of other kinds than a page is made of are left out.
+        directory: directory of the files; files of unknown types are left out.
     """
 
     def __init__(self, directory: Path = _FILES):
@@ -61,7 +61,7 @@ class Page:
 
     @staticmethod
     def is_wanted(request: Request) -> bool:
-        """Whether a caller takes HTML, as browsers say; other callers of `/` want JSON."""
+        """Whether a caller accepts HTML, as browsers do; other callers of `/` get JSON."""
         kinds = (kind.partition(";")[0].strip() for kind in request.headers.get("Accept", "").split(","))
         return "text/html" in kinds
 
@@ -70,10 +70,10 @@ class Page:
         return self._files[_INDEX].answer(request, {"Vary": "Accept"})
 
     async def file(self, request: Request) -> Response:
-        """One of the files that it is made of."""
+        """One of the page's files."""
         name = request.path_params["name"]
         if name not in self._files or name == _INDEX:
-            raise HTTPException(404, "The page has no such file; it is at /.")
+            raise HTTPException(404, "The page has no such file: open the page at /.")
         return self._files[name].answer(request)
 
 
@@ -81,7 +81,7 @@ class _File:
     def __init__(self, path):
         self._content = path.read_bytes()
         self._type = _TYPES[path.suffix]
-        # Not by its time, which an installation may set to the same for all versions.
+        # Not from the file's time, which an installation may set to the same value for all versions.
         self._tag = f'"{hashlib.sha256(self._content).hexdigest()[:32]}"'
 
     def answer(self, request, headers=None):

@@ -1,4 +1,4 @@
-"""Answering prediction requests within bounds, whichever protocol they came by."""
+"""Answers prediction requests within limits, for both protocols."""
 
 import asyncio
 import contextlib
@@ -19,19 +19,19 @@ from ml_lstm.serving.server.recorder import Record
 from ml_lstm.serving.server.store import ModelStore
 from ml_lstm.serving.server.version import Version
 
-_LARGE_BYTES = 2**20  # of a request: photographs, of which one may take as long as a thousand small images
-_TRIM_SECONDS, _TRIM_SECONDS_OF_SMALL = 1, 60  # until memory goes back; a small file may hold a picture of 50 MB
+_LARGE_BYTES = 2**20  # of a request: photographs; one may take as long as a thousand small images
+_TRIM_SECONDS, _TRIM_SECONDS_OF_SMALL = 1, 60  # until memory is returned; a small file may hold an image of 50 MB
 
 
 class Limits(NamedTuple):
-    """What the server takes at most.
+    """Limits of the server.
 
     Attributes:
-        request_bytes: of one request.
-        images: of one request, support images and queries together.
-        concurrent: requests being computed.
-        waiting: requests that wait for that; more are refused at once.
-        seconds: that one is computed for.
+        request_bytes: maximum size of a request.
+        images: maximum number of images in a request, support images and queries together.
+        concurrent: maximum number of requests being computed.
+        waiting: maximum number of requests that wait to be computed; further ones get an error at once.
+        seconds: time limit for computing a request.
     """
 
     request_bytes: int
@@ -42,11 +42,11 @@ class Limits(NamedTuple):
 
 
 class Predictor:
-    """Runs models in threads of its own, while the event loop goes on.
+    """Runs models in its own threads, so that the event loop is not blocked.
 
     Args:
         store: the models.
-        limits: not exceeded.
+        limits: the limits.
     """
 
     def __init__(self, store: ModelStore, limits: Limits):
@@ -61,15 +61,15 @@ class Predictor:
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
-        """A request holds one from its last byte to its answer.
+        """A context that reserves a place for a request, from its last byte to its answer.
 
         Raises:
-            Refusal: if all are taken.
+            Refusal: if all places are taken.
         """
         if self._places_taken >= self.limits.concurrent + self.limits.waiting:
             raise Refusal(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"The server is busy: {self.limits.concurrent} requests are computed and {self.limits.waiting} wait. "
+                f"The server is busy: it computes {self.limits.concurrent} requests, and {self.limits.waiting} wait. "
                 "Try again in a moment.",
             )
         self._places_taken += 1
@@ -79,17 +79,17 @@ class Predictor:
             self._places_taken -= 1
 
     async def run(self, job: Callable[..., Any], *args: Any, size: int = 0) -> Any:
-        """Calls `job(*args)` in one of the threads, as soon as one is free; large requests take half of them at most.
+        """Calls `job(*args)` in the next free thread; large requests use at most half of the threads.
 
-        What TensorFlow computes in it ends where the caller waits no longer, and after `Limits.seconds` of computing.
+        TensorFlow's computation is cancelled if the caller disconnects, and after `Limits.seconds` of computing.
 
         Args:
-            job: what is to be done.
+            job: the function to call.
             *args: its arguments.
-            size: bytes of the request.
+            size: size of the request, bytes.
 
         Raises:
-            Refusal: if it takes longer.
+            Refusal: if the time limit is exceeded.
         """
         is_large = size > _LARGE_BYTES
         try:
@@ -122,10 +122,10 @@ class Predictor:
             self._running.discard(cancellation)
 
     async def read(self, body: bytes, version: Version) -> Body:
-        """Reads a body of JSON that is large, beside all else; see `JsonReader`.
+        """Parses a large JSON body in another process, see `JsonReader`.
 
         Raises:
-            Refusal: if it is no request of the version, or takes too long.
+            Refusal: if the body is not a valid request for the version, or takes too long.
         """
         try:
             async with asyncio.timeout(self.limits.seconds):
@@ -139,7 +139,7 @@ class Predictor:
         Raises:
             Refusal: if it is not served.
         """
-        if spec.name in self._store.names():  # callers' own words would make metrics without end
+        if spec.name in self._store.names():  # names chosen by callers would create unlimited metrics
             record.model = spec.name
         version = self._store.resolve(spec)
         record.version = str(version.number)
@@ -151,16 +151,16 @@ class Predictor:
         """Answers a request in the calling thread.
 
         Args:
-            version: that it asks for.
-            signature: its name in full.
+            version: the requested version.
+            signature: full name of the signature.
             inputs: by name.
-            record: gets what is found out.
+            record: filled in.
 
         Returns:
             The outputs by name.
 
         Raises:
-            Refusal: if there is something wrong with the request.
+            Refusal: if the request is invalid.
         """
         record.signature = signature
         record.images = sum(len(array) for name, array in inputs.items() if name.endswith("_images") and array.ndim)
@@ -174,12 +174,12 @@ class Predictor:
     def _too_long(self):
         return Refusal(
             grpc.StatusCode.DEADLINE_EXCEEDED,
-            f"The request took longer than the {self.limits.seconds:g} seconds that this server computes for one: "
+            f"The request took longer than this server's limit of {self.limits.seconds:g} seconds: "
             "send fewer or smaller images.",
         )
 
     def close(self) -> None:
-        """Ends what is computed and waits for the threads."""
+        """Cancels all computations and waits for the threads."""
         for cancellation in list(self._running):
             cancellation.cancel()
         self._reader.close()

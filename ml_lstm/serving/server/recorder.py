@@ -1,4 +1,4 @@
-"""What the server tells of itself: one line a request in the log, and metrics for Prometheus."""
+"""The server's records: one log line per request, and metrics for Prometheus."""
 
 import contextlib
 import dataclasses
@@ -21,12 +21,12 @@ class Record:
     """One request, filled in while it is answered.
 
     Attributes:
-        call: what was asked, in the words of the protocol.
-        caller: an address.
-        status: in the words of the protocol.
-        model, version, signature: of the served model; empty for a request that got no so far.
-        images: support images and queries.
-        problem: the sentence of a refusal.
+        call: the call, in the protocol's terms.
+        caller: its address.
+        status: the status, in the protocol's terms.
+        model, version, signature: of the served model; empty if the request failed before they were known.
+        images: number of support images and queries.
+        problem: the error message.
     """
 
     call: str
@@ -43,17 +43,17 @@ class Recorder:
     """Logs and counts requests.
 
     Args:
-        store: whose available versions are among the metrics.
+        store: the models; the metrics include its available versions.
     """
 
     def __init__(self, store: ModelStore):
-        prometheus_client.disable_created_metrics()  # a second series for each
+        prometheus_client.disable_created_metrics()  # these would be a second series for each metric
         self._registry = prometheus_client.CollectorRegistry()
         self._registry.register(_AvailableVersions(store))
         prometheus_client.ProcessCollector(registry=self._registry)
         labels = ["protocol", "model", "signature"]
         self._requests = prometheus_client.Counter(
-            "ml_lstm_requests", "Requests answered or refused.", [*labels, "status"], registry=self._registry
+            "ml_lstm_requests", "Requests answered, including errors.", [*labels, "status"], registry=self._registry
         )
         self._seconds = prometheus_client.Histogram(
             "ml_lstm_request_seconds",
@@ -71,7 +71,7 @@ class Recorder:
 
     @contextlib.contextmanager
     def request(self, protocol: str, call: str, caller: str) -> Iterator[Record]:
-        """Times what is done within it, and logs and counts it at the end by the record that it hands out."""
+        """A context that yields a record of a request, measures its time, and logs and counts it at the end."""
         record = Record(call, caller)
         started = time.perf_counter()
         try:
@@ -86,7 +86,7 @@ class Recorder:
             logging.info("%s", _line(protocol, record, seconds))
 
     def metrics(self) -> tuple[bytes, str]:
-        """What Prometheus reads, and its media type."""
+        """The metrics in Prometheus's format, and their media type."""
         return prometheus_client.generate_latest(self._registry), prometheus_client.CONTENT_TYPE_LATEST
 
 
@@ -96,7 +96,7 @@ class _AvailableVersions(Collector):
 
     def collect(self):
         gauge = GaugeMetricFamily(
-            "ml_lstm_model_version_available", "1 for a version that can be asked.", labels=["model", "version"]
+            "ml_lstm_model_version_available", "1 for a version that is available.", labels=["model", "version"]
         )
         for model, version in self._store.available():
             gauge.add_metric([model, str(version)], 1)
@@ -109,5 +109,5 @@ def _line(protocol, record, seconds):
         words += [f"{record.model}/{record.version}", record.signature, f"{record.images} images"]
     if record.problem:
         words.append(record.problem)
-    # Callers choose some of the words: none of them may begin a line of its own, or steer a terminal.
+    # Callers choose some of the text: it must not start a new line or control a terminal.
     return " ".join(words).encode("unicode_escape").decode()

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST interface: predict, status and metadata; the server's metrics, and its page."""
+"""TensorFlow Serving's REST interface: predict, status and metadata; also the server's metrics and page."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ from ml_lstm.serving.server.store import ModelStore
 
 _JSON = "application/json"
 _BODY_SECONDS = 60
-_BODIES_HELD = 16  # of the largest size
+_BODIES_HELD = 16  # maximum memory for bodies, in bodies of the largest size
 _MODEL = r"(?P<name>[^/:]+)(/versions/(?P<version>\d{1,18})|/labels/(?P<label>[^/:]+))?"
 _PREDICT = re.compile(f"{_MODEL}:predict")
 _OTHER_VERBS = re.compile(f"{_MODEL}:(classify|regress)")
@@ -50,26 +50,26 @@ _HTTP_STATUSES = {
 
 
 class Callers(NamedTuple):
-    """Whom the REST interface answers: a page that a browser shows may send requests to a server on the same machine.
+    """The callers that the REST interface accepts. Any web page in a browser can send requests to the same machine.
 
     Attributes:
-        hosts: names of this server in the header Host, without ports; empty for any.
-        origins: pages of other servers whose requests are answered, `https://example.org` say.
+        hosts: names of this server in the Host header, without ports; empty for any.
+        origins: other servers whose pages may send requests, for example `https://example.org`.
     """
 
     hosts: Collection[str]
     origins: Collection[str] = ()
 
     def problem(self, headers: Headers) -> str | None:
-        """Why a request with such headers is refused; None where it is not."""
+        """Why a request with these headers is rejected; None if it is accepted."""
         host = headers.get("Host", "")
         name = host.rpartition(":")[0] if re.search(r":\d*$", host) else host
         if self.hosts and name.lower() not in self.hosts:
-            return f"This server is not {shortened(name)!r}: --allowed_hosts says what it may be called."
+            return f"This server does not accept the host {shortened(name)!r}: add it to --allowed_hosts."
         origin = headers.get("Origin")
         if origin in (None, f"http://{host}", f"https://{host}", *self.origins):
             return None
-        return f"Pages of {shortened(origin)!r} may not ask this server: --allowed_origins says which may."
+        return f"Pages of {shortened(origin)!r} may not send requests to this server: add it to --allowed_origins."
 
 
 def rest_app(
@@ -81,8 +81,8 @@ def rest_app(
         store: the models.
         predictor: answers predict requests.
         recorder: gets a record of every request.
-        callers: who is answered.
-        page: what a browser is shown at `/`; None for nothing.
+        callers: the accepted callers.
+        page: the page at `/`, for browsers; None for no page.
     """
     api = _Api(store, predictor, recorder, page)
     app = Starlette(
@@ -115,7 +115,7 @@ class _Api:
         if match := _STATUS.fullmatch(path):
             return _json(_message(self._store.status(_spec(match))))
         if _PREDICT.fullmatch(path):
-            raise HTTPException(405, "Predictions are asked for by POST.")
+            raise HTTPException(405, "Use POST for predictions.")
         raise _no_such_path(request)
 
     async def post(self, request: Request) -> Response:
@@ -127,7 +127,7 @@ class _Api:
                     content = await self._answer(request, _spec(match), body)
             return Response(content, media_type=_JSON)
         if _OTHER_VERBS.fullmatch(path):
-            raise HTTPException(400, "The model's signatures answer :predict only.")
+            raise HTTPException(400, "The model's signatures support :predict only.")
         raise _no_such_path(request)
 
     async def models(self, request: Request) -> Response:
@@ -160,13 +160,13 @@ class _Api:
         raise _no_such_path(request)
 
     async def _answer(self, request, spec, body):
-        """The answer, or none where the caller has left."""
+        """The answer; an error if the caller has disconnected."""
         computing = asyncio.create_task(self._computed(spec, body, request.scope["record"]))
         leaving = asyncio.create_task(_left(request))
         try:
             await asyncio.wait([computing, leaving], return_when=asyncio.FIRST_COMPLETED)
             if not computing.done():
-                raise HTTPException(400, "The caller left before the answer.")
+                raise HTTPException(400, "The caller disconnected before the answer.")
             return await computing
         finally:
             for task in (computing, leaving):
@@ -174,7 +174,7 @@ class _Api:
 
     @contextlib.contextmanager
     def _held(self):
-        """Counts the bytes of a body among those that the server holds, by calls of what it yields."""
+        """A context that yields a function, which adds bytes of a body to the total that the server holds."""
         mine = 0
 
         def hold(more):
@@ -182,7 +182,7 @@ class _Api:
             if self._bytes_held + more > _BODIES_HELD * self._predictor.limits.request_bytes:
                 raise Refusal(
                     grpc.StatusCode.RESOURCE_EXHAUSTED,
-                    "The server is busy: other requests are being sent. Try again in a moment.",
+                    "The server is busy: it is receiving other requests. Try again in a moment.",
                 )
             mine += more
             self._bytes_held += more
@@ -233,12 +233,12 @@ class _Api:
         except TimeoutError:
             raise HTTPException(408, f"The body did not arrive within {_BODY_SECONDS} seconds.") from None
         except ClientDisconnect:
-            raise HTTPException(400, "The caller left before the body had arrived.") from None
+            raise HTTPException(400, "The caller disconnected before the body had arrived.") from None
         return b"".join(chunks)
 
 
 class _Recorded:
-    """Middleware: gives every request a record, `scope["record"]`, with its HTTP status in the end; refuses some."""
+    """Middleware: gives every request a record, `scope["record"]`, with its HTTP status, and rejects some callers."""
 
     def __init__(self, app: ASGIApp, recorder: Recorder, callers: Callers):
         self._app = app
@@ -264,7 +264,7 @@ class _Recorded:
 
 
 async def _left(request):
-    """Returns once the caller has."""
+    """Returns when the caller has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -290,12 +290,12 @@ def _too_large(limit, size):
     return HTTPException(
         413,
         f"The request is too large: its body has {size}, and this server takes at most {limit}. Send fewer or smaller "
-        "images at once, as picture files rather than arrays, or let the server take more by --max_request_bytes.",
+        "images at once, as image files instead of arrays, or raise the server's --max_request_bytes.",
     )
 
 
 def _no_such_path(request):
-    return HTTPException(404, f"There is nothing at {shortened(request.url.path)}; try /v1/models/NAME:predict.")
+    return HTTPException(404, f"There is nothing at {shortened(request.url.path)}: try /v1/models/NAME:predict.")
 
 
 def _error(request, status, message, headers=None):
@@ -314,4 +314,4 @@ async def _http_error(request, error):
 
 async def _failed(request, error):
     logging.exception("While answering %s", request.url.path)
-    return _error(request, 500, "The server failed at this request; its log says more.")
+    return _error(request, 500, "The server failed on this request: see its log.")

@@ -1,4 +1,4 @@
-"""Which models and versions are served: TensorFlow Serving's configuration, followed as directories change."""
+"""The served models and versions, by TensorFlow Serving's configuration; follows changes of the directories."""
 
 import gc
 import os
@@ -20,15 +20,16 @@ from ml_lstm.serving.server.version import Version
 
 
 class ModelStore:
-    """The configured models. A new version is taken into use when it is loaded and warmed up, and only then does an
-    old one go, after its last request.
+    """The configured models.
+
+    A new version is served when it is loaded and warmed up. Only then is an old one removed, after its last request.
 
     Args:
-        config: as TensorFlow Serving reads it: `name`, `base_path`, `model_version_policy` and `version_labels` of
-            each model are followed.
+        config: TensorFlow Serving's configuration; `name`, `base_path`, `model_version_policy` and `version_labels` of
+            each model are used.
 
     Raises:
-        UserError: for a configuration without models, or with one that has no name or directory.
+        UserError: if the configuration has no models, a model without name or directory, or a name twice.
     """
 
     def __init__(self, config: ModelServerConfig):
@@ -36,27 +37,27 @@ class ModelStore:
         if problem:
             raise UserError(f"The model configuration {problem}.")
         self._models = {model.name: _Model(model) for model in config.model_config_list.config}
-        # Nothing else can be loaded over the network.
+        # A request to reload the configuration cannot load other directories.
         self._base_paths = {(model.name, model.base_path) for model in config.model_config_list.config}
         self._changing = threading.Lock()
 
     def refresh(self) -> None:
-        """Loads the versions that should be served and are not, then drops those that should not; takes seconds."""
+        """Loads versions that should be served and are not, then removes those that should not; takes seconds."""
         with self._changing:
             changes = [model.refreshed() for model in self._models.values()]
         if any(changes):
-            # What a version was goes with the cycles of objects that it is in. What is left is out of the collector's
-            # sight until the next change: to look through all of TensorFlow's objects held up single requests for a
-            # sixth of a second.
+            # A removed version is part of reference cycles, so it is freed by the collector. The remaining objects are
+            # frozen until the next change: scanning all of TensorFlow's objects delayed single requests by a sixth of a
+            # second.
             gc.unfreeze()
             gc.collect()
             gc.freeze()
 
     def reconfigure(self, config: ModelServerConfig) -> None:
-        """Follows other version policies and labels of the models that the server was started with.
+        """Changes version policies and labels of the models with which the server was started.
 
         Raises:
-            Refusal: for anything else in `config`; nothing has changed then.
+            Refusal: if `config` changes anything else; then nothing is changed.
         """
         problem = _problem(config)
         if problem:
@@ -66,8 +67,8 @@ class ModelStore:
             served = ", ".join(f"{name} from {base_path}" for name, base_path in sorted(self._base_paths))
             raise Refusal(
                 grpc.StatusCode.PERMISSION_DENIED,
-                f"A running server changes version policies and labels only; it serves {served}. Restart it to serve "
-                "others.",
+                f"A running server can only change version policies and labels; it serves {served}. To serve other "
+                "models, restart it.",
             )
         with self._changing:
             for model in models:
@@ -75,7 +76,7 @@ class ModelStore:
         self.refresh()
 
     def names(self) -> list[str]:
-        """Of the models, whether they have a version now or not."""
+        """The names of all models, with or without an available version."""
         return sorted(self._models)
 
     def resolve(self, spec: ModelSpec) -> Version:
@@ -87,16 +88,16 @@ class ModelStore:
         return self._model(spec).resolve(spec)
 
     def status(self, spec: ModelSpec) -> GetModelStatusResponse:
-        """The states of a model's versions, the newest first, or of the one version that `spec` names.
+        """The states of a model's versions, the newest first, or of the version that `spec` names.
 
         Raises:
-            Refusal: if there is no such model or version.
+            Refusal: if the model or version does not exist.
         """
         statuses = self._model(spec).chosen_statuses(spec)
         return GetModelStatusResponse(model_version_status=statuses)
 
     def available(self) -> list[tuple[str, int]]:
-        """Names and version numbers that can be asked now."""
+        """Names and numbers of the versions that are available now."""
         return [(name, number) for name, model in self._models.items() for number in sorted(model.versions)]
 
     def _model(self, spec):
@@ -105,12 +106,12 @@ class ModelStore:
         except KeyError:
             raise Refusal(
                 grpc.StatusCode.NOT_FOUND,
-                f"There is no model {shortened(spec.name)!r}; this server has {', '.join(self.names())}.",
+                f"There is no model {shortened(spec.name)!r}: this server has {', '.join(self.names())}.",
             ) from None
 
 
 class _Model:
-    """One model's versions; `versions` are those that answer."""
+    """One model's versions; `versions` are the available ones."""
 
     def __init__(self, config: ModelConfig):
         self.config = config
@@ -144,7 +145,7 @@ class _Model:
         if not spec.version_label:
             return None
         labels = self.config.version_labels
-        if spec.version_label not in labels:  # to index a map of a proto adds the key
+        if spec.version_label not in labels:  # indexing a proto's map would add the key
             raise self._not_found(
                 f"has no label {shortened(spec.version_label)!r}; labels: {', '.join(sorted(labels)) or 'none'}"
             )
@@ -154,18 +155,18 @@ class _Model:
         return Refusal(grpc.StatusCode.NOT_FOUND, f"The model {self.config.name} {problem}.")
 
     def refreshed(self):
-        """`refresh`, whose failure is this model's alone: what is loaded is served on."""
+        """Calls `refresh`. An error does not affect other models, and loaded versions are still served."""
         try:
             return self.refresh()
-        except Exception:  # a directory may vanish at any moment
-            logging.exception("%s: while looking for new versions", self.config.name)
+        except Exception:  # a directory may disappear at any time
+            logging.exception("%s: while checking for new versions", self.config.name)
             return False
 
     def refresh(self):
         """Returns whether anything has changed."""
         directories, before = self._directories(), self.versions
         wanted = self._load_wanted(directories)
-        while wanted and not self.versions:  # an older one, if the newest does not load
+        while wanted and not self.versions:  # tries older ones if the newest cannot be loaded
             directories = {number: directory for number, directory in directories.items() if number not in wanted}
             wanted = self._load_wanted(directories)
         if wanted & self.versions.keys():
@@ -183,10 +184,10 @@ class _Model:
         try:
             entries = list(Path(self.config.base_path).iterdir())
         except OSError as error:
-            # What is loaded is served on.
+            # Loaded versions are still served.
             logging.log_every_n_seconds(logging.WARNING, "%s: %s", 60, self.config.base_path, error.strerror)
             return {}
-        # As TensorFlow Serving: versions are int64. Of what cannot be looked at, a loop of links say, there is none.
+        # Like TensorFlow Serving: versions are int64. Entries that cannot be read, such as circular links, are ignored.
         numbered = [entry for entry in entries if re.fullmatch(r"[0-9]{1,18}", entry.name) and os.path.isdir(entry)]
         return {int(entry.name): entry for entry in numbered}
 
@@ -199,7 +200,7 @@ class _Model:
         return set(sorted(directories)[-max(policy.latest.num_versions, 1) :])
 
     def _load(self, number, directory):
-        # Whoever copies a model here bit by bit may not be ready yet: tried again once there is more of it.
+        # The model may still be being copied: it is loaded again when its files have changed.
         contents = _contents(directory)
         if self._failed.get(number) == contents:
             return
@@ -208,11 +209,11 @@ class _Model:
         started = time.monotonic()
         try:
             version = Version(directory)
-        except Exception as error:  # whatever is wrong with a model must not stop the others
+        except Exception as error:  # a broken model must not stop the others
             self._failed[number] = contents
             problem = " ".join(str(error).split()) or type(error).__name__
             self._set(number, ModelVersionStatus.END, problem)
-            logging.error("%s: version %d does not load: %s", self.config.name, number, problem)
+            logging.error("%s: version %d cannot be loaded: %s", self.config.name, number, problem)
             return
         self._failed.pop(number, None)
         self.versions = self.versions | {number: version}
@@ -220,10 +221,10 @@ class _Model:
         logging.info("%s: version %d available after %.1f s", self.config.name, number, time.monotonic() - started)
 
     def _drop(self, number):
-        # Requests that hold it are answered by it; with the last of them its memory goes.
+        # Running requests still use it; its memory is freed after the last one.
         self.versions = {other: version for other, version in self.versions.items() if other != number}
         self._set(number, ModelVersionStatus.END)
-        logging.info("%s: version %d dropped", self.config.name, number)
+        logging.info("%s: version %d removed", self.config.name, number)
 
     def _set(self, number, state, problem=""):
         code = grpc.StatusCode.UNKNOWN if problem else grpc.StatusCode.OK
@@ -233,7 +234,7 @@ class _Model:
 
 
 def _contents(directory):
-    """When each file below a directory was changed; None for one that cannot be looked at, a dangling link say."""
+    """Modification time of each file below a directory; None for a file that cannot be read, such as a broken link."""
     changed = {}
     for folder, _, files in os.walk(directory):
         for name in files:
@@ -248,9 +249,9 @@ def _contents(directory):
 def _problem(config):
     models = config.model_config_list.config
     if not models:
-        return "names no model: give model_config_list { config { name: ... base_path: ... } }"
+        return "has no model: give model_config_list { config { name: ... base_path: ... } }"
     if not all(model.name and model.base_path for model in models):
         return "has a model without name or base_path"
     if len({model.name for model in models}) < len(models):
-        return "names a model twice"
+        return "has two models with the same name"
     return None

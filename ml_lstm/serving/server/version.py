@@ -1,4 +1,4 @@
-"""One version of a model in memory: what it takes, and running it."""
+"""One version of a model in memory: its inputs, and running it."""
 
 import functools
 from pathlib import Path
@@ -31,9 +31,9 @@ class Version:
         Exception: of any kind, if TensorFlow cannot load it.
 
     Attributes:
-        number: of the version.
+        number: number of the version.
         signature_defs: TensorFlow's description of its signatures, by name.
-        card: what the one who exported it says of it, as both protocols can tell it; empty where that is not there.
+        card: the model card, in a form that both protocols can send; empty if it is missing or damaged.
     """
 
     def __init__(self, directory: Path):
@@ -41,18 +41,18 @@ class Version:
         saved_model = SavedModel.FromString((directory / "saved_model.pb").read_bytes())
         self.signature_defs = dict(saved_model.meta_graphs[0].signature_def)
         self.card = card_of(directory / "assets.extra" / "model_card.json")
-        # Kept, as the signatures hold the weights weakly.
+        # Kept, because signatures hold only weak references to the weights.
         self._model = tf.saved_model.load(str(directory))
         self._warm_up(directory / "assets.extra" / "tf_serving_warmup_requests")
 
     def signature(self, name: str) -> tuple[str, SignatureDef]:
-        """A signature and its name in full.
+        """The full name and the definition of a signature.
 
         Args:
-            name: the caller's; empty for the default.
+            name: the caller's name; empty for the default.
 
         Raises:
-            Refusal: if there is none of that name.
+            Refusal: if the signature does not exist.
         """
         name = name or _DEFAULT_SIGNATURE
         if name not in self._model.signatures:
@@ -63,7 +63,7 @@ class Version:
 
     @functools.cached_property
     def inputs(self) -> dict[str, dict[str, Input]]:
-        """Those of each signature by name, for a reader of JSON; the default's also by the empty name."""
+        """The inputs of each signature, by name, for reading JSON; the default signature also has the empty name."""
         inputs = {
             name: {
                 key: Input(tf.as_dtype(info.dtype).name, len(info.tensor_shape.dim))
@@ -77,14 +77,14 @@ class Version:
         """Answers a request.
 
         Args:
-            signature: its name in full.
-            inputs: those of the signature, by name; strings as arrays of `bytes` objects.
+            signature: full name of the signature.
+            inputs: inputs of the signature, by name; strings as arrays of `bytes` objects.
 
         Returns:
             The outputs, by name.
 
         Raises:
-            Refusal: if the inputs are not those of the signature, or the model refuses them.
+            Refusal: if the inputs do not fit the signature, or the model rejects them.
         """
         expected = self.signature_defs[signature].inputs
         tensors = {name: _tensor(name, expected[name], array) for name, array in inputs.items()}
@@ -99,7 +99,7 @@ class Version:
         return {name: output.numpy() for name, output in outputs.items()}
 
     def _blame_unreadable(self, signature, tensors):
-        """Refuses a request by the index of a damaged picture: TensorFlow's decoders do not say which one it was."""
+        """Raises an error with the index of a damaged image, if there is one: TensorFlow's decoders do not give it."""
         if not signature.endswith("_encoded") or "check_encoded" not in self._model.signatures:  # as in older exports
             return
         for name in sorted(tensors, reverse=True):  # the support set is read first
@@ -107,13 +107,13 @@ class Version:
                 continue
             try:
                 unreadable = self._model.signatures["check_encoded"](query_images=tensors[name])["unreadable"].numpy()
-            except tf.errors.InvalidArgumentError:  # too large in all: then that was what was wrong
+            except tf.errors.InvalidArgumentError:  # too many pixels in total: then that was the problem
                 go_on()
                 continue
             except tf.errors.CancelledError as error:
                 raise refusal_by(error) from None
             if len(unreadable):
-                raise invalid(f"{name}: the image at index {unreadable[0]} is damaged: save it anew, or leave it out.")
+                raise invalid(f"{name}: the image at index {unreadable[0]} is damaged: save it again, or leave it out.")
 
     def _warm_up(self, path):
         if not path.exists():
@@ -125,7 +125,7 @@ class Version:
 
 
 def card_of(path: Path) -> dict[str, Any]:
-    """What is written in a model card; what somebody spoilt must not keep the model from being served."""
+    """The contents of a model card; empty if it is damaged, which must not prevent serving the model."""
     try:
         card = orjson.loads(path.read_bytes())
         card_as_proto(card)
@@ -135,11 +135,11 @@ def card_of(path: Path) -> dict[str, Any]:
 
 
 def card_as_proto(card: dict[str, Any]) -> Struct:
-    """A model card as it travels by gRPC, where numbers are doubles.
+    """A model card as a proto for gRPC, in which numbers are doubles.
 
     Raises:
-        TypeError, AttributeError: if it is no object of JSON.
-        DecodeError: if it is nested more deeply than other ends read.
+        TypeError, AttributeError: if the card is not a JSON object.
+        DecodeError: if it is nested more deeply than receivers can read.
     """
     proto = Struct()
     proto.update(card)

@@ -1,4 +1,4 @@
-/** The page's heart: its state, its model, and the requests that follow from changes. */
+/** The page's core: its state, its model, and the requests that follow from changes. */
 
 import { modelOf, versionsOf } from "./card.mjs";
 import { prepared } from "./raster.mjs";
@@ -43,15 +43,15 @@ export class App {
   }
 
   /**
-   * `{kind, words}`, kind: "wait", "thinking", "answered", "problem". It is "answered" only while the answers shown are those
-   * of this model to these pictures: not while one is being read, or another answer is due.
+   * `{kind, words}`, kind: "wait", "thinking", "answered", "problem". It is "answered" only while the answers shown are from
+   * this model for these pictures: not while a picture is being read, or another answer is due.
    */
   get status() {
     const moves = this.#underWay > 0 || this.#asker.busy;
     return this.#said.kind === "answered" && moves ? THINKING : this.#said;
   }
 
-  /** Whether another explanation than the one shown is due. */
+  /** Whether a new explanation is due, so that the one shown is out of date. */
   get learning() {
     return this.explaining && Boolean(this.model?.explains) && (this.#underWay > 0 || this.#explainer.busy);
   }
@@ -60,7 +60,7 @@ export class App {
     return learnsDrawings(this.model?.card);
   }
 
-  /** Finds the server's models; goes on looking, also for new versions. */
+  /** Finds the server's models, and then checks regularly for models and new versions. */
   async start() {
     await this.look();
     setInterval(() => document.hidden || this.look(), LOOK_EVERY);
@@ -70,8 +70,8 @@ export class App {
   /**
    * Changes the state.
    *
-   * @param step from a state to the next.
-   * @param ask options of `Asker.ask`, or null where no answer depends on it.
+   * @param step function from a state to the next one.
+   * @param ask options of `Asker.ask`, or null if no answer depends on the change.
    */
   change(step, ask = {}) {
     this.state = step(this.state);
@@ -101,7 +101,7 @@ export class App {
     this.#render(this);
   }
 
-  /** Tells something that is no answer: what was chosen is no picture, say. */
+  /** Shows a notice that is not an answer: for example, that a file is not a picture. */
   tell(notice) {
     this.#set({ notice });
   }
@@ -138,7 +138,7 @@ export class App {
     return modelPath(this.model.name, this.fixed, ":predict");
   }
 
-  /** Where requests go, for those who take them elsewhere. */
+  /** The URL of requests, for use outside the page. */
   get url() {
     return this.model ? new URL(this.#path, location.href).href : "";
   }
@@ -157,7 +157,7 @@ export class App {
   #answered({ asked, outputs }, milliseconds) {
     this.state = states.answered(this.state, asked, outputs);
     const [pictures, classes] = [asked.support.length, new Set(asked.support.map((one) => one.label)).size];
-    const words = `Learned ${classes} classes from ${pictures} pictures and answered in ${Math.round(milliseconds)} ms`;
+    const words = `Learned ${classes} classes from ${pictures} images and answered in ${Math.round(milliseconds)} ms`;
     this.notice = this.problem?.kind === "down" ? "" : this.notice;
     this.problem = null;
     this.#say({ kind: "answered", words });
@@ -172,18 +172,18 @@ export class App {
   }
 
   async #versionGone() {
-    if (this.fixed !== null) this.notice = `Version ${this.fixed} is gone: the newest one answers now.`;
+    if (this.fixed !== null) this.notice = `Version ${this.fixed} is no longer available: the newest one answers now.`;
     this.fixed = null;
     await this.look();
     if (this.model) this.#want({});
   }
 
-  /** Looks what the server has; takes up a newer version of the model. */
+  /** Checks what the server has; switches to a newer version of the model. */
   look() {
     return this.#inTurn(() => this.#look());
   }
 
-  /** Does one thing with models after the other: what was chosen last stays, however late the server answers. */
+  /** Runs changes of the model one after the other, so that the last choice wins even if the server answers late. */
   #inTurn(work) {
     this.#turn = this.#turn.then(work, work);
     return this.#turn;
@@ -193,7 +193,7 @@ export class App {
     let models;
     try {
       models = (await got("/v1/models")).models.filter((one) => versionsOf(one).length);
-      if (!models.length) throw new Problem("down", "The server has no model that answers.");
+      if (!models.length) throw new Problem("down", "The server has no model that is ready.");
       const mine = models.find((one) => one.name === this.model?.name) ?? models[0];
       const wanted = this.fixed ?? versionsOf(mine)[0];
       this.models = models;
@@ -202,13 +202,13 @@ export class App {
       } else if (this.#said.lost) this.#want({ wait: 0 });
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      const words = `${error.message} Nothing is lost; it is asked again.`;
+      const words = `${error.message} Nothing is lost: the page tries again.`;
       this.#said = { kind: "problem", words, lost: true };
     }
     this.#render(this);
   }
 
-  /** Chooses a model, and a version unless the newest is to answer whichever that is. */
+  /** Chooses a model, and a version; without a version, always the newest. */
   choose(name, version = null) {
     const take = async () => {
       try {
@@ -224,14 +224,14 @@ export class App {
     const before = this.model;
     const model = modelOf(await got(modelPath(name, version, "/metadata")));
     if (before?.name === name && version === null && this.fixed === null) {
-      this.notice = `Version ${model.version} has taken the place of version ${before.version}, and answers from now on.`;
+      this.notice = `Version ${model.version} has replaced version ${before.version} and answers from now on.`;
     } else this.notice = "";
     this.fixed = version;
     this.model = model;
     this.pen = penFor(model.card);
     if (!model.adapts) {
       this.#asker.stop();
-      this.#said = { kind: "problem", words: "This model was not exported by ml_lstm: it cannot adapt to pictures." };
+      this.#said = { kind: "problem", words: "This model was not exported by ml_lstm: it cannot adapt to images." };
       return;
     }
     if (before && this.#looksDifferent(before)) await this.#prepareAnew();
@@ -250,7 +250,7 @@ export class App {
     }
   }
 
-  /** A picture for the model that is there in the end: another may be chosen while it is read. */
+  /** Prepares a picture for the current model; starts again if another model is chosen meanwhile. */
   async prepared(source) {
     const { model, pen } = this;
     const picture = await prepared(source, model, pen);
@@ -266,6 +266,6 @@ async function got(path) {
     throw new Problem("down", "The server does not answer.");
   }
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Problem("down", answer.error ?? "The server does not answer as it should.");
+  if (!response.ok) throw new Problem("down", answer.error ?? `The server answered with the error ${response.status}.`);
   return answer;
 }

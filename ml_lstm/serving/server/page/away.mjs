@@ -1,11 +1,11 @@
-/** "Take it away": the pictures as a zip, the request as text. */
+/** "Use it elsewhere": the pictures as a zip, the request as text. */
 
 import { button, byId, element } from "./dom.mjs";
 import { usable } from "./state.mjs";
 import { curlText, files, pythonText } from "./takeaway.mjs";
 import { zipped } from "./zip.mjs";
 
-/** Sets up the part that is folded away; returns what shows a new state. */
+/** Sets up this section, which is closed at first; returns a function that shows a new state. */
 export function awayView(app) {
   const place = byId("takeaway");
   const text = element("pre", { tabIndex: 0, role: "region", "aria-label": "The request as text" });
@@ -18,7 +18,7 @@ export function awayView(app) {
       show();
     }),
   );
-  const download = button("Download the pictures (.zip)", () => saved(app), { class: "strong" });
+  const download = button("Download the images (.zip)", () => saved(app), { class: "strong" });
   const copy = button("Copy", async () => {
     try {
       await navigator.clipboard.writeText(text.textContent);
@@ -29,8 +29,8 @@ export function awayView(app) {
     }
   });
   const words =
-    "The zip has a folder for each class in support/, and what was asked about in query/, as python -m ml_lstm.adapt " +
-    "--support=support --query=query takes them. The request below reads the same files: unpack the zip and run it beside them.";
+    "The zip has a folder for each class in support/ and the images to classify in query/, for python -m ml_lstm.adapt " +
+    "--support=support --query=query. The request below reads the same files: unpack the zip and run it in that folder.";
   place.querySelector(".inside").append(
     element("p", { text: words }),
     element("div", { class: "tools" }, download),
@@ -46,7 +46,7 @@ export function awayView(app) {
     const ready = usable(app.state).length > 0 && app.model !== null;
     download.disabled = !ready;
     const found = ready ? files(usable(app.state), app.state.queries) : null;
-    const now = ready ? (kind === "curl" ? curlText(found, app.url) : pythonText(app.url)) : "There is nothing to take yet.";
+    const now = ready ? (kind === "curl" ? curlText(found, app.url) : pythonText(app.url)) : "There are no images yet.";
     if (text.textContent === now) return;
     text.textContent = now;
     said.textContent = "";

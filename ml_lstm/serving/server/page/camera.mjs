@@ -1,4 +1,4 @@
-/** The camera: a picture at a press, more while it is held. */
+/** The camera: one press takes a picture; holding the button takes more. */
 
 import { byId, say } from "./dom.mjs";
 
@@ -7,7 +7,7 @@ const EVERY = 300; // milliseconds
 /**
  * Opens the camera's dialog.
  *
- * @param taken called with a canvas for each picture.
+ * @param taken called with a canvas for each picture taken.
  */
 export async function openCamera(taken) {
   const dialog = byId("camera");
@@ -62,6 +62,6 @@ export async function openCamera(taken) {
     await video.play();
     take.focus();
   } catch (error) {
-    say(problem, `There is no picture of a camera: ${error.message || error.name}.`);
+    say(problem, `The camera cannot be used: ${error.message || error.name}.`);
   }
 }

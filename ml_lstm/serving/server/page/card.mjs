@@ -1,4 +1,4 @@
-/** What a model says of itself, by the metadata that the server gives; every field of a card may be missing. */
+/** The model card, from the server's metadata; every field of a card may be missing. */
 
 /** A model as the page needs it, from `/v1/models/NAME/metadata`. */
 export function modelOf(metadata) {
@@ -20,9 +20,9 @@ export function modelOf(metadata) {
   };
 }
 
-/** What it learned on, how good it is, on what it guesses. */
+/** The data it learned on, its accuracy, and the kinds of pictures for which it only guesses. */
 export function sentence(card) {
-  const guesses = card.bad_at?.[0] ? `Where it guesses: ${card.bad_at[0]}` : null;
+  const guesses = card.bad_at?.[0] ? `Not reliable for: ${card.bad_at[0]}` : null;
   const parts = [learnedOn(card), accuracy(card), guesses];
   return parts.filter(Boolean).join(" ");
 }
@@ -37,8 +37,8 @@ function accuracy(card) {
   const own = measured.filter((one) => one.dataset === card.flags?.dataset);
   const [first] = [...(own.length ? own : measured)].sort((a, b) => a.k_shot - b.k_shot || a.n_way - b.n_way);
   if (!first) return null;
-  const pictures = first.k_shot === 1 ? "one picture" : `${first.k_shot} pictures`;
-  return `Of ${first.n_way} new classes with ${pictures} of each it tells ${percent(first.accuracy, 1)} right.`;
+  const pictures = first.k_shot === 1 ? "one image" : `${first.k_shot} images`;
+  return `With ${first.n_way} new classes and ${pictures} of each, ${percent(first.accuracy, 1)} of its answers are right.`;
 }
 
 function stopped(words) {
@@ -57,7 +57,7 @@ export function percent(share, digits = 0) {
   return `${digits ? shown.replace(/\.0$/, "") : shown} %`;
 }
 
-/** Versions that answer, newest first, of one of the models of `/v1/models`. */
+/** The available versions, newest first, of one of the models of `/v1/models`. */
 export function versionsOf(model) {
   return (model.model_version_status ?? [])
     .filter((one) => one.state === "AVAILABLE")

@@ -1,8 +1,8 @@
-/** Where things lie in the charts of "How it learned", in pixels; what draws them knows no numbers of its own. */
+/** The layout of the charts of "How it learned", in pixels; the drawing code has no numbers of its own. */
 
 const MARGIN = { left: 44, right: 10, top: 10, bottom: 24 };
 
-/** Round numbers within or around `[low, high]`, `count` or so. */
+/** About `count` round numbers within or around `[low, high]`. */
 export function ticks(low, high, count = 3) {
   const span = high - low || Math.abs(high) || 1;
   const power = 10 ** Math.floor(Math.log10(span / count));
@@ -12,7 +12,7 @@ export function ticks(low, high, count = 3) {
   return Array.from({ length: to - from + 1 }, (_, at) => Number(((from + at) * step).toPrecision(10)));
 }
 
-/** A number with as many digits as ticks so far apart need. */
+/** A number with as many digits as the distance between ticks needs. */
 export function written(value, step) {
   return value.toFixed(Math.min(Math.max(0, -Math.floor(Math.log10(step) + 1e-9)), 6));
 }
@@ -27,7 +27,7 @@ function vertical(values, height, zero) {
   return { y, yTicks: marks.map((value) => ({ y: y(value), text: written(value, step) })) };
 }
 
-/** Polylines through what is known of `[x, value]`: a value of null is a gap. */
+/** Polylines through the points; a point without a value is a gap. */
 function lines(points) {
   const pieces = [[]];
   for (const point of points) {
@@ -40,8 +40,8 @@ function lines(points) {
 /**
  * The loss by inner step.
  *
- * @param losses T + 1 numbers, null where there is none.
- * @returns `{width, height, left, right, bottom, yTicks, xTicks, groups}`; null where no loss is known.
+ * @param losses T + 1 numbers, null for a missing one.
+ * @returns `{width, height, left, right, bottom, yTicks, xTicks, groups}`; null if no loss is known.
  */
 export function lossChart(losses, width, height) {
   if (!losses.some((loss) => loss !== null)) return null;
@@ -59,7 +59,7 @@ export function lossChart(losses, width, height) {
 }
 
 /**
- * A gate's mean by layer and step: a group for each layer, in it the steps from left to right.
+ * A gate's mean by layer and step: a group for each layer, with its steps from left to right.
  *
  * @param gates `[T][L]`.
  * @param layers L names.
@@ -98,7 +98,7 @@ export function shortNames(layers) {
   });
 }
 
-/** A sentence that says what the charts show, for who does not see them. */
+/** Sentences that describe the charts, also for users who cannot see them. */
 export function inWords({ losses, layers, input_gates: input, forget_gates: forget }) {
   const [first, last] = [losses[0], losses.at(-1)];
   const steps = losses.length - 1;
@@ -106,7 +106,7 @@ export function inWords({ losses, layers, input_gates: input, forget_gates: forg
   if (first !== null && last !== null) {
     const way = last < first ? "fell" : "went";
     parts.push(
-      `In ${steps} inner ${steps === 1 ? "step" : "steps"} the loss on your pictures ${way} from ${first.toFixed(2)} to ${last.toFixed(2)}.`,
+      `In ${steps} inner ${steps === 1 ? "step" : "steps"} the loss on your images ${way} from ${first.toFixed(2)} to ${last.toFixed(2)}.`,
     );
   }
   if (input) {
@@ -114,7 +114,7 @@ export function inWords({ losses, layers, input_gates: input, forget_gates: forg
     const means = layers.map((_, layer) => input.reduce((sum, row) => sum + row[layer], 0) / input.length);
     const most = means.indexOf(Math.max(...means));
     const kept = forget.flat().reduce((sum, value) => sum + value, 0) / forget.flat().length;
-    parts.push(`The input gate, a learned step size, is widest in ${names[most]} (${means[most].toPrecision(2)} on average).`);
+    parts.push(`The input gate, a learned step size, is largest in ${names[most]} (${means[most].toPrecision(2)} on average).`);
     parts.push(`The forget gate keeps ${(100 * kept).toFixed(1)} % of the weights at a step.`);
   }
   return parts.join(" ");

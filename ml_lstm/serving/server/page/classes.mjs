@@ -9,7 +9,7 @@ import * as states from "./state.mjs";
 
 const HUES = 8;
 
-/** Sets up the classes' side; returns what shows a new state. */
+/** Sets up the classes' side; returns a function that shows a new state. */
 export function classesView(app) {
   byId("example").addEventListener("click", () => app.model && fillIn(app));
   byId("add-class").addEventListener("click", () => {
@@ -30,7 +30,7 @@ export function classesView(app) {
     const most = app.model?.mostClasses ?? null;
     const full = most !== null && app.state.classes.length >= most;
     byId("add-class").disabled = full;
-    byId("add-class").title = full ? `This model tells at most ${most} classes apart.` : "";
+    byId("add-class").title = full ? `This model can distinguish at most ${most} classes.` : "";
     say(byId("classes-problem"), tooMany(app, most));
     keyed(byId("classes"), app.state.classes, (one) => card(app, one));
   };
@@ -42,7 +42,7 @@ function tooMany(app, most) {
   return problem?.kind === "refused" && /class/.test(problem.message) ? problem.message : "";
 }
 
-/** The number of the colour that stands for a class. */
+/** The number of a class's colour. */
 export function hue(state, id) {
   return state.classes.findIndex((one) => one.id === id) % HUES;
 }
@@ -96,23 +96,23 @@ function card(app, { id }) {
 
   function update(one, at) {
     place.dataset.hue = at % HUES;
-    // With a model of photographs a drawing is a picture like others, and its pad opens on request.
+    // With a model for photographs, a drawing is a picture like others, and its pad opens on request.
     place.classList.toggle("draws", app.drawsFirst || opened);
     if (name.value !== one.name) name.value = one.name;
     const called = one.name || `class ${at + 1}`;
     name.setAttribute("aria-label", `Name of class ${at + 1}`);
     place.setAttribute("aria-label", `Class ${called}`);
     remove.setAttribute("aria-label", `Remove the class ${called}`);
-    draw.setAttribute("aria-label", `Draw a picture: ${called}`);
+    draw.setAttribute("aria-label", `Draw an image: ${called}`);
     for (const way of ways) way.setAttribute("aria-label", `${way.title}: ${called}`);
     live.pad.name(called);
     live.update(one.pictures);
-    pictures.setAttribute("aria-label", `Pictures of ${called}`);
+    pictures.setAttribute("aria-label", `Images of ${called}`);
     keyed(pictures, one.pictures, (picture) => thumbnail(app, picture, (state) => states.removePicture(state, id, picture.id)));
-    // A drawing is on the pad already; a thumbnail of it says more only as the model sees it.
+    // A drawing is already on the pad; its thumbnail is useful only to show what the model sees.
     const alone = one.pictures.every((picture) => picture.live && !picture.problem) && !app.seeing && app.drawsFirst;
     pictures.hidden = alone;
-    const words = app.drawsFirst ? "No picture yet: draw one, or drop files here." : "No picture yet: drop some here.";
+    const words = app.drawsFirst ? "No image yet: draw one, or drop files here." : "No image yet: drop some here.";
     say(empty, one.pictures.length ? "" : words);
   }
 }
@@ -126,8 +126,8 @@ function thumbnail(app, { id }, removed) {
     element: place,
     update(picture, at) {
       show(canvas, picture, app.model, app.seeing);
-      canvas.setAttribute("aria-label", `Picture ${at + 1}`);
-      remove.setAttribute("aria-label", `Remove picture ${at + 1}`);
+      canvas.setAttribute("aria-label", `Image ${at + 1}`);
+      remove.setAttribute("aria-label", `Remove image ${at + 1}`);
       say(problem, picture.problem ?? "");
       place.hidden = Boolean(picture.live) && !picture.problem && !app.seeing && app.drawsFirst;
       place.classList.toggle("wrong", Boolean(picture.problem));

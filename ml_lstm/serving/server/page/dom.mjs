@@ -1,10 +1,10 @@
-/** Elements: text always as text, never as HTML. */
+/** Creates elements; text is always text, never HTML. */
 
 /**
- * An element.
+ * Creates an element.
  *
  * @param attributes `class`, `text`, `on: {event: listener}`, properties of the element (`disabled`, `value`), or
- *   attributes (`aria-label`); those that are null or undefined are left out.
+ *   attributes (`aria-label`); null and undefined ones are left out.
  */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -26,7 +26,7 @@ export function button(text, click, attributes = {}) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** Sets text only where it is new: what reads the page aloud would say it again. */
+/** Sets text only if it is new: otherwise a screen reader would read it again. */
 export function say(place, text) {
   if (place.textContent !== text) place.textContent = text;
   place.hidden = !text;
@@ -35,7 +35,7 @@ export function say(place, text) {
 const kept = new WeakMap();
 
 /**
- * Makes a parent's children those of items, and keeps those that are there: focus and drawings stay.
+ * Makes a parent's children match the items; existing children are kept, with focus and drawings.
  *
  * @param items with an `id` each.
  * @param make `(item) => {element, update(item, index)}`.
@@ -54,7 +54,7 @@ export function keyed(parent, items, make) {
   });
 }
 
-/** An element of SVG. */
+/** Creates an SVG element. */
 export function svg(tag, attributes = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) {

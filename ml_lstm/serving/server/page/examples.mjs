@@ -1,4 +1,4 @@
-/** Things to try at once: characters of no alphabet as strokes, and simple coloured things as shapes. All made up here. */
+/** Built-in examples: invented characters as strokes, and simple coloured objects as shapes. */
 
 const CHARACTERS = {
   Hook: [[[0.36, 0.2], [0.35, 0.45], [0.36, 0.68], [0.45, 0.78], [0.58, 0.77], [0.68, 0.64], [0.69, 0.55]]],
@@ -29,7 +29,7 @@ export function random(seed) {
   };
 }
 
-/** The same strokes by another hand: turned, stretched, shifted, and bent a little. */
+/** The same strokes with small random changes: rotated, stretched, shifted and bent. */
 export function redrawn(strokes, chance) {
   const around = (most) => most * (2 * chance() - 1);
   const turn = around(0.14);
@@ -49,7 +49,7 @@ export function redrawn(strokes, chance) {
 }
 
 /**
- * Five characters, each drawn once, and three of them drawn by another hand to be asked about.
+ * Five characters, each drawn once, and three of them drawn differently as queries.
  *
  * @returns `{classes: [{name, drawings}], queries}`, drawings as strokes.
  */
@@ -94,9 +94,9 @@ function scene(name, chance) {
 }
 
 /**
- * Four coloured things, three pictures of each, and one more of three of them to be asked about.
+ * Four coloured objects, three pictures of each, and one more picture of three of them as queries.
  *
- * @returns as `characters`, but pictures are lists of shapes: `{circle: [x, y, radius]}` or `{polygon: points}`, `fill`.
+ * @returns like `characters`, but pictures are lists of shapes: `{circle: [x, y, radius]}` or `{polygon: points}`, `fill`.
  */
 export function things(seed = 1) {
   const chance = random(seed);

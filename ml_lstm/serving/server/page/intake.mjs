@@ -1,10 +1,10 @@
-/** Ways in for files: choosing, dropping, pasting, folders of class folders. */
+/** Input of files: choosing, dropping, pasting, folders of class folders. */
 
 /**
- * Files by the folder that they are in.
+ * Groups files by their folder.
  *
  * @param found `{file, folder}`, `folder` its path or "".
- * @returns `[{name, files}]`, in the order of the names, with "" for those in none; without what is no picture by its name.
+ * @returns `[{name, files}]`, sorted by name, with "" for files in no folder; without files that do not look like pictures.
  */
 export function grouped(found) {
   const groups = new Map();
@@ -20,9 +20,9 @@ function looksLikePicture(file) {
   return file.type.startsWith("image/") || /\.(jpe?g|png|bmp|gif|webp|avif|heic)$/i.test(file.name);
 }
 
-/** What was dropped, as `{file, folder}`; reads folders. */
+/** The dropped files, as `{file, folder}`; reads folders. */
 export async function dropped(transfer) {
-  // Entries are there only until the event ends.
+  // Entries are available only until the event ends.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return [...transfer.files].map((file) => ({ file, folder: "" }));
   return (await Promise.all(entries.map((entry) => walked(entry, "")))).flat();
@@ -42,7 +42,7 @@ async function walked(entry, folder) {
   }
 }
 
-/** Opens the browser's choice of files, or of a folder; calls `chosen` with `{file, folder}`. */
+/** Opens the browser's dialog for files, or for a folder; calls `chosen` with `{file, folder}`. */
 export function choose(chosen, { folder = false } = {}) {
   const input = Object.assign(document.createElement("input"), {
     type: "file",
@@ -61,7 +61,7 @@ export function choose(chosen, { folder = false } = {}) {
   input.click();
 }
 
-/** Takes drops on an element, `taken` with a promise of `dropped`, and says by a class of its own that it would. */
+/** Accepts drops on an element: calls `taken` with a promise of `dropped`; the class "over" marks a possible drop. */
 export function acceptDrops(place, taken) {
   let depth = 0;
   const over = (more) => {
@@ -81,14 +81,14 @@ export function acceptDrops(place, taken) {
   });
 }
 
-/** Pictures on the clipboard, for a button: the browser may ask first. */
+/** Pictures on the clipboard, for a button; the browser may ask the user first. */
 export async function pasted() {
-  if (!navigator.clipboard?.read) throw new Error("This browser lets no button read the clipboard: press Ctrl+V here.");
+  if (!navigator.clipboard?.read) throw new Error("This browser does not let buttons read the clipboard: press Ctrl+V here.");
   const blobs = [];
   for (const item of await navigator.clipboard.read()) {
     const type = item.types.find((one) => one.startsWith("image/"));
     if (type) blobs.push(await item.getType(type));
   }
-  if (!blobs.length) throw new Error("There is no picture on the clipboard.");
+  if (!blobs.length) throw new Error("There is no image on the clipboard.");
   return blobs;
 }

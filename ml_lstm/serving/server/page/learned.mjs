@@ -1,13 +1,13 @@
-/** "How it learned": charts of what `explain_encoded` answers. */
+/** "How it learned": charts of the answer of `explain_encoded`. */
 
 import { gateChart, inWords, lossChart } from "./charts.mjs";
 import { byId, element, svg } from "./dom.mjs";
 
-const SIZE = [285, 170]; // about as wide as three charts beside each other are, so that text keeps its size
+const SIZE = [285, 170]; // about the width of each of three charts in a row, so that text keeps its size
 const SOON = { hint: "Thinking…" };
-const LACKS = { hint: "It takes two classes with pictures: then this shows what the model does with them." };
+const LACKS = { hint: "Add two classes with images: then this shows how the model learns them." };
 
-/** Sets up the part that is folded away; returns what shows a new state. */
+/** Sets up this section, which is closed at first; returns a function that shows a new state. */
 export function learnedView(app) {
   const place = byId("learned");
   const inside = place.querySelector(".inside");
@@ -28,7 +28,7 @@ function contents(explanation) {
   if (explanation.hint) return [element("p", { class: "hint", text: explanation.hint })];
   if (explanation.problem) return [element("p", { class: "problem", text: explanation.problem })];
   const { losses, layers, input_gates: input, forget_gates: forget } = explanation;
-  const drawn = [["Loss on your pictures", "inner step", lossChart(losses, ...SIZE)]];
+  const drawn = [["Loss on your images", "inner step", lossChart(losses, ...SIZE)]];
   if (input) {
     const steps = input.length > 1 ? "layer, steps from left to right" : "layer";
     drawn.push(["Input gate: step size", steps, gateChart(input, layers, ...SIZE)]);

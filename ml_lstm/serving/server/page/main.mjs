@@ -1,4 +1,4 @@
-/** Starts the page: every change of the app's state goes through all views. */
+/** Starts the page: every change of the app's state updates all views. */
 
 import { App } from "./app.mjs";
 import { awayView } from "./away.mjs";
@@ -16,7 +16,7 @@ function modelView(app) {
     models.value = app.model.name;
     versions.value = app.fixed ?? NEWEST;
   };
-  // Also where it was not to be had.
+  // Also if the choice failed.
   models.addEventListener("change", () => app.choose(models.value).then(chosen));
   versions.addEventListener("change", () => app.choose(models.value, versions.value || null).then(chosen));
   let shown = "";
@@ -43,7 +43,7 @@ function modelView(app) {
     byId("caveats").hidden = !more.length;
     byId("caveats").querySelector("ul").replaceChildren(...more.map((text) => element("li", { text })));
     byId("seen").nextElementSibling.textContent = `Show what the model sees (${model.width} × ${model.height} pixels${model.channels === 1 ? ", grey" : ""})`;
-    const few = app.drawsFirst ? "one drawing of each is enough" : "a few pictures of each are enough";
+    const few = app.drawsFirst ? "one drawing of each is enough" : "a few images of each are enough";
     byId("teach-hint").textContent = `Two classes or more, ${few}. Drop folders here to add a class for each.`;
   };
 }
@@ -51,7 +51,7 @@ function modelView(app) {
 const views = [];
 const app = new App(() => views.forEach((view) => view()));
 views.push(modelView(app), classesView(app), questionView(app), learnedView(app), awayView(app));
-// What is pasted while the focus is nowhere is asked about.
+// A picture pasted without a focus becomes a query.
 document.addEventListener("paste", (event) => {
   if (event.target.closest?.("#question, .card")) return;
   const files = [...event.clipboardData.files];

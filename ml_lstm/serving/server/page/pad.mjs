@@ -9,7 +9,7 @@ const KEY_STEP = 1 / 32;
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /**
- * @param label what is drawn, for who does not see it.
+ * @param label what is drawn, for screen readers.
  * @param pen see `penFor`.
  * @param changed called with the strokes, and whether the pen is still down.
  * @param next called for the button that starts another drawing.
@@ -47,21 +47,21 @@ export class Pad {
     this.show([], pen);
   }
 
-  /** Says what is drawn to who does not see it. */
+  /** Labels the pad for screen readers. */
   name(label) {
-    const how = "Arrow keys move the pen, space puts it down and lifts it.";
+    const how = "Arrow keys move the pen; the space key puts it down and lifts it.";
     this.canvas.setAttribute("aria-label", `Drawing pad: ${label}. ${how}`);
     for (const tool of this.#tools) tool.setAttribute("aria-label", `${tool.title}: ${label}`);
   }
 
-  /** Shows strokes that were not drawn here, and takes another pen. */
+  /** Shows strokes that were not drawn here, and changes the pen. */
   show(strokes, pen = this.#pen) {
     this.#strokes = strokes;
     this.#pen = pen;
     this.#paint();
   }
 
-  /** Draws with another pen, where the model has another. */
+  /** Changes the pen, if it differs. */
   usePen(pen) {
     if (pen === this.#pen) return;
     this.#pen = pen;

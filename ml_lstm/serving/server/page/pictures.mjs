@@ -1,4 +1,4 @@
-/** How pictures that were chosen, dropped or made up get into the app's state. */
+/** Adds pictures that were chosen, dropped or built in to the app's state. */
 
 import { characters, things } from "./examples.mjs";
 import { grouped } from "./intake.mjs";
@@ -7,7 +7,7 @@ import * as states from "./state.mjs";
 export const fromFile = (file) => ({ blob: file, name: file.name });
 
 /**
- * Prepares pictures and puts each by `put(state, picture)`; tells which could not be read.
+ * Prepares pictures and adds each with `put(state, picture)`; shows which could not be read.
  *
  * @param app see `App`.
  * @param sources see `prepared`, or a promise of them.
@@ -28,11 +28,11 @@ export function addPictures(app, sources, put) {
   });
 }
 
-/** Takes folders of pictures as classes; those in no folder become a class too. `found` as of `dropped`, or a promise. */
+/** Adds folders of pictures as classes; pictures in no folder also become a class. `found`: as from `dropped`, or a promise. */
 export function addFolders(app, found) {
   return app.during(async () => {
     const groups = grouped(await found);
-    if (!groups.length) app.tell("There are no pictures in it.");
+    if (!groups.length) app.tell("There are no images in this folder.");
     for (const { name, files } of groups) {
       const id = classFor(app, name);
       await addPictures(app, files.map(fromFile), (state, picture) => states.putPicture(state, id, picture));
@@ -40,7 +40,7 @@ export function addFolders(app, found) {
   });
 }
 
-/** The id of the class of a folder's name: one that has it, an empty one, or a new one. */
+/** The id of the class for a folder: one with its name, an empty one, or a new one. */
 function classFor(app, name) {
   const unused = (one) => !one.pictures.length && /^Class \d+$/.test(one.name);
   const { classes } = app.state;
@@ -51,7 +51,7 @@ function classFor(app, name) {
   return id;
 }
 
-/** Fills everything in. */
+/** Fills in the example. */
 export function fillIn(app) {
   return app.during(async () => {
     const live = app.drawsFirst;

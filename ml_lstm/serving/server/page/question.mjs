@@ -1,4 +1,4 @@
-/** "What is this?": what is asked about, the answer, and whether it was right. */
+/** "What is this?": the queries, the answer, and whether it was right. */
 
 import { percent } from "./card.mjs";
 import { hue } from "./classes.mjs";
@@ -10,7 +10,7 @@ import { confusion, tally } from "./tally.mjs";
 
 const NONE_OF_THESE = "None of these";
 
-/** Sets up the question's side; returns what shows a new state. */
+/** Sets up the question's side; returns a function that shows a new state. */
 export function questionView(app) {
   const live = new LivePad(app, "what is this?", {
     put: states.putQuery,
@@ -37,7 +37,7 @@ export function questionView(app) {
   const marks = tallyView(app);
   return () => {
     byId("question").classList.toggle("draws", app.drawsFirst || opened);
-    say(hint, app.drawsFirst ? "It answers while you draw. You can also drop pictures here." : "Drop pictures here.");
+    say(hint, app.drawsFirst ? "It answers while you draw. You can also drop images here." : "Drop images here.");
     live.update(app.state.queries.map((query) => query.picture));
     keyed(byId("queries"), app.state.queries, (query) => thumbnail(app, query));
     byId("queries").hidden = !app.state.queries.length;
@@ -72,9 +72,9 @@ function thumbnail(app, { id }) {
       const found = query.answer ? states.predicted(query.answer) : null;
       words.textContent = found === null ? "…" : nameOf(app, found);
       place.dataset.hue = found === null || found === states.NONE ? "" : hue(app.state, found);
-      choose.setAttribute("aria-label", `Picture ${at + 1}: ${found === null ? "no answer yet" : nameOf(app, found)}`);
+      choose.setAttribute("aria-label", `Image ${at + 1}: ${found === null ? "no answer yet" : nameOf(app, found)}`);
       choose.setAttribute("aria-pressed", app.state.selected === id);
-      remove.setAttribute("aria-label", `Remove asked picture ${at + 1}`);
+      remove.setAttribute("aria-label", `Remove image to classify ${at + 1}`);
       say(problem, query.picture.problem ?? "");
       place.classList.toggle("wrong", Boolean(query.picture.problem));
     },
@@ -101,7 +101,7 @@ function answerView(app) {
     byId("status").dataset.kind = kind;
     place.setAttribute("aria-busy", kind === "thinking");
     place.classList.toggle("stale", kind !== "answered");
-    // An answer to what was there before is neither said nor to be marked.
+    // An out-of-date answer is not announced and cannot be marked.
     right.disabled = truth.disabled = kind === "thinking";
     const query = selected();
     place.hidden = !query?.answer;
@@ -133,7 +133,7 @@ function inWords(app, answer) {
   return `Answer: ${nameOf(app, found)}, ${percent(states.likeliest(answer).probability)}`;
 }
 
-/** Sets what is read aloud; never hidden, as then what changes in it may be passed over. */
+/** Sets the text for screen readers; never hidden, because they may miss changes in a hidden element. */
 function announce(words) {
   if (byId("spoken").textContent !== words) byId("spoken").textContent = words;
 }
@@ -171,9 +171,9 @@ function bar() {
 function strangeness(app, { familiarity }, best) {
   if (familiarity === null) return "This model always chooses one of the classes.";
   const share = familiarity < 0.01 ? "fewer than 1 %" : percent(familiarity);
-  const words = `Of pictures that do belong to a class, ${share} look as strange as this one.`;
+  const words = `Of images that belong to a class, ${share} look at least as unusual as this one.`;
   if (familiarity >= states.FAMILIAR) return words;
-  return `${words} Of the classes, ${nameOf(app, best.id)} comes closest.`;
+  return `${words} The closest class is ${nameOf(app, best.id)}.`;
 }
 
 function tallyView(app) {

@@ -1,4 +1,4 @@
-/** Pictures on canvases: files turned, shrunk and encoded anew, strokes and shapes painted, thumbnails. */
+/** Pictures on canvases: files rotated, shrunk and encoded again, painted strokes and shapes, thumbnails. */
 
 import { asSeen, drawingSide, sentSize, sentType } from "./sizes.mjs";
 import { path } from "./strokes.mjs";
@@ -6,7 +6,7 @@ import { path } from "./strokes.mjs";
 const GROUND = { true: "#000", false: "#fff" };
 const INK = { true: "#fff", false: "#000" };
 
-/** Whatever is wrong with a file, in words for who chose it. */
+/** A file that cannot be read, with a message for the user. */
 export class NoPicture extends Error {}
 
 function canvasOf(width, height, ground = "#fff") {
@@ -20,9 +20,9 @@ function canvasOf(width, height, ground = "#fff") {
 }
 
 /**
- * A picture as it is sent, from what it was made of.
+ * Prepares a picture for sending, from its source.
  *
- * @param source `{blob, name}`, `{strokes}`, `{shapes}` or `{canvas}`; it stays in the picture, for another model.
+ * @param source `{blob, name}`, `{strokes}`, `{shapes}` or `{canvas}`; it is kept in the picture, for another model.
  * @param model see `modelOf`.
  * @param pen see `penFor`.
  * @throws {NoPicture} for a file that the browser cannot read.
@@ -48,11 +48,11 @@ async function read({ blob, name }) {
   try {
     return await createImageBitmap(blob, { imageOrientation: "from-image" });
   } catch {
-    throw new NoPicture(`${name || "What was pasted"} is no picture that this browser can read.`);
+    throw new NoPicture(`${name || "The pasted file"} is not an image that this browser can read.`);
   }
 }
 
-/** Halved as often as it goes, so that no pixel is passed over. */
+/** Halves a picture as often as possible, so that no pixel is skipped. */
 function shrunk(image, type, side) {
   const [width, height] = sentSize(image.width, image.height, side);
   let from = image;

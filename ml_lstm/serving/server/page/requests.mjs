@@ -1,6 +1,6 @@
-/** Requests to the server, and what its refusals mean: bodies, paths and words, without a network. */
+/** Requests to the server and the meaning of its errors: bodies, paths and messages, without a network. */
 
-/** Paths of a model; without a version its newest. */
+/** Paths of a model; without a version, of its newest one. */
 export function modelPath(name, version = null, tail = "") {
   const of = version === null ? "" : `/versions/${version}`;
   return `/v1/models/${encodeURIComponent(name)}${of}${tail}`;
@@ -21,13 +21,13 @@ function file(picture) {
   return { b64: encoded.get(picture.bytes) };
 }
 
-/** The body that asks `question(state)`: adapt to the support set and classify the queries. */
+/** The body of a request for `question(state)`: adapt to the support set and classify the queries. */
 export function askBody(asked) {
   const inputs = { ...support(asked), query_images: asked.queries.map(({ picture }) => file(picture)) };
   return JSON.stringify({ signature_name: "adapt_and_predict_encoded", inputs });
 }
 
-/** The body that asks how the model learned the support set. */
+/** The body of a request for how the model learned the support set. */
 export function explainBody(asked) {
   return JSON.stringify({ signature_name: "explain_encoded", inputs: support(asked) });
 }
@@ -39,7 +39,7 @@ function support(asked) {
   };
 }
 
-/** A refusal of the server, or none at all. `kind` is one of those of `refusal`. */
+/** An error of the server, or no answer at all. `kind` is one of those of `refusal`. */
 export class Problem extends Error {
   constructor(kind, words, { retry = null, pictureId = null } = {}) {
     super(words);
@@ -48,39 +48,39 @@ export class Problem extends Error {
 }
 
 /**
- * What a refusal means for who asked.
+ * Converts an error of the server to a message for the user.
  *
- * @param status of HTTP.
- * @param error the server's sentence.
+ * @param status the HTTP status.
+ * @param error the server's message.
  * @param retryAfter the header, or null.
  * @param asked what was sent.
- * @param selected the id of the query that is looked at.
- * @returns a `Problem`: "busy" and "down" pass by themselves, "large" and "picture" concern a picture, "missing" is the
- *   model or its version, "refused" anything else.
+ * @param selected the id of the selected query.
+ * @returns a `Problem`: "busy" and "down" are temporary, "large" and "picture" concern a picture, "missing" concerns the
+ *   model or its version, "refused" is anything else.
  */
 export function refusal(status, error, retryAfter, asked, selected) {
   if (status === 429) {
     const retry = Math.max(Number(retryAfter) || 1, 0.2);
-    const words = `The server is busy. This picture is asked about again in ${retry} s.`;
+    const words = `The server is busy. The page tries this image again in ${retry} s.`;
     return new Problem("busy", words, { retry, pictureId: selected });
   }
   if (status === 413) {
     const most = /takes at most (\d+)/.exec(error)?.[1];
     const limit = most ? ` (${inBytes(Number(most))})` : "";
-    const words = `All pictures together are too large for the server${limit}. This one is the largest: remove it, or others.`;
+    const words = `Together, the images are too large for the server${limit}. This one is the largest: remove it, or others.`;
     return new Problem("large", words, { pictureId: largest(asked) });
   }
   if (status === 404) return new Problem("missing", error);
   if (status === 503) return new Problem("down", "The server is not ready.", { retry: 2 });
-  if (status === 504) return new Problem("refused", "The server took too long: ask about fewer pictures at once.");
+  if (status === 504) return new Problem("refused", "The server took too long: use fewer images at once.");
   const where = /(support|query)_images: the image at index (\d+) (.*)/s.exec(error);
   if (where) {
     const list = where[1] === "support" ? asked.support : asked.queries;
-    return new Problem("picture", `The model cannot read this picture: it ${where[3]}`, {
+    return new Problem("picture", `The model cannot read this image: it ${where[3]}`, {
       pictureId: list[Number(where[2])]?.id ?? null,
     });
   }
-  return new Problem("refused", error || `The server refused with ${status}.`);
+  return new Problem("refused", error || `The server answered with the error ${status}.`);
 }
 
 function largest(asked) {
@@ -96,9 +96,9 @@ export function inBytes(number) {
 /**
  * Sends one request.
  *
- * @param fetcher `fetch`, or what stands for it.
+ * @param fetcher `fetch`, or a replacement.
  * @returns `outputs` of the answer.
- * @throws {Problem} for refusals and where there is no server; what `fetcher` throws where it is aborted.
+ * @throws {Problem} if the server answers with an error or not at all; the error of `fetcher` if it is aborted.
  */
 export async function post(fetcher, path, body, signal, asked, selected) {
   let response, answer;
@@ -107,15 +107,15 @@ export async function post(fetcher, path, body, signal, asked, selected) {
     answer = await response.json();
   } catch (error) {
     if (signal.aborted) throw error;
-    throw new Problem("down", "The server does not answer. Nothing is lost; it is asked again.", { retry: 2 });
+    throw new Problem("down", "The server does not answer. Nothing is lost: the page tries again.", { retry: 2 });
   }
   if (response.ok) return answer.outputs;
   throw refusal(response.status, answer.error, response.headers.get("Retry-After"), asked, selected);
 }
 
 /**
- * Asks anew after changes, so that there are not more requests than answers: waits a moment for further changes, drops
- * the older request, tries again what passes by itself.
+ * Sends a new request after changes, so that there are not more requests than answers: waits a moment for further
+ * changes, cancels the older request, and retries after temporary errors.
  *
  * @param send `async (signal) => answer`; throws a `Problem`.
  * @param heard `{thinking(), answer(answer, milliseconds), problem(problem)}`.
@@ -133,10 +133,11 @@ export class Asker {
   }
 
   /**
-   * Something has changed.
+   * Asks after a change.
    *
-   * @param wait milliseconds for further changes.
-   * @param live while a pen moves: an answer under way is waited for, as else there would be none until it stops.
+   * @param wait milliseconds to wait for further changes.
+   * @param live true while a pen moves: then a running request is finished first; otherwise there would be no answer
+   *   until the pen stops.
    */
   ask({ wait = 120, live = false } = {}) {
     if (live && this.#running) {
@@ -147,12 +148,12 @@ export class Asker {
     }
   }
 
-  /** Whether an answer is under way or due, so that what was heard last is not to what is there now. */
+  /** Whether a request is running or due, so that the last answer is out of date. */
   get busy() {
     return this.#timer !== null || this.#running !== null;
   }
 
-  /** Drops what is under way or due. */
+  /** Cancels the request that is running or due. */
   stop() {
     clearTimeout(this.#timer);
     this.#running?.abort();
@@ -178,7 +179,7 @@ export class Asker {
     }
     if (mine.signal.aborted) return;
     this.#running = null;
-    // First, so that who hears the answer sees that it is not the last.
+    // First, so that the receiver of the answer sees that it is not the last one.
     if (this.#again) this.ask({ live: true });
     this.#again = false;
     told();

@@ -1,30 +1,30 @@
-/** How large pictures are sent, in what format, and what a model makes of their pixels. */
+/** The size and format in which pictures are sent, and how a model sees them. */
 
-const AT_LEAST = 2; // times the model's side: it brings pictures to its own size by its own rule
-const SMALL = 96; // pixels of the longer edge up to which a PNG is small whatever is in it
+const AT_LEAST = 2; // minimum size, as a multiple of the model's: the model does the rest of the resizing by its own rule
+const SMALL = 96; // longer edge in pixels up to which a PNG is small for any contents
 
-/** A picture's `[width, height]` as it is sent: shrunk by a whole number, to a shorter edge of at least twice `side`. */
+/** The `[width, height]` in which a picture is sent: shrunk by an integer, to a shorter edge of at least twice `side`. */
 export function sentSize(width, height, side) {
   const times = Math.max(1, Math.floor(Math.min(width, height) / (AT_LEAST * side)));
   return [Math.ceil(width / times), Math.ceil(height / times)];
 }
 
-/** The format that a picture is sent in: photographs as JPEG, unless they are small; drawings stay exact. */
+/** The format in which a picture is sent: JPEG for photographs, unless they are small; drawings stay exact. */
 export function sentType(type, width, height) {
   const photograph = type === "image/jpeg" || type === "image/webp";
   return photograph && Math.max(width, height) > SMALL ? "image/jpeg" : "image/png";
 }
 
-/** Pixels a side of a drawing as it is sent. */
+/** The side of a drawing that is sent, in pixels. */
 export function drawingSide(side) {
   return Math.min(Math.max(4 * side, 96), 336);
 }
 
 /**
- * Means over areas, what the model does with pictures that are larger than it needs.
+ * Averages areas, as the model does with pictures larger than it needs.
  *
  * @param pixels RGBA, `width * height * 4` bytes.
- * @param channels 1 for grey, as the model has it.
+ * @param channels 1 for grey, as for the model.
  * @returns RGBA of `[toWidth, toHeight]`.
  */
 export function asSeen({ data, width, height }, toWidth, toHeight, channels) {

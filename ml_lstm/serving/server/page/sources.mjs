@@ -1,4 +1,4 @@
-/** The ways in that a class and the question share: a live drawing pad, files, camera, clipboard, drops. */
+/** Inputs shared by classes and the question: a live drawing pad, files, camera, clipboard, drops. */
 
 import { openCamera } from "./camera.mjs";
 import { button } from "./dom.mjs";
@@ -7,13 +7,13 @@ import { Pad } from "./pad.mjs";
 import { addPictures, fromFile } from "./pictures.mjs";
 
 /**
- * A pad whose drawing is a picture from the first stroke on.
+ * A pad whose drawing is a picture from its first stroke.
  *
  * @param app see `App`.
  * @param label what is drawn.
  * @param put `(state, picture) => state`.
  * @param remove `(state, id) => state`.
- * @param newest `state => the id of the picture that was put last`.
+ * @param newest `state => the id of the picture added last`.
  */
 export class LivePad {
   #app;
@@ -32,12 +32,12 @@ export class LivePad {
     this.element = this.pad.element;
   }
 
-  /** Goes on with a picture that is a drawing already; with none where that has gone. */
+  /** Continues an existing drawing; starts empty if it was removed. */
   update(pictures) {
     const here = pictures.find((picture) => picture.id === this.#now.id);
     const live = here ?? pictures.find((picture) => picture.live && picture.source.strokes);
     if (live ? live.id === this.#now.id : this.#now.id === null) return this.pad.usePen(this.#app.pen);
-    this.#now.turn += 1; // what is under way of it is of no use any more
+    this.#now.turn += 1; // its running work is no longer needed
     this.#now = another(live?.id);
     this.pad.show(live?.source.strokes ?? [], this.#app.pen);
   }
@@ -63,7 +63,7 @@ export class LivePad {
     if (!this.#app.model) return;
     this.#app.during(async () => {
       const picture = await this.#app.prepared({ strokes });
-      // Of many at the same time the last one counts: the pen goes on while a picture is encoded.
+      // Only the last of several counts: the pen may move on while a picture is encoded.
       if (turn === mine.turn) this.#put(mine, picture, drawing ? { live: true } : { wait: 60 });
     });
   }
@@ -78,7 +78,7 @@ export class LivePad {
   }
 }
 
-/** A drawing: the id of its picture, once it is one; how often it has changed; whether it is on the pad. */
+/** A drawing: the id of its picture, if it has one; its number of changes; whether it is on the pad. */
 function another(id = null) {
   return { id, turn: 0, live: true };
 }
@@ -86,7 +86,7 @@ function another(id = null) {
 /**
  * Buttons for files, camera and clipboard.
  *
- * @param whose for whom, for who does not see it.
+ * @param whose what the pictures are for, for screen readers.
  * @param put `(state, picture) => state`.
  */
 export function wayButtons(app, whose, put) {
@@ -99,13 +99,13 @@ export function wayButtons(app, whose, put) {
     }
   };
   return [
-    ["Files", () => choose((found) => add(found.map(({ file }) => fromFile(file)))), "Choose picture files"],
-    ["Camera", () => openCamera((canvas) => add([{ canvas }])), "Take pictures with the camera"],
-    ["Paste", paste, "Paste a picture"],
+    ["Files", () => choose((found) => add(found.map(({ file }) => fromFile(file)))), "Choose image files"],
+    ["Camera", () => openCamera((canvas) => add([{ canvas }])), "Take photos with the camera"],
+    ["Paste", paste, "Paste an image"],
   ].map(([text, click, words]) => button(text, () => app.model && click(), { title: words, "aria-label": `${words}: ${whose}` }));
 }
 
-/** Takes files that are dropped on a place, or pasted while the focus is in it. */
+/** Accepts files that are dropped on an element, or pasted while the focus is in it. */
 export function takeFiles(app, place, put) {
   const files = async (found) => (await found).map(({ file }) => fromFile(file));
   acceptDrops(place, (found) => app.model && addPictures(app, files(found), put));

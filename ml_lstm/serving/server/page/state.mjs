@@ -1,22 +1,23 @@
 /**
- * What the page holds: classes with their pictures, what is asked, and what was marked. Without a browser: each function
- * takes a state and returns a new one.
+ * The page's state: classes with their pictures, queries, and marks. It does not need a browser: each function takes a
+ * state and returns a new one.
  *
- * A picture is `{id, bytes, type, width, height, name, problem}`; the page's own parts keep more in it. A query is
- * `{id, picture, answer, mark}`, its answer `{scores: [{id, probability}], familiarity}` by class, in the order of the cards.
+ * A picture is `{id, bytes, type, width, height, name, problem}`; other modules add more fields. A query is
+ * `{id, picture, answer, mark}`; its answer is `{scores: [{id, probability}], familiarity}` by class, in the order of the
+ * cards.
  */
 
-/** Takes the place of a class for a picture of none of them. */
+/** Used instead of a class's id for a picture of none of the classes. */
 export const NONE = "none";
 
-/** A familiarity below it says that a picture is of none of the classes (docs/zoo.md). */
+/** A picture with a familiarity below this belongs to none of the classes (docs/zoo.md). */
 export const FAMILIAR = 0.05;
 
 export function emptyState() {
   return { classes: [], queries: [], selected: null, marks: [], nextId: 1 };
 }
 
-/** Adds a class; its id is that of the last one then. */
+/** Adds a class at the end. */
 export function addClass(state, name) {
   const words = name ?? freeName(state);
   const added = { id: state.nextId, name: words, pictures: [] };
@@ -34,7 +35,7 @@ export function renameClass(state, id, name) {
   return withClass(state, id, (one) => ({ ...one, name }));
 }
 
-/** Removes a class, and what was marked as of it. */
+/** Removes a class and its marks. */
 export function removeClass(state, id) {
   const marks = state.marks.filter((mark) => mark.truth !== id && mark.predicted !== id);
   const queries = state.queries.map((query) => ({
@@ -50,13 +51,13 @@ function without(answer, id) {
   return scores.length < 2 ? null : { ...answer, scores };
 }
 
-/** Puts a picture into a class, in place of one with its id; one without an id gets the next. */
+/** Adds a picture to a class, or replaces the one with its id; a picture without an id gets the next id. */
 export function putPicture(state, classId, picture) {
   const [after, known] = identified(state, picture);
   return withClass(after, classId, (one) => ({ ...one, pictures: put(one.pictures, known) }));
 }
 
-/** Puts the same picture, prepared for another model, in the place of one, of a class or asked about, if that is there still. */
+/** Replaces a picture of a class or a query by the same one prepared for another model, if it still exists. */
 export function replacePicture(state, before, after) {
   return eachPicture(state, (picture) => (picture.bytes === before.bytes ? { ...picture, ...after } : picture));
 }
@@ -68,7 +69,7 @@ export function removePicture(state, classId, pictureId) {
   }));
 }
 
-/** Asks about a picture and selects it; a picture with the id of one that is asked about takes its place. */
+/** Adds a query and selects it, or replaces the query with the picture's id. */
 export function putQuery(state, picture) {
   const [after, known] = identified(state, picture);
   const old = state.queries.find((query) => query.id === known.id);
@@ -87,16 +88,16 @@ export function select(state, id) {
   return { ...state, selected: id };
 }
 
-/** Everything new but the counter: pictures that are still being read must not meet others of their number. */
+/** An empty state that keeps the counter, so that pictures still being read do not get ids that are in use. */
 export function cleared(state) {
   return { ...emptyState(), nextId: state.nextId };
 }
 
 /**
- * Takes in the server's answer.
+ * Adds the server's answer to the queries.
  *
  * @param asked what was sent, see `question`.
- * @param outputs `{classes, probabilities, familiarity?}` as the server gave them, classes by `label`.
+ * @param outputs the server's `{classes, probabilities, familiarity?}`, classes by `label`.
  */
 export function answered(state, asked, outputs) {
   const ids = outputs.classes.map(Number);
@@ -122,7 +123,7 @@ function inOrderOfCards(state, ids, probabilities) {
     .map((one) => ({ id: one.id, probability: byId.get(one.id) }));
 }
 
-/** Says at a picture, of a class or asked about, what is wrong with it. */
+/** Sets the problem of a picture of a class or a query. */
 export function withProblem(state, pictureId, problem) {
   return eachPicture(state, (picture) => (picture.id === pictureId ? { ...picture, problem } : picture));
 }
@@ -131,7 +132,7 @@ export function withoutProblems(state) {
   return eachPicture(state, (picture) => (picture.problem ? { ...picture, problem: null } : picture));
 }
 
-/** The class that an answer is for, or `NONE`. */
+/** The predicted class of an answer, or `NONE`. */
 export function predicted(answer) {
   if (answer.familiarity !== null && answer.familiarity < FAMILIAR) return NONE;
   return likeliest(answer).id;
@@ -141,7 +142,7 @@ export function likeliest(answer) {
   return answer.scores.reduce((best, score) => (score.probability > best.probability ? score : best));
 }
 
-/** Notes what a query really is, a class's id or `NONE`, beside what was answered just then. */
+/** Records the true class of a query, a class's id or `NONE`, with the prediction at that time. */
 export function mark(state, queryId, truth) {
   const query = state.queries.find((one) => one.id === queryId);
   if (!query?.answer) return state;
@@ -154,32 +155,32 @@ export function unmarkAll(state) {
   return { ...state, marks: [], queries: state.queries.map((query) => ({ ...query, mark: null })) };
 }
 
-/** Classes that take part: those with a picture. */
+/** The classes in use: those with a picture. */
 export function usable(state) {
   return state.classes.filter((one) => one.pictures.length > 0);
 }
 
 /**
- * What keeps the page from asking, in words; null where nothing does.
+ * What is missing before the page can send a request, in words; null if nothing is.
  *
- * @param mostClasses that the model tells apart; null for any number.
+ * @param mostClasses maximum number of classes of the model; null for any number.
  */
 export function lacking(state, mostClasses) {
   const classes = usable(state);
   if (mostClasses !== null && classes.length > mostClasses) {
-    return `This model tells at most ${mostClasses} classes apart, and ${classes.length} have pictures: remove ${classes.length - mostClasses}.`;
+    return `This model can distinguish at most ${mostClasses} classes, and ${classes.length} have images: remove ${classes.length - mostClasses}.`;
   }
   if (classes.length < 2) {
     const idle = state.classes.length - classes.length;
-    if (classes.length + idle < 2) return "It takes two classes to choose between: add one.";
+    if (classes.length + idle < 2) return "Two classes are needed: add one.";
     const more = 2 - classes.length;
-    return `Give ${more === 2 ? "two classes" : "another class"} a picture: it takes two to choose between.`;
+    return `Add an image to ${more === 2 ? "two classes" : "another class"}: two classes with images are needed.`;
   }
-  if (!state.queries.length) return "Ready. Ask about a picture.";
+  if (!state.queries.length) return "Ready. Add an image to classify.";
   return null;
 }
 
-/** What a request is to hold, as ids and pictures: labels are the classes' ids, as names may be empty or alike. */
+/** The contents of a request, as ids and pictures: labels are the classes' ids, because names may be empty or equal. */
 export function question(state) {
   const support = usable(state).flatMap((one) =>
     one.pictures.map((picture) => ({ id: picture.id, label: String(one.id), picture })),

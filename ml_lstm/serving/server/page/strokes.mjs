@@ -1,8 +1,8 @@
-/** Drawings as strokes: lists of points `[x, y]` in parts of the side, x to the right and y down. */
+/** Drawings as strokes: lists of points `[x, y]` in fractions of the side, x to the right and y down. */
 
-const NEAR = 0.004; // points that are closer to the last one say nothing new
+const NEAR = 0.004; // points closer than this to the last one are left out
 
-/** What pens a model's own pictures were drawn with: width in parts of the side, and whether on dark ground. */
+/** The pens of models' training images: width as a fraction of the side, and whether the background is dark. */
 const PENS = {
   omniglot: { width: 0.045, light: false },
   glyphs: { width: 0.044, light: false },
@@ -10,12 +10,12 @@ const PENS = {
 };
 const OTHER_PEN = { width: 0.05, light: false };
 
-/** The pen `{width, light}` for a model, by its card. */
+/** The pen `{width, light}` for a model, from its card. */
 export function penFor(card) {
   return PENS[card?.flags?.dataset] ?? OTHER_PEN;
 }
 
-/** Whether drawings are what a model was trained on. */
+/** Whether a model was trained on drawings. */
 export function learnsDrawings(card) {
   return (card?.flags?.dataset ?? "") in PENS || card?.image_shape?.[2] === 1;
 }
@@ -24,7 +24,7 @@ export function begun(strokes, point) {
   return [...strokes, [point]];
 }
 
-/** Draws on to a point. */
+/** Extends the last stroke to a point. */
 export function extended(strokes, point) {
   const last = strokes.at(-1);
   const [x, y] = last.at(-1);
@@ -37,9 +37,9 @@ export function undone(strokes) {
 }
 
 /**
- * A stroke as a smooth path: quadratic curves from middle to middle of its points.
+ * A stroke as a smooth path: quadratic curves between the midpoints of its points.
  *
- * @returns `[["M", x, y], ["Q", cx, cy, x, y] …, ["L", x, y]]`, in parts of the side.
+ * @returns `[["M", x, y], ["Q", cx, cy, x, y] …, ["L", x, y]]`, in fractions of the side.
  */
 export function path(stroke) {
   const [first] = stroke;

@@ -1,6 +1,6 @@
-/** The support set and the request as files and text, to go on without the page. */
+/** The support set and the request as files and text, for use without the page. */
 
-/** Names of folders for classes: no two alike, whatever the disk, and none that leads elsewhere. */
+/** Folder names for classes: all different on any file system, and none leads to another folder. */
 export function folderNames(names) {
   const taken = new Set();
   return names.map((name) => {
@@ -20,7 +20,7 @@ export function folderNames(names) {
 
 const ENDINGS = { "image/jpeg": "jpg", "image/png": "png" };
 
-/** `{support: [{name, bytes, label}], query: [{name, bytes}]}`, what the command line takes: a folder for each class. */
+/** `{support: [{name, bytes, label}], query: [{name, bytes}]}`, for the command line: a folder for each class. */
 export function files(classes, queries) {
   const folders = folderNames(classes.map((one) => one.name));
   const file = (folder, picture, at) => ({
@@ -39,9 +39,9 @@ function quoted(word) {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** The request for a shell, beside the unpacked files. */
+/** The request for a shell, to be run in the folder of the unpacked files. */
 export function curlText({ support, query }, url) {
-  // Within the document the shell replaces $(…): what is text there gets a \.
+  // In a here-document the shell expands $(…), so special characters of text are escaped with \.
   const text = (value) => JSON.stringify(value).replace(/[\\$`]/g, "\\$&");
   const file = ({ name }) => `    {"b64": "$(base64 < ${quoted(name)} | tr -d '\\n')"}`;
   const list = (items) => `[\n${items.join(",\n")}]`;
@@ -56,7 +56,7 @@ export function curlText({ support, query }, url) {
   ].join("\n");
 }
 
-/** The same in Python, of its standard library only. */
+/** The same in Python, with its standard library only. */
 export function pythonText(url) {
   return `import base64, json, pathlib, urllib.request
 

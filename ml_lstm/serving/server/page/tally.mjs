@@ -1,4 +1,4 @@
-/** What was marked right and wrong, in numbers. */
+/** Counts of the answers marked right and wrong. */
 
 import { NONE } from "./state.mjs";
 
@@ -8,11 +8,11 @@ export function tally(marks) {
 }
 
 /**
- * How often pictures of each kind were taken for each.
+ * The confusion matrix of the marks.
  *
  * @param classes `{id, name}`.
- * @returns `{rows: [{id, name, counts}], columns: [{id, name}]}`: rows are what pictures are, columns what they were
- *   taken for; "none of these" is among them where a mark has it.
+ * @returns `{rows: [{id, name, counts}], columns: [{id, name}]}`: rows are true classes, columns predicted ones; they
+ *   include "none of these" if a mark has it.
  */
 export function confusion(marks, classes) {
   const used = new Set(marks.flatMap((mark) => [mark.truth, mark.predicted]));

@@ -1,4 +1,4 @@
-/** Zip archives, files stored as they are (APPNOTE.TXT of PKWARE, sections 4.3.7, 4.3.12 and 4.3.16). */
+/** Zip archives with uncompressed files (APPNOTE.TXT of PKWARE, sections 4.3.7, 4.3.12 and 4.3.16). */
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let value = byte;
@@ -17,7 +17,7 @@ const UTF8_NAMES = 0x0800;
 const JANUARY_1980 = 0x0021;
 
 /**
- * An archive.
+ * Creates an archive.
  *
  * @param files `{name, bytes}`; a name with slashes is in folders.
  * @returns its bytes.
