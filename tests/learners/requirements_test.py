@@ -90,7 +90,7 @@ def test_a_learner_without_its_head_gives_features(make):
 
 
 def test_conv4_with_its_head_is_refused_whatever_its_width():
-    with pytest.raises(ValueError, match=r"take it off with ml_lstm.learners.embedding.*n_way \(3\)"):
+    with pytest.raises(ValueError, match=r"remove it with ml_lstm.learners.embedding.*n_way \(3\)"):
         refuse_class_head(conv4(SHAPE, n_way=20, filters=4), WAY)
     refuse_class_head(embedding(conv4(SHAPE, n_way=20, filters=WAY)), WAY)
 
