@@ -61,7 +61,7 @@ def test_a_served_model_is_as_accurate_as_evaluated(commands, trained_copy, eval
 @pytest.mark.parametrize(
     ("script", "flag", "problem"),
     [
-        ("evaluate_served.py", "run_dir", "is no run directory (no flags.json): check --run_dir."),
+        ("evaluate_served.py", "run_dir", "is not a run directory (no flags.json): check --run_dir."),
         ("load_test.py", "model_base_path", "has no version: check --model_base_path."),
     ],
 )
@@ -123,7 +123,7 @@ def test_a_package_that_is_missing_is_one_line(commands, tmp_path):
 
 
 def test_a_model_that_the_zoo_lacks_is_one_line(commands):
-    assert "no model 'nothing' in the zoo" in _serve(commands, "--model=nothing").refusal()
+    assert "The zoo has no model 'nothing'" in _serve(commands, "--model=nothing").refusal()
 
 
 @pytest.mark.parametrize(
