@@ -140,7 +140,7 @@ def test_pictures_are_classified_with_one_command_and_no_export(both, calibrated
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--model=photo"], "There is no model 'photo' in the zoo"),
+        (["--model=photo"], "The zoo has no model 'photo'"),
         ([], "give either --model or --saved_model"),
         (["--model=photos", "--saved_model=there/1"], "give either --model or --saved_model"),
     ],
