@@ -74,7 +74,7 @@ def table(results: Results) -> list[list[str]]:
     before = [100 * of["continual"]["before"] for of in results.values()]
     head = ["trials of the second problem", "change of accuracy on the first, points", "published"]
     head += ["accuracy in meta-training on the second, %", "published"]
-    rows = [["0", f"before: {mean(before):.2f} ± {stdev(before):.2f} %", "", "", ""]]
+    rows = [["0", f"{mean(before):.2f} ± {stdev(before):.2f} % before", "", "", ""]]
     for trials in _trials(results):
         differences, published = _differences(results, trials), _PUBLISHED.get(trials, ("", ""))
         words = f"{mean(differences):+.2f} ± {stdev(differences):.2f}"

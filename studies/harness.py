@@ -202,7 +202,7 @@ def call(step: Step) -> None:
     """Runs a command to its end, with its output in its log; passes SIGTERM on to it.
 
     Raises:
-        UserError: if it fails, or was stopped: a stopped `train` saves and ends with status 0.
+        UserError: if it fails, or was stopped: a stopped `train` saves and ends without an error.
     """
     stopped = []
     step.log.parent.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ class MetaNetworks(FewShotClassifier):
     has one example, it is the cross-entropy of a fixed random linear layer on u. If some class has more, it is the
     contrastive loss of pairs, in turn of one class and of two. So d reads other gradients with several shots than with
     one. A problem may have more classes than meta-training: the output weights of the additional classes then start
-    from fixed random numbers, like the softmax layer that the paper adds for evaluation.
+    from fixed random numbers, like the softmax layer that the paper inserts for evaluation.
 
     Args:
         problem: see `FewShotClassifier`.

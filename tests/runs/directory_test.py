@@ -169,7 +169,7 @@ def test_something_in_place_of_checkpoints_is_refused_before_training(place, run
         getattr(run, place)()
     directory.unlink()
     directory.symlink_to("nowhere")
-    with pytest.raises(UserError, match=r"is no directory"):
+    with pytest.raises(UserError, match=r"is not a directory"):
         getattr(run, place)()
 
 
