@@ -79,7 +79,7 @@ def draw(results: Results, axes) -> None:
 
 STUDY = Study(
     name="fixed_learner",
-    title="Fast weights for a network that nothing trained",
+    title="Fast weights for an untrained network",
     question="""Can the networks that were meta-trained to compute fast weights for one base learner compute them for
 another? Munkhdalai & Yu, *Meta Networks* (ICML 2017), section 4.2.2: MetaNet with a convolutional base learner is
 meta-trained on Omniglot, 5-way 1-shot. For evaluation the base learner is replaced by a new one of 32 or 128 filters,

@@ -1,4 +1,4 @@
-"""One-shot classification beside people: python -m studies.lake --data_dir=DIR --out=DIR"""
+"""One-shot classification compared with people: python -m studies.lake --data_dir=DIR --out=DIR"""
 
 from absl import flags
 
@@ -118,7 +118,7 @@ def draw(results: Results, axes) -> None:
 
 STUDY = Study(
     name="lake",
-    title="One-shot classification beside people",
+    title="One-shot classification compared with people",
     question="""The task is that of Lake et al. (Science 2015) for people: twenty characters of an alphabet that was not
 trained on, one drawing of each by one person, and twenty drawings of the same characters by another person to be
 recognised; twenty such runs, 400 trials (section 4.3 of Koch et al. 2015 has the rule). Training uses the 964
