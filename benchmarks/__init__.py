@@ -1,3 +1,3 @@
-"""How fast it is, and what it costs: each module a command, see docs/performance.md."""
+"""Benchmarks of speed and memory: each module is a command, see docs/performance.md."""
 
-import ml_lstm  # noqa: F401 before TensorFlow, as it says how that is to start
+import ml_lstm  # noqa: F401 before TensorFlow, as it sets how TensorFlow starts

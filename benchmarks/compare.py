@@ -1,11 +1,12 @@
-"""Ours beside the same in PyTorch and beside the machine's floor: python -m benchmarks.compare, or make bench
+"""Compares ml_lstm with PyTorch and with the machine's floor: python -m benchmarks.compare, or make bench
 
-For each setting of `benchmarks.meta_step`, in one process: a meta-training step on one episode, and adaptation to its
-support set with the answers to its queries, by the LSTM meta-learner, MAML and Prototypical Networks of `ml_lstm`, and
-by the same in PyTorch, in turn: as one writes the first there, plain and through `torch.compile`
-(`benchmarks.plain_pytorch`), and as EasyFSL and learn2learn write the others (`benchmarks.plain_pytorch_methods`). Then
-answers to queries by a cached adaptation beside a forward pass of the learner by Keras, the floor of the LSTM
-meta-learner's meta-training step, and what the learner alone takes of it. All cores for all.
+For each setting of `benchmarks.meta_step` it times a meta-training step on one episode, and adaptation to the episode's
+support set together with the answers to its queries. The methods are the LSTM meta-learner, MAML and Prototypical
+Networks, by `ml_lstm` and by PyTorch, in turn in one process. The PyTorch versions are the LSTM meta-learner in its
+usual form, plain and through `torch.compile` (`benchmarks.plain_pytorch`), and the others as in EasyFSL and learn2learn
+(`benchmarks.plain_pytorch_methods`). Then it times answers to queries from a cached adaptation beside a forward pass of
+the learner in Keras, the floor of the LSTM meta-learner's meta-training step, and the learner's own part of this step.
+All programs use all cores.
 """
 
 import os
@@ -32,21 +33,21 @@ FLAGS = flags.FLAGS
 
 _TURN = 3
 
-# What holds TensorFlow, its XLA and PyTorch on a newer processor to the instructions of an older one.
+# Limits TensorFlow, its XLA and PyTorch on a newer processor to the instructions of an older one.
 _HELD_TO = {
     "avx2": {
         "ONEDNN_MAX_CPU_ISA": "AVX2",
         "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
         "ATEN_CPU_CAPABILITY": "avx2",
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-        # What torch.compile made for other instructions would be taken from its cache.
+        # Otherwise torch.compile would take code for other instructions from its cache.
         "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
     }
 }
 
 
 class _Method(NamedTuple):
-    """A method that is compared: what its results begin with, and its name."""
+    """A method in the comparison: the prefix of its results, and its name."""
 
     prefix: str
     name: str
@@ -58,7 +59,7 @@ METHODS = {
     "prototypical": _Method("prototypical_", "Prototypical Networks"),
 }
 
-# As Finn et al. (2017) have them for mini-ImageNet and for Omniglot; the filters of Snell et al. (2017) and of EasyFSL.
+# From Finn et al. (2017) for mini-ImageNet and for Omniglot; the filters of Snell et al. (2017) and of EasyFSL.
 _MAML_STEPS = {"a": 5, "b": 1}
 _MAML_RATE = 0.01
 _PROTOTYPICAL_FILTERS = 64
@@ -70,11 +71,12 @@ def measure(setting: Setting, method: str, repeats: int, maml_steps: int = 1) ->
     Args:
         setting: what to train on.
         method: of `METHODS`.
-        repeats: calls to time of each, rounded up to whole turns of three, after one turn that is not.
+        repeats: calls of each to time, rounded up to whole turns of three, after one turn that is not timed.
         maml_steps: inner steps of MAML.
 
     Returns:
-        Medians, seconds an episode, by the method's prefix in `METHODS`; of the LSTM meta-learner the floor too.
+        Medians in seconds per episode, named with the method's prefix in `METHODS`; for the LSTM meta-learner also the
+        floor.
     """
     shape, episodes = setting.image_shape, random_episodes(setting, 1)
     problem = Problem(shape, setting.n_way)
@@ -124,7 +126,7 @@ def _measure_meta_lstm(setting, episodes, repeats):
 
 
 def work(setting: Setting, method: str) -> devices.Work:
-    """What threads have to do, as `ml_lstm.train` finds it."""
+    """The work of each thread, as `ml_lstm.train` computes it."""
     support, queries = setting.n_way * setting.k_shot, setting.n_way * setting.n_query
     return devices.Work(setting.image_shape[0], support + queries if method == "prototypical" else support)
 
@@ -158,7 +160,7 @@ def _train_and_test(prefix, ours, theirs, episodes, repeats) -> dict[str, float]
 
 
 def in_turn(calls: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """The median seconds of each of some calls, which take turns so that all meet the same machine."""
+    """The median seconds of several calls, which take turns so that all meet the same conditions of the machine."""
     found = {name: [] for name in calls}
     for turn in range(-1, -(-repeats // _TURN)):
         for name, call in calls.items():
@@ -177,7 +179,7 @@ _OTHERS = {"pytorch": "PyTorch", "pytorch_compiled": "torch.compile"}
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """What was measured of each setting, to be read by people."""
+    """The measurements of each setting, as text."""
     lines = [_HEAD]
     for setting, found in results.items():
         for prefix, method in METHODS.values():
@@ -201,7 +203,7 @@ def _row(title, found, what, other):
 
 
 def _measured_apart(name):
-    """A setting's results: each method has a process of its own, with the threads that suit it."""
+    """A setting's results, with a separate process for each method, with the number of threads that suits it."""
     found = {"intra_op_threads": {}}
     for method in METHODS:
         flags = [f"--in_this_process={method}", f"--settings={name}", f"--repeats={FLAGS.repeats}"]
@@ -211,7 +213,7 @@ def _measured_apart(name):
 
 
 def main() -> None:
-    """Measures `--settings`, each in a process of its own, prints a table and writes the same to `--json`."""
+    """Measures `--settings`, each in a separate process, prints a table and writes the same to `--json`."""
     if FLAGS.in_this_process:
         (name,) = FLAGS.settings
         steps = _MAML_STEPS[name]
@@ -237,16 +239,16 @@ def main() -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_multi_enum("settings", sorted(SETTINGS), sorted(SETTINGS), "See benchmarks.meta_step.")
-    flags.DEFINE_integer("repeats", 15, "Of each call.", lower_bound=1)
+    flags.DEFINE_integer("repeats", 15, "Number of timed runs of each call.", lower_bound=1)
     flags.DEFINE_enum(
-        "held_to", None, sorted(_HELD_TO), "Instructions that both programs make do with, on a newer processor."
+        "held_to", None, sorted(_HELD_TO), "Instruction set that both programs are limited to, on a newer processor."
     )
     flags.DEFINE_string("json", None, "File to write the results to.")
     flags.DEFINE_enum(
         "in_this_process",
         None,
         sorted(METHODS),
-        "Measure a method at the one setting that is given, and print nothing.",
+        "Measure this method at the single given setting, and print nothing.",
     )
     logging.set_verbosity(logging.WARNING)
     command.run(main)

@@ -1,8 +1,8 @@
-"""What an export costs to serve: python -m benchmarks.exports --configs=configs/a.flags,configs/b.flags
+"""Measures the cost of serving an export: python -m benchmarks.exports --configs=configs/a.flags,configs/b.flags
 
 For each configuration, in its own setting (`--n_way`, `--k_shot`, `--n_query`): milliseconds of the signature `adapt`,
-of `predict` for one query and for all of an episode; kilobytes of the export, and of what `adapt` returns; how many
-numbers it holds; the most classes that a support set may have. None of them depends on what the weights are, so
+of `predict` for one query and for all of an episode; kilobytes of the export, and of what `adapt` returns; the number
+of parameters; the largest number of classes in a support set. None of these depends on the values of the weights, so
 nothing is trained.
 """
 
@@ -34,18 +34,18 @@ def measure(
     n_query: int,
     repeats: int,
 ) -> dict[str, Any]:
-    """Exports a method and times what a server would run.
+    """Exports a method and times the calls of a server.
 
     Args:
         method: trained or not.
         image_shape: `(height, width, channels)`.
         n_way: classes of the support set.
-        k_shot: its pictures of each.
-        n_query: pictures of each class in a request to `predict`.
-        repeats: calls to time, after three that are not.
+        k_shot: its images of each class.
+        n_query: images of each class in a request to `predict`.
+        repeats: calls to time, after three that are not timed.
 
     Returns:
-        Medians in seconds; bytes; numbers learned; the most classes, None for any number.
+        Medians in seconds; bytes; number of parameters; largest number of classes, None for any number.
     """
     with tempfile.TemporaryDirectory() as directory:
         version = serving.export_version(method, image_shape, directory, "{}")
@@ -80,13 +80,13 @@ def measure(
 
 
 def measure_config(path: str, repeats: int) -> dict[str, Any]:
-    """`measure` for a file of flags, in the setting that it names."""
+    """`measure` for a flag file, in its setting."""
     with flagsaver.flagsaver():
         argv = ["", f"--flagfile={path}"]
         FLAGS(flag_files.with_contents(argv))
         values = settings.from_flags(argv)
     shape = (values["image_size"], values["image_size"], SOURCES[values["dataset"]].channels)
-    # Normalisation is as for any other images; the classes are the meta-train classes of Omniglot.
+    # Normalisation costs the same for all images; the number of classes is that of Omniglot's meta-train classes.
     problem = Problem(shape, max(values["n_way"], values["train_n_way"]), 4112, [0.9], [0.3])
     method = settings.build_method(values, problem)
     results = measure(method, shape, values["n_way"], values["k_shot"], values["n_query"], repeats)
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("configs", None, "Files of flags, configs/*.flags.")
+    flags.DEFINE_list("configs", None, "Flag files, configs/*.flags.")
     flags.DEFINE_integer("repeats", 50, "Calls to time.", lower_bound=1)
     flags.DEFINE_string("json", None, "File to write the results to.")
     flags.mark_flag_as_required("configs")

@@ -1,8 +1,8 @@
-"""Where a learner's time goes, kernel by kernel, here and in PyTorch: python -m benchmarks.kernels --setting=a|b
+"""Times a learner's kernels, here and in PyTorch: python -m benchmarks.kernels --setting=a|b
 
 Each kernel of `learners.conv4` on one batch of an inner step, layer by layer: milliseconds in TensorFlow as `ml_lstm`
-calls it, milliseconds of PyTorch's, and what share of the machine's matrix-product rate the multiply-adds of a
-convolution are done at. Where a share is near 1, only fewer multiply-adds would be faster.
+calls it, milliseconds in PyTorch, and at which share of the machine's matrix-product rate a convolution runs its
+multiply-adds. If a share is near 1, only fewer multiply-adds would be faster.
 """
 
 import statistics
@@ -27,7 +27,7 @@ _LAYERS = 4
 
 
 def measure(setting: Setting, repeats: int) -> dict[str, Any]:
-    """Milliseconds of each kernel, there (`forward`) and back (`backward`, all gradients that an inner step needs)."""
+    """Milliseconds of each kernel: `forward`, and `backward` for all gradients that an inner step needs."""
     rows = []
     height, width, channels = setting.image_shape
     for layer in range(1, _LAYERS + 1):
@@ -38,7 +38,7 @@ def measure(setting: Setting, repeats: int) -> dict[str, Any]:
 
 
 def _rows(shape, filters, first, repeats):
-    """The kernels of one block; the first needs no gradient to its images."""
+    """The kernels of one block; the first block needs no gradient with respect to its images."""
     count, height, width, channels = shape
     maps, pooled = (count, height, width, filters), (count, height // 2, width // 2, filters)
     multiply_adds = count * height * width * filters * channels * 9
@@ -68,9 +68,9 @@ def _rows(shape, filters, first, repeats):
         "convolution": (lambda x, kernel: F.conv2d(x, kernel, padding=1), [theirs]),
         "batch norm": (normalize, [scale, offset]),
         "max-pooling": (lambda x: F.max_pool2d(x, 2), []),
-        "ReLU": (F.relu, []),  # before pooling, as one writes it there
+        "ReLU": (F.relu, []),  # before pooling, as is usual in PyTorch
     }
-    if first:  # in one, as patches
+    if first:  # fused, as patches
         ours["convolution + batch norm"] = (stateless(block, training=True), shape, block.trainable_variables, False)
         others["convolution + batch norm"] = (
             lambda x, kernel, *weights: normalize(F.conv2d(x, kernel, padding=1), *weights),
@@ -92,7 +92,7 @@ def _rows(shape, filters, first, repeats):
 
 
 def _ours(function, shape, weights, needs_inputs, repeats, steps=1):
-    """There, and there and back, so many times on the same inputs."""
+    """Times the forward pass, and forward and backward together, for `steps` steps on the same inputs."""
     x = tf.random.normal(shape)
     weights = [[(1.0 + step) * weight for weight in weights] for step in range(steps)]
     upstream = [tf.random.normal(tf.shape(function(x, *each))) for each in weights]
@@ -107,7 +107,7 @@ def _ours(function, shape, weights, needs_inputs, repeats, steps=1):
         with tf.GradientTape() as tape:
             tape.watch(watched)
             outputs = [function(x, *each) for each in weights]
-        # With the outputs, or TensorFlow would leave out what gradients do not need.
+        # Includes the outputs; otherwise TensorFlow would omit what gradients do not need.
         gradients = tape.gradient(outputs, watched, output_gradients=upstream)
         return [each[:1] for each in (*outputs, *gradients)]
 
@@ -123,7 +123,7 @@ def _ours(function, shape, weights, needs_inputs, repeats, steps=1):
 
 
 def _one_more(*arguments):
-    """What a step more takes on the inputs of the first: TensorFlow makes patches once for all."""
+    """The time of each further step on the inputs of the first: TensorFlow computes patches once for all steps."""
     few, many = (_ours(*arguments, steps=steps) for steps in (1, 5))
     return [(after - before) / 4 for before, after in zip(few, many, strict=True)]
 
@@ -150,7 +150,7 @@ def _milliseconds(call: Callable[[], Any], repeats: int) -> float:
 
 
 def table(results: dict[str, Any]) -> str:
-    """What was measured, to be read by people."""
+    """The measurements as text."""
     lines = [f"{'':32} {'ours, ms':>16} {'PyTorch, ms':>16} {'ratio':>6} {'of matrix rate':>15}"]
     for row in results["rows"]:
         ours, theirs = ([row[f"{who}_{way}_ms"] for way in ("forward", "backward")] for who in ("ours", "pytorch"))
@@ -183,7 +183,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_enum("setting", "a", sorted(SETTINGS), "See benchmarks.meta_step.")
-    flags.DEFINE_integer("repeats", 15, "Of each kernel.", lower_bound=1)
+    flags.DEFINE_integer("repeats", 15, "Number of timed runs of each kernel.", lower_bound=1)
     flags.DEFINE_string("json", None, "File to write the results to.")
     devices.define_flags()
     logging.set_verbosity(logging.WARNING)

@@ -1,9 +1,9 @@
-"""A data set larger than memory beside the same in memory: python -m benchmarks.large_set --work_dir=DIR
+"""Compares a data set larger than memory with one in memory: python -m benchmarks.large_set --work_dir=DIR
 
-Writes a made-up folder of JPEG files (unless DIR has it already), then trains setting (a) of `benchmarks.meta_step` on
-it, each time in a process of its own: on one fixed episode, which shows what TensorFlow takes; with the default
-`--max_pool_memory`, so that images are read from disk, the first time after they were written there; with all images
-in memory. The last two are repeated in turn.
+Writes a synthetic folder of JPEG files (unless DIR has it already), then trains setting (a) of `benchmarks.meta_step`
+on it, each time in a separate process: on one fixed episode, which shows TensorFlow's own memory; with the default
+`--max_pool_memory`, so that images are read from disk, where the first run also writes them; and with all images in
+memory. The last two are repeated in turn.
 """
 
 import multiprocessing
@@ -31,7 +31,7 @@ KINDS = ("fixed", "disk", "memory")
 
 
 def write_pictures(root: Path, images: int) -> None:
-    """`root/class_0000/000.jpg` and so on: noise in blocks of 12 pixels, of another colour for each class."""
+    """Writes `root/class_0000/000.jpg` and so on: noise in blocks of 12 pixels, with another colour for each class."""
 
     def write(number):
         random = np.random.default_rng(number)
@@ -48,17 +48,17 @@ def write_pictures(root: Path, images: int) -> None:
 
 
 def measure(kind: str, pictures: str, cache_dir: str, steps: int) -> dict[str, Any]:
-    """Trains on a folder, one episode a step.
+    """Trains on a folder, one episode in a step.
 
     Args:
         kind: `"fixed"` for one episode of random pixels; `"disk"` with the default `--max_pool_memory`, which the
-            folder must exceed; `"memory"` with none.
+            folder must exceed; `"memory"` without this limit.
         pictures: the folder.
         cache_dir: where images are written to.
-        steps: to time, after three that are not.
+        steps: number of steps to time, after three that are not timed.
 
     Returns:
-        Seconds to have the data, episodes a second, and the process's peak memory.
+        Seconds to load the data, episodes per second, and the process's peak memory.
     """
     if kind == "fixed":
         load_seconds = 0.0
@@ -117,7 +117,7 @@ _HEAD = "{:8} {:>9} {:>11} {:>10} {:>10}".format("", "load, s", "episodes/s", "p
 
 
 def main() -> None:
-    """Measures, prints a table and writes the same to `--json`."""
+    """Measures each kind, prints a table and writes the same to `--json`."""
     pictures = Path(FLAGS.work_dir) / f"pictures_{FLAGS.images}"
     done = pictures.with_suffix(".done")
     if not done.exists():
@@ -143,11 +143,11 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("work_dir", None, "Where the folder and the cache are, several gigabytes.")
+    flags.DEFINE_string("work_dir", None, "Directory of the folder and the cache, several gigabytes.")
     # Fewer would fit in the 2048 MiB of --max_pool_memory.
-    flags.DEFINE_integer("images", 200_000, "How many; 500 a class.", lower_bound=102_000)
-    flags.DEFINE_integer("rounds", 2, "Of both kinds.", lower_bound=1)
-    flags.DEFINE_integer("steps", 30, "To time in each.", lower_bound=1)
+    flags.DEFINE_integer("images", 200_000, "Number of images; 500 in each class.", lower_bound=102_000)
+    flags.DEFINE_integer("rounds", 2, "Number of runs of both kinds.", lower_bound=1)
+    flags.DEFINE_integer("steps", 30, "Number of timed steps in each run.", lower_bound=1)
     flags.DEFINE_string("json", None, "File to write the results to.")
     flags.mark_flag_as_required("work_dir")
     logging.set_verbosity(logging.WARNING)

@@ -1,12 +1,12 @@
-"""Seconds and memory of a meta-training episode beside a floor: python -m benchmarks.meta_step --setting=a|b
+"""Measures time and memory of a meta-training episode against a floor: python -m benchmarks.meta_step --setting=a|b
 
 The floor is measured in the same process, right after the episodes, and has two parts:
 
 * the learner's multiply-adds at the machine's matrix-product rate, see `learner_multiply_adds`;
 * the coordinate-wise LSTM's least memory traffic at the machine's copy rate, see `lstm_traffic_bytes`. Its
-  own multiply-adds are not in the floor; they are printed below it.
+  own multiply-adds are not part of the floor; they are printed below it.
 
-It is the floor of first-order meta-gradients without recomputation, whatever the flags say.
+It is the floor for first-order meta-gradients without recomputation, whatever the flags are.
 """
 
 import math
@@ -31,7 +31,7 @@ FLAGS = flags.FLAGS
 
 
 class Setting(NamedTuple):
-    """The episodes to train on, images [height, width, channels], and `MetaLSTM`'s arguments."""
+    """The episodes to train on, with images [height, width, channels], and `MetaLSTM`'s arguments."""
 
     image_shape: tuple[int, int, int]
     n_way: int
@@ -62,10 +62,10 @@ def forward_multiply_adds(learner: keras.Model) -> int:
 
 
 def learner_multiply_adds(setting: Setting, learner: keras.Model) -> int:
-    """Multiply-adds of an episode in the learner: three forward passes (one there, two back) an image seen.
+    """Multiply-adds of an episode in the learner: three times a forward pass per image, as a backward pass costs two.
 
-    Seen are the inner steps' batches and the queries. The first layer's gradient to the images, which
-    nothing needs, is counted like any other.
+    The images are the inner steps' batches and the queries. The first layer's gradient with respect to the images,
+    which nothing needs, is included.
     """
     images = setting.inner_steps * setting.inner_batch_size + setting.n_way * setting.n_query
     return 3 * images * forward_multiply_adds(learner)
@@ -75,20 +75,20 @@ def lstm_traffic_bytes(coordinates: int, hidden_units: int, inner_steps: int) ->
     """Least memory traffic of an episode in the coordinate-wise LSTM, bytes read and written.
 
     With P coordinates, H hidden units and F = 4 features, in float32, an inner step that computes no matrix
-    product twice moves at least, in numbers a coordinate,
+    product twice moves at least, in values per coordinate,
 
-    * forward, F + 8 H: read x [P, F], h and c [P, H]; write h, c and, for the way back, four gates [P, H];
+    * forward, F + 8 H: read x [P, F], h and c [P, H]; write h, c and, for the backward pass, four gates [P, H];
     * backward, F + 10 H: read x, the h and c before the step, four gates, d_h and d_c; write d_h and d_c.
 
-    That is 4 P (18 H + 2 F) bytes; none for H = 0. The weights, and the update rule's state ([P] a tensor),
-    are left out.
+    That is 4 P (18 H + 2 F) bytes; none for H = 0. The weights, and the update rule's state (tensors of [P]),
+    are not included.
     """
     numbers = 18 * hidden_units + 2 * NUM_FEATURES if hidden_units else 0
     return 4 * coordinates * numbers * inner_steps
 
 
 def lstm_multiply_adds(coordinates: int, hidden_units: int, inner_steps: int) -> int:
-    """Multiply-adds of an episode in the coordinate-wise LSTM's x W + h U, four gates, there and back."""
+    """Multiply-adds of an episode in the coordinate-wise LSTM's x W + h U, four gates, forward and backward."""
     return 3 * 4 * hidden_units * (NUM_FEATURES + hidden_units) * coordinates * inner_steps
 
 
@@ -102,9 +102,9 @@ def multiply_adds_per_second(repeats: int = 5) -> float:
 
 
 def copy_bytes_per_second(repeats: int = 5) -> float:
-    """The best rate, bytes read and written, at which a 256 MiB variable takes in another float32 tensor.
+    """The best rate, bytes read and written, at which a float32 tensor is added to a 256 MiB variable.
 
-    In place, two reads and a write: a copy to a new tensor would time the system's page faults as well.
+    In place this is two reads and a write; a copy to a new tensor would also time the system's page faults.
     """
     tensor = tf.random.normal([2**26])
     variable = tf.Variable(tensor + 1.0)
@@ -113,7 +113,7 @@ def copy_bytes_per_second(repeats: int = 5) -> float:
 
 
 def build(setting: Setting) -> methods.MetaLSTM:
-    """The method that a setting trains, ready for its `train_function`."""
+    """The method that a setting trains, with its `train_function` ready."""
     method = methods.MetaLSTM(
         learners.conv4(
             setting.image_shape, setting.n_way, filters=setting.filters, mixed_precision=setting.mixed_precision
@@ -131,12 +131,12 @@ def build(setting: Setting) -> methods.MetaLSTM:
 
 
 def measure(setting: Setting, repeats: int, meta_batch_size: int = 1) -> dict[str, Any]:
-    """Times meta-training as Keras's `fit` runs it, then the rates that make the floor.
+    """Times meta-training as Keras's `fit` runs it, then the rates for the floor.
 
     Args:
         setting: what to train on.
-        repeats: meta-steps to time, after three that are not.
-        meta_batch_size: episodes a meta-step.
+        repeats: meta-steps to time, after three that are not timed.
+        meta_batch_size: episodes in a meta-step.
 
     Returns:
         Seconds and counts of one episode, rates, and the process's memory (the host's, on an accelerator).
@@ -167,7 +167,7 @@ def measure(setting: Setting, repeats: int, meta_batch_size: int = 1) -> dict[st
 
 
 def floor(setting: Setting, learner: keras.Model) -> dict[str, float]:
-    """The floor of a meta-training episode: its seconds, its parts, and the counts and rates that they are made of."""
+    """The floor of a meta-training episode: its seconds, its parts, and the counts and rates it is computed from."""
     coordinates = sum(math.prod(variable.shape) for variable in learner.trainable_variables)
     lstm = (coordinates, setting.hidden_units, setting.inner_steps)
     multiply_adds, traffic = learner_multiply_adds(setting, learner), lstm_traffic_bytes(*lstm)
@@ -186,9 +186,9 @@ def floor(setting: Setting, learner: keras.Model) -> dict[str, float]:
 
 
 def learner_seconds(setting: Setting, method: methods.MetaLSTM, repeats: int) -> float:
-    """What the learner alone takes of an episode: plain gradient descent in as many steps, then the queries' gradient.
+    """The learner's own time in an episode: the same number of plain gradient descent steps, and the queries' gradient.
 
-    All of it is TensorFlow's own kernels. Median seconds of `repeats` calls, after three that are not timed.
+    It uses only TensorFlow's own kernels. Median seconds of `repeats` calls, after three that are not timed.
     """
     network, episode = method.network, Episode(*(tf.constant(part[0]) for part in random_episodes(setting, 1)))
 
@@ -241,7 +241,7 @@ commit              {commit}"""
 
 
 def main() -> None:
-    """Measures the setting that the flags name, prints a table and writes the same to `--json`."""
+    """Measures the setting named by the flags, prints a table and writes the same to `--json`."""
     devices.use_as_flagged()
     names = ("setting", "repeats", "meta_batch_size", "intra_op_threads", "inter_op_threads")
     changed = {name: FLAGS[name].value for name in _CHANGEABLE if FLAGS[name].value is not None}
@@ -262,11 +262,11 @@ def main() -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_enum("setting", "a", sorted(SETTINGS), "a: 84x84x3, 5-way 5-shot. b: 28x28x1, 5-way 1-shot.")
-    flags.DEFINE_integer("repeats", 10, "Meta-steps to time.", lower_bound=1)
-    flags.DEFINE_integer("meta_batch_size", 1, "Episodes a meta-step.", lower_bound=1)
-    flags.DEFINE_integer("inner_steps", None, "Other than the setting's.", lower_bound=1)
-    flags.DEFINE_integer("filters", None, "Of each convolution, other than the setting's 32.", lower_bound=1)
-    flags.DEFINE_boolean("second_order", False, "Meta-gradient through the learner's gradients too.")
+    flags.DEFINE_integer("repeats", 10, "Number of timed meta-steps.", lower_bound=1)
+    flags.DEFINE_integer("meta_batch_size", 1, "Episodes in a meta-step.", lower_bound=1)
+    flags.DEFINE_integer("inner_steps", None, "Inner steps. Unset: the setting's.", lower_bound=1)
+    flags.DEFINE_integer("filters", None, "Filters of each convolution. Unset: the setting's 32.", lower_bound=1)
+    flags.DEFINE_boolean("second_order", False, "Let the meta-gradient go through the learner's gradients too.")
     flags.DEFINE_boolean("recompute_inner_steps", False, "Compute inner steps again for the meta-gradient.")
     flags.DEFINE_boolean("mixed_precision", False, "Let the learner's convolutions compute in bfloat16.")
     flags.DEFINE_string("json", None, "File to write the results to.")

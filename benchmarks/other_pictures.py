@@ -1,7 +1,7 @@
-"""Pictures of other kinds than models are trained on: python -m benchmarks.other_pictures --out=DIR
+"""Writes images of kinds that no model is trained on: python -m benchmarks.other_pictures --out=DIR
 
 Writes class folders for `evaluate --dataset=folder --split=all`: `DIR/digits`, handwritten digits of scikit-learn, and
-`DIR/shapes`, drawings of ten shapes in any colours, places, sizes and turns, in front of any ground.
+`DIR/shapes`, drawings of ten shapes in any colours, places, sizes and rotations, on any background.
 """
 
 import math
@@ -20,12 +20,12 @@ FLAGS = flags.FLAGS
 
 _SIDE = 64
 _PICTURES = 60  # of each shape
-_FINE = 4  # drawn so many times larger, and then shrunk
+_FINE = 4  # drawn this many times larger, and then shrunk
 Points = list[tuple[float, float]]
 
 
 def digits() -> Iterator[tuple[str, int, Image.Image]]:
-    """The class, number and picture of each of 1,797 digits of 8x8 pixels (Alpaydin and Kaynak 1998), dark on white."""
+    """The class, number and image of each of 1,797 digits of 8x8 pixels (Alpaydin and Kaynak 1998), dark on white."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -35,14 +35,14 @@ def digits() -> Iterator[tuple[str, int, Image.Image]]:
 
 
 def shapes() -> Iterator[tuple[str, int, Image.Image]]:
-    """The class, number and picture of each drawing."""
+    """The class, number and image of each drawing."""
     for place, (name, outlines) in enumerate(SHAPES.items()):
         for number in range(_PICTURES):
             yield name, number, _drawing(outlines, np.random.default_rng((place, number)))
 
 
 def _corners(count: int, inner: float = 1.0) -> Points:
-    """Of a regular polygon, or of a star with `inner` as the radius of its inner corners."""
+    """The corners of a regular polygon, or of a star with `inner` as the radius of its inner corners."""
     radii = [1.0] if inner == 1 else [1.0, inner]
     turns = count * len(radii)
     return [_at(2 * math.pi * turn / turns, radii[turn % len(radii)]) for turn in range(turns)]
@@ -56,7 +56,7 @@ def _box(left, top, right, bottom) -> Points:
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-# Of each shape outlines between -1 and 1; the inside of every second one is ground again.
+# Outlines of each shape between -1 and 1; the inside of every second outline is background again.
 SHAPES: dict[str, list[Points]] = {
     "arrow": [[(-1, -0.25), (0.2, -0.25), (0.2, -0.7), (1, 0), (0.2, 0.7), (0.2, 0.25), (-1, 0.25)]],
     "bar": [_box(-1, -0.2, 1, 0.2)],
@@ -94,7 +94,7 @@ def _drawing(outlines, random):
 
 
 def _unlike_colours(random):
-    """Four corners of a ground [2, 2, 3], and an ink that is far from each of them."""
+    """Four corner colours of a background [2, 2, 3], and a drawing colour that is far from each of them."""
     while True:
         ground = random.integers(256, size=3) + random.integers(-40, 41, size=(2, 2, 3))
         ink = random.integers(256, size=3)
@@ -103,7 +103,7 @@ def _unlike_colours(random):
 
 
 def write(pictures: Callable[[], Iterator[tuple[str, int, Image.Image]]], root: Path) -> int:
-    """`root/<class>/0000.png` and so on; returns how many."""
+    """Writes `root/<class>/0000.png` and so on; returns the number of files."""
     count = 0
     for name, number, picture in pictures():
         (root / name).mkdir(parents=True, exist_ok=True)
@@ -113,12 +113,12 @@ def write(pictures: Callable[[], Iterator[tuple[str, int, Image.Image]]], root: 
 
 
 def main() -> None:
-    """Writes both."""
+    """Writes both folders."""
     out = expanded(FLAGS.out)
     for name, pictures in {"digits": digits, "shapes": shapes}.items():
         if (out / name).exists():
-            raise UserError(f"{out / name} is there already: remove it, or give another --out.")
-        print(f"{write(pictures, out / name)} pictures in {out / name}")
+            raise UserError(f"{out / name} exists already: remove it, or give another --out.")
+        print(f"{write(pictures, out / name)} images in {out / name}")
 
 
 if __name__ == "__main__":

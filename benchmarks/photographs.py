@@ -1,7 +1,7 @@
-"""How long a start takes with a user's photographs: python -m benchmarks.photographs --work_dir=DIR
+"""Measures how long a start takes with a user's photographs: python -m benchmarks.photographs --work_dir=DIR
 
-Writes a made-up folder of large JPEG files (unless DIR has it already), then loads it by `--dataset=folder` with
-nothing kept from before, and again, each in a process of its own.
+Writes a synthetic folder of large JPEG files (unless DIR has it already), then loads it by `--dataset=folder` with an
+empty cache, and again, each in a separate process.
 """
 
 import io
@@ -25,7 +25,7 @@ _SCENES = 8
 
 
 def write_photographs(root: Path, count: int, width: int, height: int) -> None:
-    """`root/class_00/0000.jpg` and so on: large shapes and a camera's noise; every eighth is the same file."""
+    """Writes `root/class_00/0000.jpg` and so on: large shapes with camera noise; every eighth is the same file."""
     scenes = [_photograph(seed, width, height) for seed in range(_SCENES)]
     for number in range(count):
         directory = root / f"class_{number % CLASSES:02}"
@@ -44,7 +44,7 @@ def _photograph(seed, width, height):
 
 
 def measure(photographs: str, cache_dir: str, image_size: int) -> dict[str, Any]:
-    """Loads a folder; seconds, and the process's memory before and at its peak, bytes."""
+    """Loads a folder; returns seconds, and the process's memory before and at its peak in bytes."""
     before = peak_resident_bytes()
     (took,) = seconds(lambda: folder.load(image_size, data_dir=photographs, cache_dir=cache_dir), 1)
     return {"seconds": took, "resident_bytes_before": before, "peak_resident_bytes": peak_resident_bytes()}
@@ -78,9 +78,11 @@ def main() -> None:
 _SETTING = ("work_dir", "photographs", "image_size")
 
 if __name__ == "__main__":
-    flags.DEFINE_string("work_dir", None, "Where the folder and the cache are, some gigabytes.")
-    flags.DEFINE_integer("photographs", 1000, f"How many, of 12 megapixels, in {CLASSES} classes.", lower_bound=CLASSES)
-    flags.DEFINE_integer("image_size", 84, "That they are brought to.", lower_bound=16)
+    flags.DEFINE_string("work_dir", None, "Directory of the folder and the cache, some gigabytes.")
+    flags.DEFINE_integer(
+        "photographs", 1000, f"Number of photographs, of 12 megapixels, in {CLASSES} classes.", lower_bound=CLASSES
+    )
+    flags.DEFINE_integer("image_size", 84, "Side in pixels that they are resized to.", lower_bound=16)
     flags.DEFINE_string("json", None, "File to write the results to.")
     flags.DEFINE_boolean("in_this_process", False, "Measure one start, and print nothing.")
     flags.mark_flag_as_required("work_dir")

@@ -1,9 +1,9 @@
-"""The LSTM meta-learner in PyTorch, as one would write it there: what `benchmarks.meta_step` sets ours beside.
+"""The LSTM meta-learner in PyTorch, in its usual form, as the comparison for `benchmarks.meta_step`.
 
-A module for the learner, another for the update rule over an LSTM cell whose batch is the learner's coordinates, and
-autograd for both loops. First-order meta-gradients, batch norm by the batch in meta-training and by running averages in
-meta-test, all cores. It is an independent check too: from the weights that `load` takes from a `MetaLSTM`, episodes
-give the same parameters and meta-gradient.
+It has a module for the learner, another for the update rule over an LSTM cell whose batch is the learner's coordinates,
+and uses autograd for both loops. It has first-order meta-gradients, batch norm by the batch in meta-training and by
+running averages in meta-test, and uses all cores. It is also an independent check: from the weights of a `MetaLSTM`,
+episodes give the same parameters and meta-gradient.
 """
 
 import math
@@ -19,7 +19,7 @@ from torch.func import functional_call
 from ml_lstm.episode import Episode
 from ml_lstm.methods import MetaLSTM
 
-P = 10.0  # of the preprocessing of Andrychowicz et al. (2016)
+P = 10.0  # from the preprocessing of Andrychowicz et al. (2016)
 
 
 class Conv4(nn.Module):
@@ -43,14 +43,14 @@ class Conv4(nn.Module):
         return self.head(self.features(images).flatten(1))
 
     def reset_averages(self) -> None:
-        """Has batch norm's running averages begin anew, as for each episode."""
+        """Resets batch norm's running averages, as for each episode."""
         for layer in self.features:
             if isinstance(layer, nn.BatchNorm2d):
                 layer.reset_running_stats()
 
 
 class UpdateRule(nn.Module):
-    """An LSTM over each coordinate on its own, and the gates of Ravi & Larochelle on what it says."""
+    """An LSTM over each coordinate on its own, and the gates of Ravi & Larochelle on its output."""
 
     def __init__(self, hidden_units: int):
         super().__init__()
@@ -59,7 +59,7 @@ class UpdateRule(nn.Module):
         self.forget_gate = nn.Linear(hidden_units + 2, 1)
 
     def forward(self, loss, gradient, parameters, state):
-        """The next parameters [P] and state, from a loss, its gradient [P] and what was before."""
+        """The next parameters [P] and state, from a loss, its gradient [P] and the previous ones."""
         hidden, cell, input_gate, forget_gate = state
         features = torch.cat([preprocess(loss).expand(len(gradient), 2), preprocess(gradient)], dim=1)
         hidden, cell = self.lstm(features, (hidden, cell))
@@ -71,7 +71,7 @@ class UpdateRule(nn.Module):
         return forget_gate * parameters - input_gate * gradient, (hidden, cell, input_gate, forget_gate)
 
     def initial_state(self, coordinates: int):
-        """Nothing but zeros, for as many coordinates."""
+        """Zeros for this number of coordinates."""
         wide, narrow = torch.zeros(coordinates, self.lstm.hidden_size), torch.zeros(coordinates)
         return wide, wide, narrow, narrow
 
@@ -84,13 +84,13 @@ def preprocess(values: torch.Tensor) -> torch.Tensor:
 
 
 class PlainMetaLSTM(nn.Module):
-    """The learner and its optimizer, with the weights of a `MetaLSTM` of ours.
+    """The learner and its optimizer, with the weights of an `ml_lstm` `MetaLSTM`.
 
     Args:
         ours: on `learners.conv4`, first order, with an LSTM and the cell `MetaLSTMCell` of the paper, without a shared
-            head, each inner step on the whole support set.
+            head, with the whole support set in each inner step.
         image_shape: `(height, width, channels)`.
-        compiled: whether `torch.compile` makes kernels of the learner and of the update rule, there and back.
+        compiled: whether `torch.compile` compiles the learner and the update rule, forward and backward.
     """
 
     def __init__(self, ours: MetaLSTM, image_shape: tuple[int, int, int], compiled: bool = False):
@@ -123,7 +123,7 @@ class PlainMetaLSTM(nn.Module):
         return {name: piece.view(shape) for piece, (name, shape) in zip(pieces, self.shapes.items(), strict=True)}
 
     def logits(self, parameters: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """Of the learner with some parameters [P]."""
+        """The logits of the learner with parameters [P]."""
         return functional_call(self.learner, self.split(parameters), images)
 
     def adapt(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -139,13 +139,13 @@ class PlainMetaLSTM(nn.Module):
         return parameters
 
     def meta_loss(self, episode: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Of the queries, after adaptation, all normalised by their own batch."""
+        """The loss of the queries after adaptation; all images are normalised by their own batch."""
         support_images, support_labels, query_images, query_labels = episode
         parameters = self.adapt(support_images, support_labels)
         return F.cross_entropy(self.logits(parameters, query_images), query_labels)
 
     def meta_step(self, optimizer: torch.optim.Optimizer, episode: Sequence[torch.Tensor]) -> float:
-        """One step of meta-training on an episode; its loss."""
+        """One step of meta-training on an episode; returns its loss."""
         optimizer.zero_grad()
         loss = self.meta_loss(episode)
         loss.backward()
@@ -165,7 +165,7 @@ class PlainMetaLSTM(nn.Module):
 
 
 def load_learner(learner: Conv4, ours: keras.Model, image_shape: tuple[int, int, int]) -> None:
-    """Takes the weights of a `learners.conv4`, or of its features alone."""
+    """Copies the weights of a `learners.conv4`, or of its features alone."""
     places = (image_shape[0] // 16, image_shape[1] // 16)
     with torch.no_grad():
         for parameter, variable in zip(learner.parameters(), ours.trainable_variables, strict=False):
@@ -182,7 +182,7 @@ def to_pytorch(value, places: tuple[int, int]) -> torch.Tensor:
 
     Args:
         value: a convolution's kernel, the head's, or a vector.
-        places: height and width of what the head sees.
+        places: height and width of the feature maps before the head.
     """
     value = tensor(value)
     if value.ndim == 4:  # [height, width, in, out]
@@ -193,7 +193,7 @@ def to_pytorch(value, places: tuple[int, int]) -> torch.Tensor:
 
 
 def episode_tensors(episode: Episode, ours: MetaLSTM) -> list[torch.Tensor]:
-    """An episode of uint8 images, normalised as by `ours`: images [n, C, H, W], labels int64 [n]."""
+    """An episode of uint8 images, normalised like `ours` does: images [n, C, H, W], labels int64 [n]."""
 
     def images(pixels):
         return tensor(ours.normalize(pixels)).permute(0, 3, 1, 2).contiguous()

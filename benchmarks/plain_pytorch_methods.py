@@ -1,10 +1,9 @@
-"""Prototypical Networks and MAML in PyTorch as its libraries write them: what `benchmarks.compare` sets ours beside.
+"""Prototypical Networks and MAML in PyTorch, in the style of its libraries, as the comparison for `benchmarks.compare`.
 
-Prototypical Networks as EasyFSL has them: a backbone is called on the support set, whose features make prototypes, then
-on the queries. MAML as learn2learn has it: the network's parameters are copied, gradient descent on the copy keeps its
-graph, and the queries' loss goes back through all of it. Batches are normalised by their own statistics in
-meta-training; by running averages in meta-test for Prototypical Networks, and for MAML too, so that answers do not
-depend on one another.
+Prototypical Networks follow EasyFSL: a backbone runs on the support set, whose features give prototypes, then
+on the queries. MAML follows learn2learn: the network's parameters are copied, gradient descent on the copy keeps its
+graph, and the backward pass of the queries' loss goes through all of it. Batches are normalised by their own statistics
+in meta-training. In meta-test both methods normalise by running averages, so that answers do not depend on each other.
 """
 
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ class PlainPrototypicalNetworks(nn.Module):
     """A backbone, and the distances of its features to the mean of each class.
 
     Args:
-        ours: on the features of `learners.conv4`, whose weights it takes.
+        ours: on the features of `learners.conv4`; its weights are copied.
         image_shape: `(height, width, channels)`.
     """
 
@@ -34,14 +33,14 @@ class PlainPrototypicalNetworks(nn.Module):
         self.backbone = nn.Sequential(learner.features, nn.Flatten())
 
     def forward(self, support_images, support_labels, query_images):
-        """Logits of the queries, minus the squared distances."""
+        """Logits of the queries: minus the squared distances."""
         features = self.backbone(support_images)
         classes = range(int(support_labels.max()) + 1)
         prototypes = torch.stack([features[support_labels == number].mean(dim=0) for number in classes])
         return -torch.cdist(self.backbone(query_images), prototypes).square()
 
     def meta_step(self, optimizer: torch.optim.Optimizer, episode: Sequence[torch.Tensor]) -> float:
-        """One step of training on an episode; its loss."""
+        """One step of training on an episode; returns its loss."""
         *given, query_labels = episode
         self.train()
         optimizer.zero_grad()
@@ -61,7 +60,7 @@ class PlainMAML(nn.Module):
     """A network, and gradient descent on a copy of its parameters.
 
     Args:
-        ours: on `learners.conv4`, whose weights it takes, without a shared head.
+        ours: on `learners.conv4`, without a shared head; its weights are copied.
         image_shape: `(height, width, channels)`.
     """
 
@@ -87,13 +86,13 @@ class PlainMAML(nn.Module):
         return parameters
 
     def meta_loss(self, episode: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Of the queries, after adaptation, all normalised by their own batch."""
+        """The loss of the queries after adaptation; all images are normalised by their own batch."""
         support_images, support_labels, query_images, query_labels = episode
         parameters = self.adapt(support_images, support_labels, training=True)
         return F.cross_entropy(functional_call(self.learner, parameters, query_images), query_labels)
 
     def meta_step(self, optimizer: torch.optim.Optimizer, episode: Sequence[torch.Tensor]) -> float:
-        """One step of meta-training on an episode; its loss."""
+        """One step of meta-training on an episode; returns its loss."""
         optimizer.zero_grad()
         loss = self.meta_loss(episode)
         loss.backward()

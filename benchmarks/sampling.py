@@ -1,8 +1,8 @@
-"""Whether training waits for its episodes: python -m benchmarks.sampling --setting=a|b --augment=photo|affine
+"""Measures whether training waits for its episodes: python -m benchmarks.sampling --setting=a|b --augment=photo|affine
 
-Two trainings of one setting of `benchmarks.meta_step` take turns in one process: on episodes sampled and augmented as
-they come, just as `ml_lstm.train` does, and on one batch of them that is there already. Then it is measured how long
-a new process takes to its first batch; run twice, the second time decoded images are in the cache.
+Two trainings of one setting of `benchmarks.meta_step` take turns in one process: on episodes sampled and augmented
+continuously, as in `ml_lstm.train`, and on one batch of them that is ready beforehand. Then it measures how long
+a new process takes until its first batch; in a second run, decoded images are in the cache.
 """
 
 import statistics
@@ -24,11 +24,11 @@ from ml_lstm.data.augmentation import AUGMENTATIONS
 
 FLAGS = flags.FLAGS
 
-_BLOCK = 20  # steps in a turn; the sampler works ahead by four, in the turn of the other
+_BLOCK = 20  # steps in a turn; the sampler works ahead by four, during the other's turn
 
 
 def few_shot_data(setting: Setting, dataset: str, augment: str, **places) -> data.FewShotData:
-    """Episodes of a setting, from any source: grey images are repeated in three channels where it has colours."""
+    """Episodes of a setting, from any source; grey images become three channels if the setting has colours."""
     height, _, channels = setting.image_shape
     found = data.load(
         dataset,
@@ -50,10 +50,10 @@ def measure(setting: Setting, source: data.FewShotData, turns: int, meta_batch_s
         setting: what to train on.
         source: of the episodes.
         turns: of twenty steps each, after one of each kind that does not count.
-        meta_batch_size: episodes a step.
+        meta_batch_size: episodes in a step.
 
     Returns:
-        Episodes a second of both, medians over turns; the median and the quartiles of their ratio, turn by turn.
+        Episodes per second of both, medians over turns; the median and the quartiles of their ratio, turn by turn.
     """
     method = build(setting)
     sampled = source.train.batch(meta_batch_size, drop_remainder=True).prefetch(2)
@@ -82,7 +82,7 @@ next(iter(source.train.batch({meta_batch_size})))
 
 
 def first_batch_seconds(setting: str, dataset: str, augment: str, meta_batch_size: int, **places) -> float:
-    """From the start of a process, the imports and the loading to the first meta-batch."""
+    """Seconds from the start of a process, over the imports and the loading, to the first meta-batch."""
     script = _FIRST_BATCH.format(**locals())
     begin = time.perf_counter()
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
@@ -101,7 +101,7 @@ commit              {commit}"""
 
 
 def main() -> None:
-    """Measures what the flags name, prints a table and writes the same to `--json`."""
+    """Measures the setting named by the flags, prints a table and writes the same to `--json`."""
     devices.use_as_flagged()
     names = ("setting", "dataset", "augment", "turns", "meta_batch_size", "intra_op_threads", "inter_op_threads")
     places = {"data_dir": FLAGS.data_dir, "cache_dir": FLAGS.cache_dir}
@@ -126,11 +126,11 @@ def main() -> None:
 if __name__ == "__main__":
     flags.DEFINE_enum("setting", "a", sorted(SETTINGS), "See benchmarks.meta_step.")
     flags.DEFINE_enum("dataset", "glyphs", sorted(data.SOURCES), "Source of the images.")
-    flags.DEFINE_enum("augment", "photo", sorted(AUGMENTATIONS), "What is done to them.")
+    flags.DEFINE_enum("augment", "photo", sorted(AUGMENTATIONS), "Augmentation of the images.")
     flags.DEFINE_string("data_dir", None, "See ml_lstm.train.")
     flags.DEFINE_string("cache_dir", None, "See ml_lstm.train.")
-    flags.DEFINE_integer("turns", 8, "Of twenty steps each.", lower_bound=1)
-    flags.DEFINE_integer("meta_batch_size", 1, "Episodes a step.", lower_bound=1)
+    flags.DEFINE_integer("turns", 8, "Number of turns, of twenty steps each.", lower_bound=1)
+    flags.DEFINE_integer("meta_batch_size", 1, "Episodes in a step.", lower_bound=1)
     flags.DEFINE_string("json", None, "File to write the results to.")
     devices.define_flags()
     logging.set_verbosity(logging.WARNING)

@@ -1,8 +1,8 @@
-"""What an episode costs as the problem grows, and a plot of it: python -m benchmarks.scaling --plot=scaling.png
+"""Measures the cost of an episode as the problem grows, and plots it: python -m benchmarks.scaling --plot=scaling.png
 
-Each point is `benchmarks.meta_step` in a process of its own, whose peak memory is therefore that of the point alone:
+Each point is `benchmarks.meta_step` in a separate process, so its peak memory is that of the point alone:
 
-* setting (b) with more inner steps, more filters (and so more coordinates), or more episodes a meta-step;
+* setting (b) with more inner steps, more filters (and so more coordinates), or more episodes in a meta-step;
 * setting (a) with 8 and with 40 inner steps, meta-gradients of both orders, with and without recomputation.
 """
 
@@ -17,7 +17,7 @@ from ml_lstm.command_line import command, records
 
 FLAGS = flags.FLAGS
 
-# What grows, and the flags of `benchmarks.meta_step` at each point.
+# The quantity that grows, and the flags of `benchmarks.meta_step` at each point.
 SWEEPS = {
     "inner_steps": [["--setting=b", "--intra_op_threads=1", f"--inner_steps={steps}"] for steps in (5, 10, 20, 40)],
     "coordinates": [["--setting=b", "--intra_op_threads=1", f"--filters={filters}"] for filters in (16, 32, 64, 96)],
@@ -32,16 +32,16 @@ SWEEPS = {
 
 
 def size_of(sweep: str, point: Mapping[str, Any]) -> int:
-    """Where on the horizontal axis a point is."""
+    """The position of a point on the horizontal axis."""
     return point[sweep] if sweep in point else point["episode"][sweep]
 
 
 def draw(sweeps: Mapping[str, Sequence[Mapping[str, Any]]], path: str) -> None:
-    """Writes a plot of seconds a meta-step, and of peak memory, over what grows.
+    """Plots seconds per meta-step, and peak memory, over the quantity that grows.
 
     Args:
-        sweeps: points by what grows.
-        path: of the picture; its ending says the format.
+        sweeps: points, by the quantity that grows.
+        path: of the plot; its suffix determines the format.
     """
     import matplotlib
 
@@ -68,7 +68,7 @@ _HEAD = "{:52} {:>12} {:>12} {:>12}".format("", "coordinates", "s/meta-step", "m
 
 
 def row(point: Mapping[str, Any]) -> str:
-    """A point in a table."""
+    """The row of a point in the table."""
     episode = point["episode"]
     title = (
         f"({point['setting']}) {episode['inner_steps']} steps, {episode['filters']} filters, "
@@ -89,16 +89,16 @@ def main() -> None:
         for arguments in SWEEPS[sweep]:
             found[sweep].append(measured_apart("benchmarks.meta_step", [*arguments, f"--repeats={FLAGS.repeats}"]))
             print(row(found[sweep][-1]), flush=True)
-    if FLAGS.json:  # before the plot, lest a wrong --plot loses what took minutes
+    if FLAGS.json:  # before the plot, so that a wrong --plot does not lose minutes of measurements
         records.write_json(Path(FLAGS.json), found)
     if FLAGS.plot:
         draw({sweep: points for sweep, points in found.items() if sweep != "memory"}, FLAGS.plot)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_multi_enum("sweeps", list(SWEEPS), list(SWEEPS), "What is to grow.")
-    flags.DEFINE_integer("repeats", 5, "Meta-steps to time at each point.", lower_bound=1)
-    flags.DEFINE_string("plot", None, "Picture to draw, .png or .svg.")
+    flags.DEFINE_multi_enum("sweeps", list(SWEEPS), list(SWEEPS), "The quantities to grow.")
+    flags.DEFINE_integer("repeats", 5, "Number of timed meta-steps at each point.", lower_bound=1)
+    flags.DEFINE_string("plot", None, "Plot to draw, .png or .svg.")
     flags.DEFINE_string("json", None, "File to write the results to.")
     logging.set_verbosity(logging.WARNING)
     command.run(main)

@@ -1,8 +1,8 @@
-"""How long commands take to start, and training to its first meta-step: python -m benchmarks.start
+"""Measures how long commands take to start, and training to its first meta-step: python -m benchmarks.start
 
-Each in a process of its own: the imports of TensorFlow and Keras, and of a command beyond those; then, for some
-configurations, the data, the method, the graph of a meta-step as Python traces it, its first run (TensorFlow optimises
-the graph, and XLA compiles the update rule's blocks), and a later run.
+Each measurement has a separate process: the imports of TensorFlow and Keras, and a command's further imports; then, for
+some configurations, the data, the method, the graph of a meta-step as Python traces it, its first run (TensorFlow
+optimises the graph, and XLA compiles the update rule's blocks), and a later run.
 """
 
 import itertools
@@ -25,7 +25,7 @@ FLAGS = flags.FLAGS
 
 COMMANDS = ("train", "evaluate", "export", "adapt", "serve")
 CONFIGURATIONS = ("quickstart", "omniglot_5way_1shot", "omniglot_5way_1shot_maml", "omniglot_5way_1shot_prototypical")
-VARIANTS = {"": {}, ", graph not optimised": {"disable_meta_optimizer": True}}  # by what is added to a configuration
+VARIANTS = {"": {}, ", graph not optimised": {"disable_meta_optimizer": True}}  # by the suffix of the configuration
 PHASES = ("data", "method", "trace", "compile", "later_step")
 
 _IMPORT = """
@@ -39,7 +39,7 @@ print(loaded - begin, time.perf_counter() - loaded)
 
 
 def measure_imports(name: str, repeats: int) -> dict[str, Any]:
-    """Median seconds that the imports of TensorFlow and Keras take, and those of a command beyond them."""
+    """Median seconds for the imports of TensorFlow and Keras, and for a command's further imports."""
     program = [sys.executable, "-c", _IMPORT.format(name=name)]
     runs = [subprocess.run(program, check=True, capture_output=True, text=True).stdout for _ in range(repeats)]
     theirs, ours = zip(*(map(float, printed.split()) for printed in runs), strict=True)
@@ -47,7 +47,7 @@ def measure_imports(name: str, repeats: int) -> dict[str, Any]:
 
 
 def measure_first_step(configuration: str, variant: str = "") -> dict[str, Any]:
-    """Seconds of each phase until a configuration has made its first meta-step, on `--dataset=glyphs`."""
+    """Seconds of each phase until a configuration has done its first meta-step, on `--dataset=glyphs`."""
     tf.config.optimizer.set_experimental_options(VARIANTS[variant])
     file = Path(__file__).parents[1] / "configs" / f"{configuration}.flags"
     settings.define_flags()
@@ -108,9 +108,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_integer("repeats", 3, "Processes of each, of which the median counts.", lower_bound=1)
+    flags.DEFINE_integer("repeats", 3, "Number of processes for each; the median counts.", lower_bound=1)
     flags.DEFINE_multi_string(
-        "point", None, "Measure one configuration, by its name in configs/, and then its variant, and print nothing."
+        "point", None, "Measure one configuration, given its name in configs/ and then its variant, and print nothing."
     )
     flags.DEFINE_string("json", None, "File to write the results to.")
     logging.set_verbosity(logging.WARNING)

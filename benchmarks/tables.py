@@ -1,9 +1,10 @@
 """Fills the tables of README.md and docs/ from the results that they link to: python -m benchmarks.tables
 
 A row names what was measured and links to its result; its numbers follow. In a new row write `? ± ?` for the accuracy
-and `? in ? min` for meta-training's episodes and time, and run this. Of several links a number is of the first in its
-cell or after it, else of the last before it. Where the text above a table links to results/exports.json, columns of
-costs are filled as well, and rows are put in order, the most accurate first. Only numbers change, and the order.
+and `? in ? min` for meta-training's episodes and time, and run this command. If there are several links, a number comes
+from the first link in its cell or after it, else from the last one before it. If the text above a table links to
+results/exports.json, the columns of costs are filled too, and rows are sorted by accuracy, highest first. Only numbers
+and their order change.
 """
 
 import functools
@@ -32,18 +33,18 @@ _COST_COLUMNS = {
 
 
 def pages() -> list[Path]:
-    """Every page that may have tables of results."""
+    """All pages that may have tables of results."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @functools.cache
 def result(name: str) -> Mapping[str, Any]:
-    """What was written down as docs/results/<name>.json."""
+    """The result in docs/results/<name>.json."""
     return json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
 
 
 def filled(page: str) -> str:
-    """A page in Markdown with the numbers that its tables' links lead to."""
+    """A Markdown page with the numbers of the results that its tables link to."""
     lines = page.splitlines(keepends=True)
     for begin, end in _tables(lines):
         above = "".join(lines[max(0, begin - 6) : begin]).rpartition("\n\n")[0].rpartition("\n\n")[2]
@@ -57,7 +58,7 @@ def filled(page: str) -> str:
 
 
 def _tables(lines) -> Iterator[tuple[int, int]]:
-    """Of each table the line of its header and the one after its last."""
+    """For each table the index of its header line and the index after its last line."""
     begin = None
     for number, line in enumerate([*lines, ""]):
         if line.startswith("|") and begin is None:
@@ -112,7 +113,7 @@ def _accuracy_of(row):
 
 
 def main() -> None:
-    """Fills every page, and names those that changed."""
+    """Fills every page, and prints the names of those that changed."""
     for path in pages():
         before = path.read_text()
         after = filled(before)

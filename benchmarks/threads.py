@@ -1,8 +1,8 @@
-"""One thread an operation, or all cores, by size of images: python -m benchmarks.threads
+"""Compares one thread in an operation with all cores, by size of images: python -m benchmarks.threads
 
 Meta-training steps of the LSTM meta-learner (5-way 1-shot, 5 inner steps on the support set) and of Prototypical
-Networks (the same episodes, 80 images in an operation), alone and four episodes side by side, with
-`--intra_op_threads=1` and with all cores. What `ml_lstm` picks by itself (`devices.Work`) goes by this.
+Networks (the same episodes, 80 images in an operation), with one episode and with four in parallel, with
+`--intra_op_threads=1` and with all cores. The default of `ml_lstm` (`devices.Work`) follows these results.
 """
 
 import statistics
@@ -27,7 +27,7 @@ _METHODS = ("meta_lstm", "prototypical")
 
 
 def measure(method: str, image_size: int, meta_batch_size: int, threads: int, repeats: int) -> dict[str, Any]:
-    """Median seconds an episode of some meta-training steps, after three that are not timed."""
+    """Median seconds per episode of meta-training steps, after three that are not timed."""
     devices.use(intra_op_threads=threads)
     shape = (image_size, image_size, 3)
     setting = meta_step.Setting(shape, n_way=5, k_shot=1, n_query=15, inner_steps=5, inner_batch_size=5, hidden_units=4)
@@ -52,7 +52,7 @@ def measure(method: str, image_size: int, meta_batch_size: int, threads: int, re
 
 
 def table(points: Sequence[dict[str, Any]]) -> str:
-    """Seconds an episode, a row for each two points that differ in threads alone."""
+    """Seconds per episode, a row for each two points that differ only in threads."""
     rows = {}
     for point in points:
         key = tuple(point[name] for name in ("method", "image_size", "meta_batch_size", "picked"))
@@ -65,7 +65,7 @@ def table(points: Sequence[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measures all points, each in a process of its own, prints a table and writes the same to `--json`."""
+    """Measures all points, each in a separate process, prints a table and writes the same to `--json`."""
     if FLAGS.point:
         method, *numbers = FLAGS.point
         records.write_json(Path(FLAGS.json), measure(method, *map(int, numbers), FLAGS.repeats))
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_integer("repeats", 12, "Meta-steps to time of each.", lower_bound=1)
+    flags.DEFINE_integer("repeats", 12, "Number of timed meta-steps of each.", lower_bound=1)
     flags.DEFINE_list("point", None, "Measure one point: method, size, episodes at a time, threads; print nothing.")
     flags.DEFINE_string("json", None, "File to write the results to.")
     logging.set_verbosity(logging.WARNING)

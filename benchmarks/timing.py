@@ -1,4 +1,4 @@
-"""What the benchmarks share."""
+"""Parts shared by the benchmarks: timing and memory."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def seconds(call: Callable[[], Any], repeats: int) -> list[float]:
-    """How long each of `repeats` calls took."""
+    """The seconds of each of `repeats` calls."""
     durations = []
     for _ in range(repeats):
         begin = time.perf_counter()
@@ -23,16 +23,16 @@ def seconds(call: Callable[[], Any], repeats: int) -> list[float]:
 
 
 def peak_resident_bytes() -> int:
-    """The most memory that this process had."""
+    """The peak memory of this process."""
     status = Path("/proc/self/status")
-    if status.exists():  # a process's own: on Linux `getrusage` begins with that of the process that started it
+    if status.exists():  # this process's own: on Linux `getrusage` starts from that of the parent process
         return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1])
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def measured_apart(module: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """What `python -m module`, a process of its own, writes to its `--json`; what it prints is dropped."""
+    """The JSON that `python -m module` writes to its `--json` in a separate process; its output is dropped."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "measured.json"
         command = [sys.executable, "-m", module, *arguments, f"--json={file}"]

@@ -1,4 +1,4 @@
-"""What data make and methods solve."""
+"""What data sources produce and methods solve: problems, episodes and labelled batches, and checks of values."""
 
 from typing import NamedTuple
 
@@ -6,14 +6,14 @@ import tensorflow as tf
 
 
 class Problem(NamedTuple):
-    """What every method is told of the data that it is for.
+    """What every method knows of its data.
 
     Attributes:
         image_shape: `(height, width, channels)`.
-        n_way: the most classes that an episode of the setting has, in meta-training or after.
-        train_classes: how many classes there are to meta-train on; None where that is not known.
-        image_mean: what is taken from pixels in [0, 1], a number or one a channel.
-        image_std: what they are then divided by.
+        n_way: the largest number of classes in an episode, in meta-training or afterwards.
+        train_classes: the number of meta-train classes; None if it is not known.
+        image_mean: subtracted from pixels in [0, 1]; one number, or one for each channel.
+        image_std: the divisor after that subtraction; one number, or one for each channel.
     """
 
     image_shape: tuple[int, int, int]
@@ -24,7 +24,7 @@ class Problem(NamedTuple):
 
 
 class Episode(NamedTuple):
-    """One N-way K-shot problem; a meta-batch of them has one more dimension in front.
+    """One N-way K-shot problem; a meta-batch of episodes has one more leading dimension.
 
     Attributes:
         support_images: uint8 [S, H, W, C], other whole numbers from 0 to 255, or float in [0, 1].
@@ -43,7 +43,7 @@ class Episode(NamedTuple):
 
 
 class LabelledBatch(NamedTuple):
-    """Images of any meta-train classes, for methods that learn to tell all of them apart.
+    """Images of any meta-train classes, for methods that learn to classify all of these classes at once.
 
     Attributes:
         images: uint8 [n, H, W, C], other whole numbers from 0 to 255, or float in [0, 1].
@@ -58,10 +58,10 @@ class LabelledBatch(NamedTuple):
 
 
 def as_meta_batch(items: Episode | LabelledBatch | tuple) -> Episode | LabelledBatch:
-    """What `fit` hands on, by name; a single episode is a meta-batch of one.
+    """What `fit` passes on, as a named tuple; a single episode becomes a meta-batch of one.
 
     Raises:
-        ValueError: for something else, or labels that are not whole numbers.
+        ValueError: if there are not 2 or 4 items, or if labels are not whole numbers.
     """
     if len(items) not in (2, 4):
         raise ValueError(
@@ -75,14 +75,14 @@ def as_meta_batch(items: Episode | LabelledBatch | tuple) -> Episode | LabelledB
 
 
 def class_numbers(labels, n_classes: int | None) -> tf.Tensor:
-    """Labels as int32, of what shape they have.
+    """Labels as int32, of the same shape.
 
     Args:
         labels: whole numbers from 0.
-        n_classes: how many classes there may be; None for any number.
+        n_classes: the number of classes allowed; None for any number.
 
     Raises:
-        ValueError: for text and fractions, and, where the values are known already, for those out of range.
+        ValueError: for text and fractions, and for values out of range if they are already known.
     """
     labels = tf.convert_to_tensor(labels)
     _refuse_other_than_numbers(labels)
@@ -101,8 +101,8 @@ def as_unit_range(images) -> tf.Tensor:
         images: whole numbers from 0 to 255 of any type, float in [0, 1], or bool.
 
     Raises:
-        ValueError: for text, and, where the values are known already, for those out of range.
-        tf.errors.InvalidArgumentError: when run, for whole numbers that are out of range.
+        ValueError: for text, and for values out of range if they are already known.
+        tf.errors.InvalidArgumentError: at run time, for whole numbers out of range.
     """
     images = tf.convert_to_tensor(images)
     lowest, highest = _range_of(images)
@@ -119,7 +119,7 @@ def as_unit_range(images) -> tf.Tensor:
 
 
 def with_values_in_range(items: Episode | LabelledBatch, n_classes: int | None) -> Episode | LabelledBatch:
-    """A meta-batch, in a graph that stops with a sentence before it reads labels or pixels out of range.
+    """A meta-batch whose graph fails with an error message before it reads labels or pixels out of range.
 
     Args:
         items: a meta-batch.
@@ -142,7 +142,7 @@ _PIXELS = "Images must be whole numbers from 0 to 255, or float in [0, 1]"
 
 
 def _range_of(images):
-    """The least and the largest value that pixels may have; a little more where interpolation overshoots."""
+    """The smallest and the largest value allowed for pixels; wider for floats, as interpolation overshoots."""
     if images.dtype.is_integer:
         return 0, 255
     if images.dtype.is_floating or images.dtype == tf.bool:
@@ -154,7 +154,7 @@ def _pixel_checks(name, images):
     lowest, highest = _range_of(images)
     if images.dtype == tf.bool:
         return []
-    # In 64 bits, as 255 is no int8; what is no number at all is told as such elsewhere.
+    # In 64 bits, because int8 cannot hold 255. NaN passes here and is reported elsewhere.
     values = tf.cast(images, tf.int64 if images.dtype.is_integer else images.dtype)
     outside = tf.reduce_any((values < lowest) | (values > highest))
     extremes = [tf.reduce_min(values), tf.reduce_max(values)]
@@ -174,7 +174,7 @@ def _wanted(n_classes):
 
 
 def correct(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Where the largest of `logits` [..., K] is that of the label, int [...]: float32 [...], 1 or 0."""
+    """float32 [...]: 1 where the largest of `logits` [..., K] is at the label, int [...], else 0."""
     return tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.cast(labels, tf.int32)), tf.float32)
 
 

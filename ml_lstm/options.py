@@ -1,10 +1,11 @@
-"""What can be chosen of a component: the annotated keyword-only arguments of its constructor or function.
+"""Options of a component: the annotated keyword-only arguments of its constructor or function.
 
     def conv4(image_shape, n_way, *, filters: Count = 32, centred: bool = False): ...
 
-The annotation is an option's type and range, the `Args:` entry of the docstring its help, the default its default. A
-class whose constructor ends in `**kwargs` has the options of the class above it too; a `functools.partial` takes no
-option that it fixes. Flags, validation, `get_config`, what a run is bound to and docs/options.md follow from this.
+The annotation gives an option's type and range, the `Args:` entry of the docstring gives its help, and the argument's
+default is its default. A class whose constructor ends in `**kwargs` also has the options of its parent class. A
+`functools.partial` does not offer the options that it fixes. Flags, validation, `get_config`, the options that a run
+is bound to, and docs/options.md all follow from this.
 """
 
 import collections.abc
@@ -22,11 +23,11 @@ from absl import flags
 
 
 class Rule(NamedTuple):
-    """What a value must be beside its type: put it into `Annotated`.
+    """A condition on a value besides its type; put it into `Annotated`.
 
     Attributes:
-        holds: of a value.
-        words: what it must be, to follow "must be".
+        holds: returns whether a value satisfies the rule.
+        words: the condition as text that follows "must be".
     """
 
     holds: Callable[[Any], bool]
@@ -34,22 +35,22 @@ class Rule(NamedTuple):
 
 
 def at_least(least: float) -> Rule:
-    """For numbers with a lower bound."""
+    """A rule for numbers with a lower bound."""
     return Rule(lambda value: least <= value < math.inf, f"at least {least}")
 
 
 def between(least: float, most: float) -> Rule:
-    """For numbers with two bounds, both allowed."""
+    """A rule for numbers with two bounds, both included."""
     return Rule(lambda value: least <= value <= most, f"from {least} to {most}")
 
 
 def one_of(registry: Mapping[str, Any]) -> Rule:
-    """For names of what a registry holds, now or later."""
+    """A rule for names in a registry, which may grow later."""
     return Rule(lambda name: name in registry, f"one of {', '.join(registry)}")
 
 
 FREE = object()
-"""Put into `Annotated` where an option decides how, not what, is computed: a run may go on with another value."""
+"""Put into `Annotated` if an option changes how, not what, is computed: a run can continue with another value."""
 
 Count = Annotated[int, at_least(1)]
 Whole = Annotated[int, at_least(0)]
@@ -65,19 +66,19 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 class Option(NamedTuple):
-    """One thing that can be chosen.
+    """One option of a component.
 
     Attributes:
-        name: of the argument, and of the flag.
+        name: of the argument and the flag.
         item: the type of the value, or of its items.
-        length: None for a single value; how many items a sequence has, 0 for any number.
-        choices: the values there are; empty for any.
-        optional: whether it may be None.
-        rules: what else must hold.
-        free: whether a run may go on with another value.
-        default: taken where none is given.
+        length: None for a single value; else the number of items in the sequence, 0 for any number.
+        choices: the values allowed; empty for any.
+        optional: whether the value may be None.
+        rules: further conditions on the value.
+        free: whether a run can continue with another value.
+        default: the value if none is given.
         help: one or more sentences.
-        origin: the class or function whose argument it is.
+        origin: the class or function that has the argument.
     """
 
     name: str
@@ -92,10 +93,10 @@ class Option(NamedTuple):
     origin: Callable
 
     def check(self, value: Any) -> None:
-        """Refuses what the option cannot be.
+        """Checks a value.
 
         Raises:
-            ValueError: with a sentence that names the option, what it must be and what it was.
+            ValueError: if the option cannot have it; the message gives the option, what it must be, and the value.
         """
         if value is None and self.optional:
             return
@@ -115,7 +116,7 @@ class Option(NamedTuple):
 
     @property
     def expected(self) -> str:
-        """What it must be, in words."""
+        """What the value must be, in words."""
         if self.choices:
             return f"one of {', '.join(map(str, self.choices))}"
         if self.rules:
@@ -125,7 +126,7 @@ class Option(NamedTuple):
 
     @property
     def shown_default(self) -> str:
-        """The default as a flag would be given it."""
+        """The default as one would write it after the flag."""
         if self.length is not None:
             return ",".join(map(str, self.default)) or "none"
         return (
@@ -133,10 +134,10 @@ class Option(NamedTuple):
         )
 
     def parse(self, text: Any) -> Any:
-        """The value that a flag's text, or JSON, means.
+        """The value of a flag's text or of a JSON value.
 
         Raises:
-            ValueError: as `check`.
+            ValueError: like `check`.
         """
         if text is None:
             return None
@@ -158,7 +159,7 @@ def _is(value, item):
     number = isinstance(value, int | float) or hasattr(value, "__float__")
     try:
         return number and not isinstance(value, bool) and (item is float or float(value) == int(value))
-    except (ValueError, OverflowError):  # of no number, and beyond what float holds
+    except (ValueError, OverflowError):  # not a number, or larger than a float can hold
         return False
 
 
@@ -177,7 +178,7 @@ def target(component: Callable) -> Callable:
 
 @functools.cache
 def _declared(component):
-    """Options by name of a class or function, in the order of its arguments, those of the class above it last."""
+    """The options of a class or function by name, in the order of its arguments; those of parent classes come last."""
     found = {}
     for owner, function in _functions(component):
         signature = inspect.signature(function)
@@ -225,7 +226,7 @@ def _option(name, annotation, default, words, owner):
 
 
 def _arguments_in(doc):
-    """The entries of a docstring's `Args:`, by name, each as one line."""
+    """The entries of a docstring's `Args:` by name, each on one line."""
     section = re.search(r"^Args:\n((?:[ ]{4,}.*\n|\n)*)", doc + "\n", re.MULTILINE)
     entries = re.split(
         r"^((?:\*\*)?\w+(?:, (?:\*\*)?\w+)*): ", textwrap.dedent(section[1]) if section else "", flags=re.MULTILINE
@@ -235,7 +236,7 @@ def _arguments_in(doc):
 
 
 def of(component: Callable) -> dict[str, Option]:
-    """The options of a class, a function or a partial of one, by name."""
+    """The options of a class, a function or a `functools.partial`, by name."""
     fixed = {}
     declared = _declared(target(component))
     while isinstance(component, functools.partial):
@@ -246,7 +247,7 @@ def of(component: Callable) -> dict[str, Option]:
 
 
 def parts(component: Callable) -> tuple[str, ...]:
-    """The names of the other arguments: what a component is made of, a learner say."""
+    """The names of the positional arguments: the parts of a component, for example a learner."""
     _, function = next(_functions(target(component)))
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = [name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind in positional]
@@ -254,15 +255,15 @@ def parts(component: Callable) -> tuple[str, ...]:
 
 
 def check(component: Callable, given: Mapping[str, Any]) -> None:
-    """Refuses values that options of a component cannot have; other names are passed over.
+    """Checks values against a component's options; it ignores names that are not options.
 
     Raises:
-        ValueError: see `Option.check`; and for an option that the component makes no use of.
+        ValueError: see `Option.check`; also for an option that the component does not use.
     """
     declared = _declared(target(component))
     for name, value in given.items():
         if name in getattr(component, "unused_options", ()):
-            raise ValueError(f"{component.__name__} makes no use of {name}: leave it out.")
+            raise ValueError(f"{component.__name__} does not use {name}: leave it out.")
         if name in declared:
             declared[name].check(value)
     together = getattr(component, "check_together", None)
@@ -271,7 +272,7 @@ def check(component: Callable, given: Mapping[str, Any]) -> None:
 
 
 def checked(function: Callable) -> Callable:
-    """Decorates a function so that its options are checked before it is called."""
+    """Decorates a function so that each call checks its options first."""
 
     @functools.wraps(function)
     def call(*arguments, **given):
@@ -282,15 +283,17 @@ def checked(function: Callable) -> Callable:
 
 
 def pick(component: Callable, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Of values by name those of a component's options."""
+    """The entries of `values` that are options of a component."""
     return {name: values[name] for name in of(component) if name in values}
 
 
 class Configured:
-    """A class whose options are checked when it is called, kept as attributes, and told by `get_config`.
+    """A class that checks its options when it is constructed, and returns them from `get_config`.
+
+    The constructor of a subclass keeps each option as an attribute of the same name.
 
     Attributes:
-        unused_options: inherited options that a subclass makes no use of.
+        unused_options: inherited options that a subclass does not use.
     """
 
     unused_options: frozenset[str] = frozenset()
@@ -302,33 +305,33 @@ class Configured:
 
     @classmethod
     def check_together(cls, values: Mapping[str, Any]) -> None:
-        """Refuses options that do not go together; nothing unless overridden.
+        """Checks the combination of options; does nothing unless overridden.
 
         Args:
-            values: of all options, by name.
+            values: all options, by name.
 
         Raises:
-            ValueError: with a sentence.
+            ValueError: if they exclude each other.
         """
 
     def get_config(self) -> dict[str, Any]:
-        """What Keras makes the same again of."""
+        """The configuration that Keras rebuilds the object from."""
         return super().get_config() | {name: getattr(self, name) for name in of(type(self))}
 
 
 Takers = Iterable[tuple[str, Callable]]
-"""Components, each with what its users call it: `"--method=maml"`, or other words for what always runs."""
+"""Components, each with its name for users: `"--method=maml"`, or other words for a component that always runs."""
 
 
 def define(
     takers: Takers, wanted: Callable[[Option], bool] = lambda option: True, flag_values: flags.FlagValues = flags.FLAGS
 ) -> None:
-    """Defines a flag for each option of some components; unset, it is None.
+    """Defines a flag for each option of some components; an unset flag is None.
 
     Args:
         takers: see `Takers`.
-        wanted: which options.
-        flag_values: where flags are defined.
+        wanted: returns whether an option gets a flag.
+        flag_values: where the flags are defined.
     """
     for name, options in collected(takers).items():
         first = next(iter(options.values()))
@@ -342,7 +345,7 @@ def define(
 
 
 def collected(takers: Takers) -> dict[str, dict[str, Option]]:
-    """For the name of each option, the option as each of its takers has it."""
+    """The options by name; for each name, the option of each component that has it."""
     found: dict[str, dict[str, Option]] = {}
     for taker, component in takers:
         for name, option in of(component).items():
@@ -351,7 +354,7 @@ def collected(takers: Takers) -> dict[str, dict[str, Option]]:
 
 
 def described(options: Mapping[str, Option]) -> str:
-    """Help on an option, from what its takers say of it, with defaults and who takes it."""
+    """Help on an option: the text of its components, the defaults, and which components take it."""
     defaults: dict[str, list[str]] = {}
     for taker, option in options.items():
         defaults.setdefault(option.shown_default, []).append(taker)
@@ -369,7 +372,7 @@ def described(options: Mapping[str, Option]) -> str:
 
 
 def listed(takers: Iterable[str]) -> str:
-    """`--method=a`, `--method=b` and `--cell=c` as `--method=a, b, --cell=c`."""
+    """Joins names: `--method=a`, `--method=b` and `--cell=c` become `--method=a, b, --cell=c`."""
     words, last = [], None
     for taker in sorted(takers):
         flag, _, name = taker.partition("=")
@@ -379,7 +382,7 @@ def listed(takers: Iterable[str]) -> str:
 
 
 class _Parser(flags.ArgumentParser):
-    """Takes what an option of that name can be for any of its takers; which one it is for is known later."""
+    """Accepts a value that is valid for any component with this option; which one is chosen is known later."""
 
     def __init__(self, options):
         self._options = options

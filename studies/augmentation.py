@@ -3,8 +3,8 @@
 from studies import furrer
 from studies.harness import Results, Study, Training, run
 
-_NAMES = {"augmented": furrer.name(augmented=True), "as they are": furrer.name(augmented=False)}
-_PUBLISHED = {"augmented": "61.1 ± 0.69", "as they are": "57.7 ± 0.67"}
+_NAMES = {"augmented": furrer.name(augmented=True), "unchanged": furrer.name(augmented=False)}
+_PUBLISHED = {"augmented": "61.1 ± 0.69", "unchanged": "57.7 ± 0.67"}
 
 
 def trainings(scale: str) -> list[Training]:
@@ -25,13 +25,13 @@ def draw(results: Results, axes) -> None:
 STUDY = Study(
     name="augmentation",
     title="Augmented images",
-    question=f"""Does the LSTM meta-learner over-fit less if the images of meta-training are cut, stretched, mirrored
-and coloured at random (`--augment=photo`)? The source cuts, stretches and colours them, after Szegedy et al. 2015.
+    question=f"""Does the LSTM meta-learner overfit less if the meta-training images are cropped, stretched, mirrored
+and coloured at random (`--augment=photo`)? The source crops, stretches and colours them, after Szegedy et al. 2015.
 {furrer.SOURCE}, section III-E, table IV, figure 2.
 
 {furrer.SETTING}""",
     paper="""On mini-ImageNet, 5-way 5-shot after 100,000 episodes: 61.1 % with augmentation, 57.7 % without. Without it
-the method fits the images of training too closely, and does not generalise well enough to test classes.""",
+the method fits the training images too closely, and does not generalise well enough to test classes.""",
     trainings=trainings,
     table=table,
     draw=draw,

@@ -31,15 +31,15 @@ def draw(results: Results, axes) -> None:
 STUDY = Study(
     name="cells",
     title="Cells of the learned optimizer",
-    question=f"""Is the LSTM of Ravi & Larochelle the right rule to update a learner's parameters by? Compared are
-adaptive SGD, which learns one step size beside the start, the LSTM, the LSTM with an output gate (Complete-LSTM) and
-a GRU ([update rules](update_rules.md)), with 20 hidden units where they have some. {furrer.SOURCE}, section III-C,
+    question=f"""Is the LSTM of Ravi & Larochelle the best rule to update a learner's parameters? The study compares
+adaptive SGD, which learns the initial weights and one step size, the LSTM, the LSTM with an output gate (Complete-LSTM)
+and a GRU ([update rules](update_rules.md)); the recurrent cells have 20 hidden units. {furrer.SOURCE}, section III-C,
 table III.
 
-{furrer.SETTING} Images of meta-training are augmented, as those of the source's LSTM are.""",
+{furrer.SETTING} Meta-training images are augmented, as for the source's LSTM.""",
     paper="""On mini-ImageNet, 5-way 5-shot after 100,000 episodes, all recurrent cells are better than adaptive SGD:
-LSTM 61.1, GRU 59.7, Complete-LSTM 57.5, adaptive SGD 55.5 %. The source explains Complete-LSTM's place by over-fitting
-and the GRU's by its simpler form. It does not say how many hidden units they had.""",
+LSTM 61.1, GRU 59.7, Complete-LSTM 57.5, adaptive SGD 55.5 %. The source explains the result of Complete-LSTM by
+overfitting and that of the GRU by its simpler form. It does not say how many hidden units they had.""",
     trainings=trainings,
     table=table,
     draw=draw,

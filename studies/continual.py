@@ -36,7 +36,7 @@ _SCALES = {
         (*_OMNIGLOT, _MNIST, "--image_size=28", "--validation_episodes=2", "--test_episodes=400"),
     ),
 }
-# Munkhdalai & Yu 2017, section 4.2.3, %: of the last trials, the difference and the accuracy in meta-training.
+# Munkhdalai & Yu 2017, section 4.2.3, % after the last trials: the difference, and the accuracy in meta-training.
 _PUBLISHED = {2400: ("above 0", "over 72"), 2800: ("falling", ""), 7600: ("-1.7", "over 90")}
 
 
@@ -60,7 +60,7 @@ def _trials(results):
 
 
 def _differences(results, trials):
-    """Of each repeat, in points."""
+    """The differences of each repeat, in percentage points."""
     found = [of["continual"] for of in results.values()]
     return [100 * (each["steps"][str(trials)]["after"] - each["before"]) for each in found]
 
@@ -72,9 +72,9 @@ def _trained(results, trials):
 def table(results: Results) -> list[list[str]]:
     """A row for each number of trials on the second problem."""
     before = [100 * of["continual"]["before"] for of in results.values()]
-    head = ["trials of the second problem", "accuracy on the first, points more", "published"]
+    head = ["trials of the second problem", "change of accuracy on the first, points", "published"]
     head += ["accuracy in meta-training on the second, %", "published"]
-    rows = [["0", f"{mean(before):.2f} ± {stdev(before):.2f} % is what it was", "", "", ""]]
+    rows = [["0", f"{mean(before):.2f} ± {stdev(before):.2f} % before", "", "", ""]]
     for trials in _trials(results):
         differences, published = _differences(results, trials), _PUBLISHED.get(trials, ("", ""))
         words = f"{mean(differences):+.2f} ± {stdev(differences):.2f}"
@@ -83,7 +83,7 @@ def table(results: Results) -> list[list[str]]:
 
 
 def draw(results: Results, axes) -> None:
-    """The mean difference with its standard deviation, and each repeat; beside it meta-training on the second."""
+    """The mean difference with its standard deviation, and each repeat; and meta-training on the second problem."""
     trials = _trials(results)
     differences = [_differences(results, each) for each in trials]
     of_first, of_second = axes.flat
@@ -91,7 +91,7 @@ def draw(results: Results, axes) -> None:
     means, deviations = [mean(each) for each in differences], [stdev(each) for each in differences]
     of_first.errorbar(trials, means, deviations, fmt="-o", label=f"mean of {len(results)} repeats, standard deviation")
     of_first.axhline(0, color="grey", linewidth=1)
-    of_first.set_ylabel("accuracy on the first problem, points more")
+    of_first.set_ylabel("change of accuracy on the first problem, points")
     of_second.plot(trials, [_trained(results, each) for each in trials], "-o", label=f"mean of {len(results)} repeats")
     of_second.set_ylabel("accuracy in meta-training on the second problem, %")
     for panel in axes.flat:
@@ -101,15 +101,16 @@ def draw(results: Results, axes) -> None:
 STUDY = Study(
     name="continual",
     title="One problem after another",
-    question="""Does what makes fast weights forget one problem when it is trained on the next? Munkhdalai & Yu, *Meta
-Networks* (ICML 2017), section 4.2.3: meta-training on Omniglot, then on MNIST, whose ten digits become 500 classes by
-50 shuffles of the pixels. Each problem has an embedding and a base learner of its own, of three dense layers with 64
-units; the networks m and d, which make the fast weights, are handed on. After each 400 MNIST trials Omniglot is tested
-again with m and d as they are then, and its accuracy before is subtracted; five repeats, 5-way 1-shot. The paper starts
-from scratch for each number of trials; here they are steps of one training. The base learner works on the pixels.""",
+    question="""Do the networks that compute fast weights forget one problem when they are trained on the next?
+Munkhdalai & Yu, *Meta Networks* (ICML 2017), section 4.2.3: meta-training on Omniglot, then on MNIST, whose ten digits
+become 500 classes by 50 shuffles of the pixels. Each problem has its own embedding and base learner, of three dense
+layers with 64 units. The networks m and d, which compute the fast weights, are passed on. After each 400 MNIST trials
+Omniglot is tested again with the current m and d, and its earlier accuracy is subtracted; five repeats, 5-way 1-shot.
+The paper starts from scratch for each number of trials; here they are steps of one training. The base learner works on
+the pixels.""",
     paper="""Figure 4: differences from -1.7 to +1.24 points; above 0 up to 2400 MNIST trials, when meta-training on
-MNIST has over 72 %, falling from 2800 on, and -1.7 after 7600, when it has over 90 %. How long Omniglot was trained on
-is not said; `paper` takes 26,000 trials, where figure 3 ends.""",
+MNIST has over 72 %, falling from 2800 on, and -1.7 after 7600, when it has over 90 %. The paper does not say how long
+it trained on Omniglot; `paper` uses 26,000 trials, where figure 3 ends.""",
     trainings=trainings,
     table=table,
     draw=draw,

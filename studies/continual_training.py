@@ -1,8 +1,8 @@
 """Meta Networks on one problem, then another: python -m studies.continual_training --second=dataset=mnist --run_dir=RUN
 
-What train takes describes the first problem; --second says what is otherwise in the second. Each has an embedding and a
-base learner of its own, m and d are handed on. After each step on the second problem the first is tested again, with m
-and d as they are then. A run that was killed goes on from its last step. With --json it writes what a run came to.
+Train's flags describe the first problem; --second gives the options that differ in the second. Each problem has its own
+embedding and base learner; m and d are passed on. After each step on the second problem the first is tested again, with
+the current m and d. A killed run resumes after its last saved step. --json writes the results of a finished run.
 """
 
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ FLAGS = flags.FLAGS
 
 
 class Part(NamedTuple):
-    """A problem, and what is trained on it.
+    """A problem, and the method trained on it.
 
     Attributes:
-        values: of its choices and options.
+        values: its choices and options.
         data: its own.
         method: compiled.
-        store: of its checkpoints, one a step.
+        store: of its checkpoints, one for each step.
     """
 
     values: settings.Values
@@ -41,19 +41,19 @@ class Part(NamedTuple):
 
 
 def define_flags() -> None:
-    """What this takes beside what `train` takes."""
+    """Defines the flags, which include those of `train`."""
     settings.define_flags()
-    flags.DEFINE_string("run_dir", None, "Directory of the run; made if need be, continued if it is there.")
-    flags.DEFINE_string("json", None, "File to write to what the run, which is done, came to.")
-    flags.DEFINE_list("second", [], "Options that are otherwise in the second problem, name=value.")
-    flags.DEFINE_integer("second_episodes", 400, "Of meta-training on the second problem.", lower_bound=1)
-    flags.DEFINE_integer("step", 400, "Episodes from one test and save to the next.", lower_bound=1)
-    flags.DEFINE_integer("test_episodes", 400, "Of each test.", lower_bound=1)
+    flags.DEFINE_string("run_dir", None, "Directory of the run; created if needed, continued if it exists.")
+    flags.DEFINE_string("json", None, "File for the results of the run, which must be finished.")
+    flags.DEFINE_list("second", [], "Options that differ in the second problem, name=value.")
+    flags.DEFINE_integer("second_episodes", 400, "Meta-training episodes on the second problem.", lower_bound=1)
+    flags.DEFINE_integer("step", 400, "Episodes between tests; the run is saved equally often.", lower_bound=1)
+    flags.DEFINE_integer("test_episodes", 400, "Episodes of each test.", lower_bound=1)
     flags.mark_flag_as_required("run_dir")
 
 
 def main(values: settings.Values) -> None:
-    """Trains what is left to train, or writes down what it came to."""
+    """Trains the rest of the run; with --json, writes its results instead."""
     path = expanded(FLAGS.run_dir)
     results = path / "continual.json"
     if FLAGS.json:
@@ -98,14 +98,14 @@ def _part(values: settings.Values, directory: Path) -> Part:
     data = settings.load_data(values, test_episodes=FLAGS.test_episodes)
     method = settings.build_method(values, data.problem)
     if not isinstance(method, MetaNetworks):
-        raise UserError("Only what --method=meta_networks and its variants hand on is told apart: give one of them.")
+        raise UserError("Only --method=meta_networks and its variants have m and d to pass on: give one of them.")
     method.compile(optimizer=settings.make_optimizer(method, values, values["episodes"]))
     method.optimizer.build(method.trainable_variables)
     return Part(values, data, method, CheckpointStore(directory, model=method, optimizer=method.optimizer))
 
 
 def _started(results: Path, first: Part, second: Part) -> dict[str, Any]:
-    """What is known so far; a run of other flags is refused."""
+    """The results so far; raises an error for a run with other flags."""
     mine = {
         "flags": settings.bound(first.values) | {"episodes": first.values["episodes"]},
         "second": settings.bound(second.values),
@@ -120,12 +120,12 @@ def _started(results: Path, first: Part, second: Part) -> dict[str, Any]:
 
 
 def steps(part: Part, episodes: int, step: int) -> Iterator[tuple[int, float]]:
-    """Trains from what was saved last, and saves after each step, once the caller is done with it.
+    """Trains from the last checkpoint, and saves after each step, once the caller is done with it.
 
     Args:
-        part: to train.
-        episodes: in all.
-        step: episodes.
+        part: the part to train.
+        episodes: total number of episodes.
+        step: episodes of a step.
 
     Yields:
         Episodes done, and the mean accuracy of the step's meta-training.

@@ -9,7 +9,7 @@ from studies.harness import CONFIGS, Measurement, Results, Study, Training, perc
 
 FLAGS = flags.FLAGS
 
-# Data sets to meta-train on, and how their images are varied.
+# Data sets to meta-train on, each with the augmentation of its images.
 _AUGMENTED = {
     "omniglot": "affine",
     "glyphs": "affine",
@@ -17,7 +17,7 @@ _AUGMENTED = {
     "cub": "photo",
     "mini_imagenet": "photo",
 }
-_TESTED_ONLY = ("mnist",)  # its ten digits leave nothing to meta-train on
+_TESTED_ONLY = ("mnist",)  # its ten digits are too few to meta-train on
 _IF_FOUND = {"cub": "caltech_birds2011", "mini_imagenet": "mini_imagenet"}
 _PIXELS = "pixel_nearest_neighbour"
 _FILES = {
@@ -50,7 +50,7 @@ def trainings(scale: str, data_dir: str | None = None) -> list[Training]:
 
     Args:
         scale: see `Study`.
-        data_dir: where CUB and mini-ImageNet are looked for; without them they are left out.
+        data_dir: where to look for CUB and mini-ImageNet; if missing, they are left out.
     """
     episodes, more, tested = _SCALES[scale]
     missing = {name for name, builder in _IF_FOUND.items() if prepared.newest(builder, data_dir) is None}
@@ -79,13 +79,13 @@ def _of_data(scale, dataset):
 
 
 def _matrix(results):
-    """Names of what was trained, `(method, data set)`, and of what it was tested on."""
+    """The pairs `(method, data set)` that were trained, and the data sets that they were tested on."""
     trained = [name.partition("_from_")[::2] for name in results]
     return trained, list(next(iter(results.values())))
 
 
 def table(results: Results) -> list[list[str]]:
-    """A row for each method and data set of training, a column for each tested on; with the paper's figures."""
+    """A row for each method and training data set, a column for each test data set; with the paper's figures."""
     trained, tested = _matrix(results)
     rows = [
         [method, dataset or "-", *(_cell(of[other], method, dataset, other) for other in tested)]
@@ -100,7 +100,7 @@ def _cell(result, method, trained, tested):
 
 
 def draw(results: Results, axes) -> None:
-    """The same as colours."""
+    """A heat map of the table."""
     trained, tested = _matrix(results)
     values = np.array([[100 * of[other]["accuracy"] for other in tested] for of in results.values()])
     rows = [f"{method}, {dataset}" if dataset else method for method, dataset in trained]
@@ -113,12 +113,12 @@ def draw(results: Results, axes) -> None:
 STUDY = Study(
     name="cross_domain",
     title="Trained on one kind of images, tested on another",
-    question="""Does what was learned about learning carry over to other images? 5-way 5-shot problems of Omniglot,
-drawn glyphs and CIFAR-FS, and of CUB and mini-ImageNet where they are found, for what was meta-trained on each of them,
-and of the digits of MNIST, which are too few to train on; section III-F and table V of Furrer, Erginbaş & Kayaalp. A
-model sees images in the size that it was trained with, coloured ones in grey where it was trained on grey ones, grey
-ones in three equal channels where it was trained on coloured ones, and normalises all by the statistics of its own
-training images. The source has the LSTM meta-learner; here Prototypical Networks stand beside it, and the nearest image
+    question="""Does meta-learning carry over to other images? Methods are meta-trained on Omniglot, drawn glyphs,
+CIFAR-FS and, if they are available, CUB and mini-ImageNet. Each is tested on 5-way 5-shot problems of all of these, and
+of the digits of MNIST, which are too few to train on; section III-F and table V of Furrer, Erginbaş & Kayaalp. A model
+gets images in the size that it was trained with. A model trained on grey images gets coloured ones in grey; a model
+trained on coloured images gets grey ones in three equal channels. It normalises all by the statistics of its own
+training images. The source has the LSTM meta-learner; here the study adds Prototypical Networks, and the nearest image
 by pixels, without any training. All runs answer the same problems of a data set.""",
     paper="""Furrer et al., 5-way 5-shot on mini-ImageNet: 61.1 ± 0.69 % trained on mini-ImageNet, 44.0 ± 0.67 % on CUB,
 32.3 ± 0.54 % on Omniglot: "the accuracy becomes lower as the domain difference gets larger".""",

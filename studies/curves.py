@@ -1,4 +1,4 @@
-"""A run's learning curves as JSON: python -m studies.curves --run_dir=RUN --json=FILE; and such curves as a figure."""
+"""Writes a run's learning curves as JSON, and draws such curves: python -m studies.curves --run_dir=RUN --json=FILE"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ COMMAND = "studies.curves"
 
 
 def define_flags() -> None:
-    """What a study gives to every measurement."""
+    """Defines the flags that a study passes to every measurement."""
     flags.DEFINE_string("run_dir", None, "Directory of a run that was validated.")
     flags.DEFINE_string("json", None, "File to write the curves to.")
     flags.DEFINE_string("data_dir", None, "Not read: curves are in the run.")
@@ -41,10 +41,10 @@ def main() -> None:
 
 
 def draw(curves: Mapping[str, Mapping[str, Any]], axes) -> None:
-    """Draws curves on meta-train classes in one panel, those on new classes in another, of the same height.
+    """Draws curves on meta-train classes in one panel and those on new classes in another, with a common axis.
 
     Args:
-        curves: what the command wrote, by the name for the legend.
+        curves: the command's results, by their names in the legend.
         axes: of matplotlib, an array [1, 2].
     """
     left, right = axes[0]

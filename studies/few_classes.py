@@ -16,7 +16,7 @@ _SCALES = {
 
 
 def trainings(scale: str) -> list[Training]:
-    """A run for each method and number of classes, and one of pixels, which need no training."""
+    """A run for each method and number of classes, and one of pixels, which needs no training."""
     dataset, classes, episodes, more, evaluation = _SCALES[scale]
     measured = Measurement("test", evaluation), Measurement("train", ("--split=train", *evaluation))
     problem = (f"--dataset={dataset}", "--image_size=32", "--n_way=3", "--k_shot=1")
@@ -57,7 +57,7 @@ def table(results: Results) -> list[list[str]]:
 
 
 def draw(results: Results, axes) -> None:
-    """A line for each method, broken on the classes of meta-training."""
+    """A line for each method, dashed on the classes of meta-training."""
     classes = _classes(results)
     for number, method in enumerate(_METHODS):
         for measured, style, which in (("test", "-o", "new classes"), ("train", "--", "those trained on")):
@@ -74,12 +74,12 @@ def draw(results: Results, axes) -> None:
 STUDY = Study(
     name="few_classes",
     title="Few classes to meta-train on",
-    question="""A folder of one's own may have ten classes, of which four are left to meta-train on. Problems of three
-classes with one image each, of classes that were not trained on, for what was meta-trained on 4, 8 or 16 classes of
-CIFAR-FS: the LSTM meta-learner as `train` has it by default (section 3 of Ravi & Larochelle, ICLR 2017), the same in
-one large step from a shared head (`configs/base/meta_lstm_fast.flags`), and Prototypical Networks, beside the nearest
-image by pixels. Accuracy on problems of the very classes of meta-training tells over-fitting from not having
-learned.""",
+    question="""A user's own folder may have ten classes, of which four are left to meta-train on. Methods are
+meta-trained on 4, 8 or 16 classes of CIFAR-FS and tested on problems of three new classes with one image each: the LSTM
+meta-learner with the default options of `train` (section 3 of Ravi & Larochelle, ICLR 2017), the same with one large
+step from a shared head (`configs/base/meta_lstm_fast.flags`), and Prototypical Networks, beside the nearest image by
+pixels. The accuracy on problems of the meta-training classes themselves shows whether a method overfits or has not
+learned at all.""",
     trainings=trainings,
     table=table,
     draw=draw,

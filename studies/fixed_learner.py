@@ -1,4 +1,4 @@
-"""Fast weights for a base learner that nothing trained: python -m studies.fixed_learner --data_dir=DIR --out=DIR"""
+"""Fast weights for an untrained base learner: python -m studies.fixed_learner --data_dir=DIR --out=DIR"""
 
 from studies.harness import Measurement, Results, Study, Training, percent, run
 
@@ -32,7 +32,7 @@ _LINES = {"target": "trained with the rest", "small": "small, random and fixed",
 
 
 def trainings(scale: str) -> list[Training]:
-    """A run for each number of meta-training episodes, the same as far as they go, and three tests of each."""
+    """A run for each number of meta-training episodes, otherwise equal, with three tests each."""
     episodes, new, flags, evaluation = _SCALES[scale]
     measured = [Measurement("target", evaluation)]
     measured += [Measurement(name, (*evaluation, f"--new_base_filters={filters}")) for name, filters in new.items()]
@@ -79,15 +79,16 @@ def draw(results: Results, axes) -> None:
 
 STUDY = Study(
     name="fixed_learner",
-    title="Fast weights for a network that nothing trained",
-    question="""Can what was meta-trained to make fast weights for one base learner make them for another?
-Munkhdalai & Yu, *Meta Networks* (ICML 2017), section 4.2.2: MetaNet with a convolutional base learner is meta-trained
-on Omniglot, 5-way 1-shot. For evaluation the base learner is replaced by a new one of 32 or 128 filters, whose random
-slow weights stay as they are; beside it the one that was trained with the rest. After several numbers of meta-training
-trials, each time with the weights that were best in meta-validation so far.""",
+    title="Fast weights for an untrained network",
+    question="""Can the networks that were meta-trained to compute fast weights for one base learner compute them for
+another? Munkhdalai & Yu, *Meta Networks* (ICML 2017), section 4.2.2: MetaNet with a convolutional base learner is
+meta-trained on Omniglot, 5-way 1-shot. For evaluation the base learner is replaced by a new one of 32 or 128 filters,
+whose random slow weights stay unchanged; the study also evaluates the base learner that was trained with the rest. It
+tests after several numbers of meta-training trials, each time with the weights that were best in meta-validation so
+far.""",
     paper="""Figure 3, from 400 to 26,000 trials: the base learner that was trained with the rest is best; the gap to
-the fixed ones, with 32 and with 128 filters, is large early in meta-training and closes as trials go on. It has no
-numbers in the text. How many filters the trained one has is not said in what we have; here 32.""",
+the fixed ones, with 32 and with 128 filters, is large early in meta-training and closes as trials continue. The text
+gives no numbers. Our sources do not say how many filters the trained one has; here it has 32.""",
     trainings=trainings,
     table=table,
     draw=draw,

@@ -1,4 +1,4 @@
-"""What the studies of Furrer, Erginbaş & Kayaalp share: one setting, a table, and learning curves."""
+"""Parts shared by the studies of Furrer, Erginbaş & Kayaalp: one setting, a table, and learning curves."""
 
 from collections.abc import Mapping
 
@@ -7,14 +7,14 @@ from studies.harness import CONFIGS, Measurement, Results, Training, percent
 
 SOURCE = "Furrer, Erginbaş & Kayaalp, *Meta-Learner LSTM for Few Shot Learning*"
 
-SETTING = """5-way 5-shot on CIFAR-FS, the rest as Ravi & Larochelle have it (`configs/base/meta_lstm.flags`): five
-first-order updates of the whole network, one episode a meta-step. `hours` has 4,000 episodes and 16 filters a layer in
-place of 100,000 and 32. Both learning curves are measured alike, that on meta-train classes too on images as they are
-and with queries normalised by the support set (`--validate_train_classes`)."""
+SETTING = """5-way 5-shot on CIFAR-FS, otherwise as in Ravi & Larochelle (`configs/base/meta_lstm.flags`): five
+first-order updates of the whole network, one episode in a meta-step. `hours` has 4,000 episodes and 16 filters in a
+layer instead of 100,000 and 32. Both learning curves are measured in the same way: that on meta-train classes too uses
+unchanged images and queries normalised by the support set (`--validate_train_classes`)."""
 
 _PROBLEM = ("--n_way=5", "--k_shot=5", "--validate_train_classes")
 _CIFAR_FS = ("--dataset=cifar_fs", "--image_size=32", "--inner_steps=5", "--validation_episodes=100")
-# Each: episodes, flags, what augments, flags of `evaluate`.
+# For each scale: episodes, flags, augmentation, flags of `evaluate`.
 _SCALES = {
     "small": (
         120,
@@ -31,19 +31,19 @@ _SCALES = {
 
 
 def name(cell: str = "meta_lstm", hidden_units: int = 20, augmented: bool = False) -> str:
-    """Of a training; the same in each study, so that studies with the same --out share what they have in common."""
+    """The name of a training; the same in each study, so that studies with the same --out share common trainings."""
     units = () if cell == "sgd" else (f"{hidden_units}_units",)
     return "_".join((cell, *units, "augmented" if augmented else "as_they_are"))
 
 
 def training(scale: str, cell: str = "meta_lstm", hidden_units: int = 20, augmented: bool = False) -> Training:
-    """The setting with some cell, its size, and images changed at random or not.
+    """The setting with a cell, its size, and images augmented or not.
 
     Args:
         scale: one of `harness.SCALES`.
         cell: of `--cell`.
         hidden_units: of the cell; `sgd` has none.
-        augmented: whether meta-training images are.
+        augmented: whether meta-training images are augmented.
     """
     episodes, flags, augment, evaluation = _SCALES[scale]
     units = () if cell == "sgd" else (f"--hidden_units={hidden_units}",)
@@ -59,13 +59,13 @@ def training(scale: str, cell: str = "meta_lstm", hidden_units: int = 20, augmen
 
 
 def table(first: str, names: Mapping[str, str], results: Results, published: Mapping[str, str] = {}) -> list[list[str]]:
-    """A row for each training: by its best weights on the test's classes, and how its curves end.
+    """A row for each training: the test accuracy of its best weights, and the ends of its curves.
 
     Args:
-        first: head of the column of labels.
+        first: header of the column of labels.
         names: of the trainings, by label.
         results: of the study.
-        published: accuracy in the source, by label; without any there is no such column.
+        published: accuracy in the source, by label; without it the column is omitted.
     """
     head = ["test, best weights", "best meta-validation", "last meta-validation", "last on meta-train classes"]
     rows = [[first, *(["published, mini-ImageNet"] if published else ()), *head]]

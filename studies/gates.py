@@ -57,14 +57,14 @@ _CHANGES = (" by episode, %", " by update, %")
 
 
 def _row(values):
-    """Of a gate [N, T]: its mean, and standard deviations between episodes and over updates as parts of that."""
+    """A row for a gate [N, T]: its mean, and standard deviations between episodes and over updates relative to it."""
     mean = values.mean()
     between, over = values.std(axis=0).mean(), values.mean(axis=0).std()
     return f"{mean:.4f}", f"{100 * between / mean:.3f}", f"{100 * over / mean:.3f}"
 
 
 def draw(results: Results, axes) -> None:
-    """Two rows of panels for each number of shots: forget gates, input gates; a panel a layer, a curve an episode."""
+    """Two rows of panels for each number of shots, forget and input gates: a panel a layer, a curve an episode."""
     for row, shots in zip((0, 2), _SHOTS, strict=True):
         found = results[f"{shots}_shot"]["gates"]
         draw_gates(axes[row : row + 2], found["layers"], found["forget_gates"], found["input_gates"])
@@ -75,13 +75,14 @@ def draw(results: Results, axes) -> None:
 STUDY = Study(
     name="gates",
     title="Gates of the LSTM meta-learner over the updates",
-    question="""What the learned optimizer does: values of the forget and of the input gate of one parameter of each
-layer, drawn at random, over the updates in ten test episodes, for a meta-learner of 1-shot and one of 5-shot problems;
-figure 2 of Ravi & Larochelle (ICLR 2017) and appendix B of Furrer, Erginbaş & Kayaalp. The table has the mean of each,
-and its standard deviations between episodes (mean over the updates) and over the updates (of the mean over the
-episodes), in % of the mean. Updates are 12 and 5, as in section 5.1 of the former. `paper` is its mini-ImageNet;
-`hours` is CIFAR-FS, with what has the whole network learn sooner (`configs/omniglot_5way_1shot_whole_network.flags`).
-`python -m ml_lstm.gates --run_dir=RUN --png=FILE` draws the same of any run.""",
+    question="""How does the learned optimizer behave? The figure shows the forget gate and the input gate of one
+randomly drawn parameter of each layer over the updates in ten test episodes, for a meta-learner of 1-shot and one of
+5-shot problems; figure 2 of Ravi & Larochelle (ICLR 2017) and appendix B of Furrer, Erginbaş & Kayaalp. The table has
+the mean of each gate, and its standard deviations between episodes (mean over the updates) and over the updates (of the
+mean over the episodes), in % of the mean. There are 12 and 5 updates, as in section 5.1 of the former. `paper` uses its
+mini-ImageNet; `hours` uses CIFAR-FS, with a setting in which the whole network learns sooner
+(`configs/omniglot_5way_1shot_whole_network.flags`). `python -m ml_lstm.gates --run_dir=RUN --png=FILE` draws the same
+for any run.""",
     paper="""Ravi & Larochelle, section 5.2, in words: forget gates amount to "a simple weight decay strategy that seems
 consistent across different layers"; input gates are harder to read, but with "a lot of variability between different
 datasets, indicating that the meta-learner isn't simply learning a fixed optimization strategy", and they differ between

@@ -1,4 +1,4 @@
-"""What all studies share: trainings that may be cut short, a file for each result, a table and a figure."""
+"""Parts shared by all studies: trainings that can be interrupted, a file for each result, a table and a figure."""
 
 import shlex
 import signal
@@ -23,15 +23,15 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 SCALES = ("small", "hours", "paper")
 
 Results = Mapping[str, Mapping[str, dict[str, Any]]]
-"""What `evaluate` and its like wrote down, by training and measurement."""
+"""The results of `evaluate` and similar commands, by training and measurement."""
 
 
 class Measurement(NamedTuple):
     """A result of a run.
 
     Attributes:
-        name: of it among those of its training.
-        flags: of the command beside --run_dir, --data_dir and --json.
+        name: of the measurement among those of its training.
+        flags: of the command besides --run_dir, --data_dir and --json.
         command: the module that measures.
     """
 
@@ -41,13 +41,13 @@ class Measurement(NamedTuple):
 
 
 class Training(NamedTuple):
-    """A run and what is measured of it.
+    """A run and its measurements.
 
     Attributes:
         name: of its directory.
-        episodes: of meta-training, 0 where there is nothing to train; of those follows how long the study will take.
-        flags: of `train` beside --episodes, --run_dir and --data_dir.
-        measurements: made when it is trained.
+        episodes: of meta-training, 0 if there is nothing to train; the study's duration is estimated from them.
+        flags: of `train` besides --episodes, --run_dir and --data_dir.
+        measurements: made after training.
         command: the module that trains.
     """
 
@@ -64,12 +64,12 @@ class Study(NamedTuple):
     Attributes:
         name: of its files and its module.
         title: of its part of docs/studies.md.
-        question: what it asks and does, and where that is from; Markdown.
-        paper: what the source found, with its numbers; Markdown, empty for a study of our own.
-        findings: what ours found at the scale that docs/results/ keeps, and if that agrees; Markdown, empty until then.
-        trainings: that it has at a scale, one of SCALES.
-        table: rows of text, the head first.
-        draw: draws the results into axes of matplotlib, or an array of them where `panels` are several.
+        question: what it asks and does, and its source; Markdown.
+        paper: what the source found, with its numbers; Markdown, empty for a study without a source.
+        findings: the results at the scale of docs/results/, and whether they agree; Markdown, empty until then.
+        trainings: returns its trainings at a scale, one of SCALES.
+        table: returns rows of text, with the header first.
+        draw: draws the results into matplotlib axes, or an array of them if `panels` has several.
         panels: rows and columns of the figure.
     """
 
@@ -85,12 +85,12 @@ class Study(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A command that is left to do.
+    """A command that remains to be run.
 
     Attributes:
         command: with its interpreter.
         episodes: of the training that it is part of.
-        log: file for what it says.
+        log: file for its output.
     """
 
     command: list[str]
@@ -99,13 +99,13 @@ class Step(NamedTuple):
 
 
 def run(study: Study) -> None:
-    """Is the command of a study."""
-    flags.DEFINE_string("out", None, "Directory of the study: its runs, its results, and what comes of them.")
-    flags.DEFINE_string("data_dir", None, "As for train. Unset: data are downloaded, or looked for where they were.")
+    """Runs the command of a study."""
+    flags.DEFINE_string("out", None, "Directory of the study: its runs, its results, its table and its figure.")
+    flags.DEFINE_string("data_dir", None, "As for train. Unset: data are downloaded, or found where they were.")
     flags.DEFINE_enum(
         "scale", "small", SCALES, "small: minutes on two cores; hours: two or three there; paper: the published size."
     )
-    flags.DEFINE_boolean("list", False, "Print what is left to do, a line a training, instead of doing it.")
+    flags.DEFINE_boolean("list", False, "Print the remaining commands, a line for each training, and stop.")
     flags.register_validator("out", bool, "give the directory of the study")
     command.run(lambda: _run(study, expanded(FLAGS.out)))
 
@@ -120,11 +120,11 @@ def _run(study, out):
 
 
 def carry_out(study: Study, out: Path, scale: str, data_dir: str | None = None) -> list[list[str]]:
-    """Trains and measures what is not there yet, then writes `<name>.json`, `.md` and `.png`.
+    """Trains and measures what is missing, then writes `<name>.json`, `.md` and `.png`.
 
     Args:
-        study: to carry out.
-        out: directory of those, and of the runs and single results of each scale.
+        study: the study to carry out.
+        out: directory of these files, and of the runs and single results of each scale.
         scale: one of SCALES.
         data_dir: of train and evaluate.
 
@@ -151,7 +151,7 @@ def carry_out(study: Study, out: Path, scale: str, data_dir: str | None = None) 
 
 
 def left(trainings: Sequence[Training], place: Path, data_dir: str | None) -> Iterator[list[Step]]:
-    """For each training that is not all measured yet, the commands that are left.
+    """For each training with missing measurements, the remaining commands.
 
     Args:
         trainings: of a study.
@@ -160,7 +160,7 @@ def left(trainings: Sequence[Training], place: Path, data_dir: str | None) -> It
     """
     of_data = [f"--data_dir={data_dir}"] if data_dir else []
     for training in trainings:
-        # Glyphs come from no directory, and `train` refuses one; other data that they are tested on may.
+        # Glyphs need no directory, and `train` rejects one; other data that they are tested on may need it.
         of_training = [] if "--dataset=glyphs" in training.flags else of_data
         of_run = [f"--run_dir={place / training.name}"]
         missing = [each for each in training.measurements if not _file(place, training, each).exists()]
@@ -178,7 +178,7 @@ def left(trainings: Sequence[Training], place: Path, data_dir: str | None) -> It
 
 
 def percent(result: Mapping[str, Any]) -> str:
-    """Accuracy and its 95 % interval as a table has them, in %."""
+    """Accuracy and its 95 % interval in %, in the form for tables."""
     return f"{100 * result['accuracy']:.2f} ± {100 * result['confidence_interval_95']:.2f}"
 
 
@@ -187,7 +187,7 @@ def _file(place, training, measurement) -> Path:
 
 
 def _do(todo, total):
-    """Runs all commands, a line to each training."""
+    """Runs all commands, and prints a line for each training."""
     begun, done, episodes = time.monotonic(), 0, sum(steps[0].episodes for steps in todo)
     for number, steps in enumerate(todo, start=1 + total - len(todo)):
         minutes = (time.monotonic() - begun) / 60
@@ -199,10 +199,10 @@ def _do(todo, total):
 
 
 def call(step: Step) -> None:
-    """Runs a command to its end, with its words in its log; SIGTERM to this process is handed on.
+    """Runs a command to its end, with its output in its log; passes SIGTERM on to it.
 
     Raises:
-        UserError: if it fails, or was stopped: `train` then saves and ends as if all were well.
+        UserError: if it fails, or was stopped: a stopped `train` saves and ends without an error.
     """
     stopped = []
     step.log.parent.mkdir(parents=True, exist_ok=True)
@@ -217,7 +217,7 @@ def call(step: Step) -> None:
         before = signal.signal(signal.SIGTERM, hand_on)
         try:
             status = process.wait()
-        except KeyboardInterrupt:  # from a terminal, which sent it to the other too
+        except KeyboardInterrupt:  # from a terminal, which also sent it to the other process
             process.wait()
             raise
         finally:
@@ -225,8 +225,8 @@ def call(step: Step) -> None:
     words = step.log.read_bytes()[begin:].decode(errors="replace").splitlines() or [""]
     if status:
         raise UserError(
-            f"{step.command[2]} ended with status {status}, {words[-1]} (all that it said is in {step.log}). "
-            "The same command goes on from there."
+            f"{step.command[2]} ended with status {status}, {words[-1]} (its whole output is in {step.log}). "
+            "The same command continues from there."
         )
     if stopped or any(word.startswith("Stopped at episode") for word in words):
-        raise UserError(f"{step.log.stem} was stopped and has saved. The same command goes on from there.")
+        raise UserError(f"{step.log.stem} was stopped and has saved. The same command continues from there.")

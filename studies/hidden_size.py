@@ -28,15 +28,15 @@ def draw(results: Results, axes) -> None:
 
 STUDY = Study(
     name="hidden_size",
-    title="Hidden units and over-fitting",
-    question=f"""Does a learned optimizer with more hidden units over-fit the classes that it is meta-trained on? The
-LSTM meta-learner with 1, 4, 20 (the number of Ravi & Larochelle) and 50 of them. {furrer.SOURCE}, section III-D,
-figure 1.
+    title="Hidden units and overfitting",
+    question=f"""Does a learned optimizer with more hidden units overfit the classes that it is meta-trained on? The
+study compares the LSTM meta-learner with 1, 4, 20 (as in Ravi & Larochelle) and 50 hidden units. {furrer.SOURCE},
+section III-D, figure 1.
 
-{furrer.SETTING} Nothing is augmented.""",
+{furrer.SETTING} Images are not augmented.""",
     paper="""With many hidden units the accuracy on test classes falls again after a maximum, while that on training
-classes goes on rising, at about the same rate for every size. Neither a lower learning rate nor clipped gradients
-helped; fewer hidden units did. The source has this as curves, without numbers.""",
+classes continues to rise, at about the same rate for every size. Neither a lower learning rate nor clipped gradients
+helped; fewer hidden units did. The source shows this as curves, without numbers.""",
     trainings=trainings,
     table=table,
     draw=draw,

@@ -1,4 +1,4 @@
-"""One-shot classification beside people: python -m studies.lake --data_dir=DIR --out=DIR"""
+"""One-shot classification compared with people: python -m studies.lake --data_dir=DIR --out=DIR"""
 
 from absl import flags
 
@@ -17,14 +17,14 @@ _METHODS = {
 }
 _BACKGROUND = ("--omniglot_protocol=lake", "--noomniglot_validation")
 _TINY = ("--filters=8", "--train_n_way=5", "--validation_interval=20", "--validation_episodes=5", "--n_query=5")
-# Episodes of each, and how large it is.
+# Episodes of each, and flags for its size.
 _SCALES = {
     "small": ({"prototypical, within alphabets": 40, "meta_networks": 20, _PIXELS: 0}, _TINY),
     "hours": (dict(zip(_METHODS, (12000, 12000, 5000, 8000, 0), strict=True)), ("--filters=32",)),
     "paper": (dict(zip(_METHODS, (30000, 30000, 28000, 30000, 0), strict=True)), ()),
 }
 
-# Errors in %, of table 3 of Munkhdalai & Yu (2017), which has accuracies.
+# Errors in %, from table 3 of Munkhdalai & Yu (2017), which gives accuracies.
 _PUBLISHED = {
     "Bayesian program learning": 3.3,
     "people": 4.5,
@@ -69,7 +69,7 @@ def _run_name(method):
 
 
 def _errors(results):
-    """Of each method what was measured."""
+    """The measured result of each method."""
     return {
         method: next(iter(results[_run_name(method)].values())) for method in _METHODS if _run_name(method) in results
     }
@@ -81,7 +81,7 @@ def _interval(result):
 
 
 def table(results: Results) -> list[list[str]]:
-    """A row for each method, and for each other that was published."""
+    """A row for each method, and for each other published one."""
     found = _errors(results)
     rows = [
         [
@@ -96,7 +96,7 @@ def table(results: Results) -> list[list[str]]:
 
 
 def draw(results: Results, axes) -> None:
-    """A point for each method with its interval, a mark where the paper has one, and lines of what we have not."""
+    """A point with its interval and the paper's result for each method, and lines for methods not measured here."""
     found = _errors(results)
     for place, (method, result) in enumerate(found.items()):
         error, low, high = (100 * value for value in (result["error"], *result["interval_95"]))
@@ -118,17 +118,17 @@ def draw(results: Results, axes) -> None:
 
 STUDY = Study(
     name="lake",
-    title="One-shot classification beside people",
-    question="""The task that people were given: twenty characters of an alphabet that was not trained on, one drawing
-of each by one person, and twenty drawings of the same by another person to be recognised; twenty such runs, 400 trials
-(Lake et al., Science 2015; section 4.3 of Koch et al. 2015 has the rule). All is learned from the 964 characters of
-the 30 background alphabets, by Prototypical Networks also from problems of one alphabet each. Each method is exported,
-and the SavedModel alone answers. `--all_runs=FILE` takes the very runs of people, `all_runs.zip` of
-github.com/brendenlake/omniglot, `python/one-shot-classification`; without it runs are drawn by the same rule, of other
-alphabets, characters and drawers.""",
+    title="One-shot classification compared with people",
+    question="""The task is that of Lake et al. (Science 2015) for people: twenty characters of an alphabet that was not
+trained on, one drawing of each by one person, and twenty drawings of the same characters by another person to be
+recognised; twenty such runs, 400 trials (section 4.3 of Koch et al. 2015 has the rule). Training uses the 964
+characters of the 30 background alphabets; Prototypical Networks are also trained on problems of one alphabet each. Each
+method is exported, and the SavedModel alone answers. `--all_runs=FILE` takes the original runs of people,
+`all_runs.zip` of github.com/brendenlake/omniglot, `python/one-shot-classification`; without it runs are drawn by the
+same rule, with other alphabets, characters and drawers.""",
     paper="""Table 3 of Munkhdalai & Yu (ICML 2017): people 4.5 % wrong, Bayesian program learning 3.3 (Lake et al.
 2015), Siamese networks 8.0 (Koch et al. 2015), Meta Networks 4.08, pixels 78.3. Meta Networks were tested on 400 tasks
-of the evaluation classes, which are not said to be of one alphabet each.""",
+of the evaluation classes; the paper does not say that these are of one alphabet each.""",
     trainings=trainings,
     table=table,
     draw=draw,
@@ -137,7 +137,7 @@ of the evaluation classes, which are not said to be of one alphabet each.""",
 
 def _trainings_of_flags(scale):
     if FLAGS.all_runs:
-        one_shot_runs.published(FLAGS.all_runs)  # said now if that is none, not after the first training
+        one_shot_runs.published(FLAGS.all_runs)  # reports a bad file now, not after the first training
     return trainings(scale, FLAGS.all_runs)
 
 

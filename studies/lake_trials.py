@@ -20,17 +20,17 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """What this takes."""
+    """Defines the flags of this command."""
     flags.DEFINE_string("run_dir", None, "Directory of a trained run, which is exported to RUN.export.")
-    flags.DEFINE_string("data_dir", None, "As for train, where runs are drawn.")
+    flags.DEFINE_string("data_dir", None, "As for train, if runs are drawn.")
     flags.DEFINE_string("all_runs", None, "Omniglot's all_runs.zip. Unset: runs are drawn by its rule.")
-    flags.DEFINE_integer("runs_seed", 0, "Decides which are drawn.", lower_bound=0)
+    flags.DEFINE_integer("runs_seed", 0, "Seed of the drawn runs.", lower_bound=0)
     flags.DEFINE_string("json", None, "File to write the result to.")
     flags.mark_flags_as_required(["run_dir", "json"])
 
 
 def main() -> None:
-    """Exports the run, asks the export, and writes down which trials were right."""
+    """Exports the run, asks the export, and writes which trials were correct."""
     runs = one_shot_runs.published(FLAGS.all_runs) if FLAGS.all_runs else _drawn()
     model = ExportedClassifier(_exported(FLAGS.run_dir))
     right = {run.name: trials(model, run) for run in runs}
@@ -49,7 +49,7 @@ def _drawn():
 
 
 def _exported(run_dir: str) -> str:
-    """The version that `export` writes of a run, in a process of its own: this one has no method in it."""
+    """The version that `export` writes of a run, in a separate process: this process then contains no method."""
     place = expanded(run_dir)
     models = place.with_name(f"{place.name}.export")
     asked = [sys.executable, "-m", "ml_lstm.export", f"--run_dir={place}", f"--export_dir={models}"]
@@ -61,10 +61,10 @@ def _exported(run_dir: str) -> str:
 
 
 def trials(model: PictureClassifier, run: OneShotRun) -> list[bool]:
-    """Which of a run's test images a model gives the right character.
+    """Whether a model recognises each of a run's test images.
 
     Raises:
-        UserError: for an image that it cannot read, or more characters than it can tell apart.
+        UserError: for an image that it cannot read, or more characters than the model allows.
     """
     adaptation = model.adapt(list(run.training), [str(place) for place in range(len(run.training))])
     try:
@@ -75,10 +75,10 @@ def trials(model: PictureClassifier, run: OneShotRun) -> list[bool]:
 
 
 def summary(right: dict[str, Sequence[bool]]) -> dict[str, Any]:
-    """Error over all trials, and the 95 % interval of Wilson (1927), which a mean near 0 does not leave empty.
+    """Error over all trials, and the 95 % interval of Wilson (1927), which has a positive width even for an error of 0.
 
     Args:
-        right: of each run which trials were.
+        right: for each run, whether each trial was correct.
     """
     total, wrong = sum(map(len, right.values())), sum(each.count(False) for each in right.values())
     error, z = wrong / total, 1.96

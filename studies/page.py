@@ -1,4 +1,4 @@
-"""docs/studies.md, from the studies and what they came to: python -m studies.page > docs/studies.md"""
+"""Writes docs/studies.md, from the studies and their results: python -m studies.page > docs/studies.md"""
 
 import importlib
 from pathlib import Path
@@ -12,26 +12,26 @@ RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
 _HEAD = """# Studies
 
-Experiments of the papers, and some of our own, each by one command:
+Experiments of the papers, and some of ml_lstm's own, each run by one command:
 
     pip install '.[data,plots]'    # in a checkout
     python -m studies.NAME --data_dir=DIR --out=DIR --scale=hours
 
-`--scale=small` takes minutes on two cores and shows that all works; `hours` is what two or three hours there allow,
-and what the figures below are of; `paper` is the published size. A study is a few trainings, each of which may be cut
-short: the same command goes on. `--list` prints what is left, a line a training, so that several machines can share
-it. Results go to `DIR/NAME.json`, `.md` and `.png`. This page is made from them by
+`--scale=small` takes minutes on two cores and shows that everything works; `hours` takes two or three hours there, and
+the results below are from it; `paper` is the published size. A study consists of several trainings, and each can be
+interrupted: the same command resumes it. `--list` prints the remaining commands, a line for each training, so that
+several machines can share them. Results go to `DIR/NAME.json`, `.md` and `.png`. This page is generated from them by
 `python -m studies.page > docs/studies.md`.
 """
 
 
 def study(name: str) -> Study:
-    """A study by the name of its module."""
+    """The study of a module, by the module's name."""
     return importlib.import_module(f"studies.{name}").STUDY
 
 
 def page() -> str:
-    """Markdown: of each study what it asks, what its source found, its table and figure, and what came of it."""
+    """Markdown: for each study its question, what its source found, its table and figure, and the findings."""
     return "\n".join([_HEAD, *map(_part, names())])
 
 
@@ -48,7 +48,7 @@ def _part(name):
             asked.findings,
         ]
     else:
-        paragraphs.append("No results yet at a scale that tells something.")
+        paragraphs.append("There are no results yet at a scale large enough for conclusions.")
     return "\n\n".join(filter(None, paragraphs)) + "\n"
 
 

@@ -15,10 +15,10 @@ _FAMILIES = {
 _STYLES = {"optimization": "-o", "metric": "--s", "model": ":^"}
 _FILES = {method: f"omniglot_5way_1shot_{method}.flags" for method in _FAMILIES}
 _FILES["meta_lstm"] = "omniglot_5way_1shot_whole_network.flags"
-# As the LSTM meta-learner: five steps, which move the whole network.
+# As for the LSTM meta-learner: five steps that change the whole network.
 _MORE = {"maml": ("--noshared_head", "--inner_steps=5", "--inner_learning_rate=0.1", "--learner=conv4_centred")}
 _TRAINED = 5  # shots, and steps
-# Of about as much time each.
+# Chosen so that each method trains for about the same time.
 _EPISODES = {
     "meta_lstm": 1600,
     "maml": 1600,
@@ -35,7 +35,7 @@ _GLYPHS = ("--dataset=glyphs", "--image_size=16", "--filters=4", "--validation_i
 
 
 def trainings(scale: str) -> list[Training]:
-    """A run for each method, on problems of five shots, tested on fewer and more shots, and steps where it has some."""
+    """A run for each method on five-shot problems, tested with other numbers of shots and, if it has any, of steps."""
     if scale == "small":
         return [_training(method, 20, _GLYPHS, (1, 5), (8,), 20) for method in ("meta_lstm", "prototypical")]
     factor, tested = {"hours": (1, 200), "paper": (10, 600)}[scale]
@@ -55,13 +55,13 @@ def _training(method, episodes, data, shots, steps, tested):
 
 
 def _numbers(results, what):
-    """Of shots or steps, those that any method was tested with."""
+    """The numbers of shots or of steps that any method was tested with."""
     names = {name for of in results.values() for name in of if name.endswith(what)}
     return sorted(int(name.partition("_")[0]) for name in names)
 
 
 def table(results: Results) -> list[list[str]]:
-    """A row for each method, a column for each number of shots, and of inner steps at the shots of training."""
+    """A row for each method; columns for each number of shots, and of inner steps at the training's number of shots."""
     columns = [f"{number}_{what}" for what in ("shots", "steps") for number in _numbers(results, what)]
     head = ["method", "family", *(column.replace("_", " ") for column in columns)]
     return [
@@ -74,7 +74,7 @@ def table(results: Results) -> list[list[str]]:
 
 
 def draw(results: Results, axes) -> None:
-    """A panel of shots, and one of inner steps with a line where they are those of training."""
+    """A panel for shots and one for inner steps, each with a line at the number used in training."""
     for panel, what in zip(axes[0], ("shots", "steps"), strict=True):
         numbers = _numbers(results, what)
         for place, (method, of) in enumerate(results.items()):
@@ -97,9 +97,10 @@ STUDY = Study(
     title="More shots and more steps than trained",
     question="""How does accuracy grow with support images, and with inner steps, beyond what was trained? Each method
 meta-trains on CIFAR-FS, 5-way 5-shot, for about as long as the others, and answers problems of 1 to 20 shots. The
-optimization-based methods also adapt in 1 to 20 steps; in training they take five. Over shots, MAML and the LSTM
-meta-learner take five steps, Reptile 20, as its configuration has it. Options are those of the Omniglot configurations
-in `configs/`, except that MAML takes five steps that move the whole network, as the LSTM meta-learner does.""",
+optimization-based methods also adapt in 1 to 20 steps; in training they take five. For the test over shots, MAML and
+the LSTM meta-learner take five steps, and Reptile takes 20, as in its configuration. Options are those of the Omniglot
+configurations in `configs/`, except that MAML takes five steps that change the whole network, like the LSTM
+meta-learner.""",
     trainings=trainings,
     table=table,
     draw=draw,

@@ -1,4 +1,4 @@
-"""`evaluate`, but for problems of more classes than a run can tell apart: these have its limit for a result."""
+"""`evaluate`; for problems with more classes than a run allows, the result is this limit."""
 
 from absl import flags, logging
 

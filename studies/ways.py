@@ -10,7 +10,7 @@ from studies.harness import CONFIGS, Measurement, Results, Study, Training, perc
 FLAGS = flags.FLAGS
 METHODS = ("meta_networks", "prototypical")
 
-# Table 4 of Munkhdalai & Yu, by classes of training and of the test, and 100 classes in words.
+# Table 4 of Munkhdalai & Yu, by classes of training and of the test; the value for 100 classes is from the text.
 _PUBLISHED = {
     5: {5: 98.95, 10: 96.4, 15: 93.6, 20: 93.07},
     10: {5: 99.25, 10: 96.87, 15: 96.95, 20: 96.21, 100: 65},
@@ -32,10 +32,10 @@ def trainings(scale: str, methods: Sequence[str] = METHODS) -> list[Training]:
 
     Args:
         scale: see `Study`.
-        methods: of those that `configs/` has for Omniglot.
+        methods: some of those that have a file for Omniglot in `configs/`.
 
     Raises:
-        UserError: for a method that it has not.
+        UserError: for a method without such a file.
     """
     known = sorted(path.name[len("omniglot_5way_1shot_") : -len(".flags")] for path in CONFIGS.glob(_FILE.format("*")))
     for method in methods:
@@ -69,7 +69,7 @@ def _tested(results):
 
 
 def table(results: Results) -> list[list[str]]:
-    """A row for each method and number of classes in training; the paper's figures beside ours of Meta Networks."""
+    """A row for each method and number of classes in training; for Meta Networks with the paper's figures."""
     head = ["method", "trained on", *(f"{ways}-way" for ways in _tested(results))]
     rows = []
     for name, of in results.items():
@@ -87,7 +87,7 @@ def _cell(result, method, trained, tested):
 
 
 def draw(results: Results, axes) -> None:
-    """A line for each run over the classes of the test, as far as it can tell them apart."""
+    """A line for each run over the number of classes of the test, up to the run's limit."""
     methods = list(dict.fromkeys(_parts(name)[0] for name in results))
     ways = sorted({_parts(name)[1] for name in results})
     for name, of in results.items():
@@ -110,14 +110,14 @@ def draw(results: Results, axes) -> None:
 STUDY = Study(
     name="ways",
     title="N-way training, K-way testing",
-    question="""Can a method answer problems of more classes than it was trained on, and does it pay to train on more
-than will be asked for? Trained on 1-shot problems of 5, 10, 15 or 20 characters of Omniglot (Vinyals' classes), tested
-on as many and on 100, of which each has five queries; section 4.2.1 and table 4 of Munkhdalai & Yu, *Meta Networks*
-(ICML 2017). `--methods=mann,relation` takes other methods than those of the table; one that answers only as many
-classes as it was trained on says so there.""",
-    paper="""Meta Networks (table 4): trained on fewer classes than it is tested on it loses, 93.07 % of 20-way problems
-after 5-way training where 20-way training has 97.0 %; trained on more it gains, 99.55 % of 5-way problems after 20-way
-training where 5-way training has 98.95 %. Trained on 10 classes it has "around 65%" with 100.""",
+    question="""Can a method answer problems of more classes than it was trained on, and does it help to train on more
+classes than the test has? Methods are trained on 1-shot problems of 5, 10, 15 or 20 characters of Omniglot (Vinyals'
+classes), and tested on each of these numbers and on 100, with five queries for each class; section 4.2.1 and table 4 of
+Munkhdalai & Yu, *Meta Networks* (ICML 2017). `--methods=mann,relation` takes other methods than those of the table; for
+a method that answers only as many classes as it was trained on, the table gives this limit.""",
+    paper="""Meta Networks (table 4): trained on fewer classes than in the test, accuracy falls, 93.07 % of 20-way
+problems after 5-way training against 97.0 % after 20-way training; trained on more it rises, 99.55 % of 5-way problems
+after 20-way training against 98.95 % after 5-way training. Trained on 10 classes it has "around 65%" with 100.""",
     trainings=trainings,
     table=table,
     draw=draw,
@@ -125,6 +125,6 @@ training where 5-way training has 98.95 %. Trained on 10 classes it has "around 
 
 if __name__ == "__main__":
     flags.DEFINE_list(
-        "methods", list(METHODS), "Methods to compare, as configs/omniglot_5way_1shot_NAME.flags has them."
+        "methods", list(METHODS), "Methods to compare, each with a file configs/omniglot_5way_1shot_NAME.flags."
     )
     run(STUDY._replace(trainings=lambda scale: trainings(scale, FLAGS.methods)))

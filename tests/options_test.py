@@ -80,7 +80,7 @@ def test_a_partial_takes_no_option_that_it_fixes():
         (lambda: Base(rate=float("inf")), "rate must be positive and finite, got inf."),
         (lambda: Base(rate="fast"), "rate must be positive and finite, got 'fast'."),
         (lambda: Derived(kind="mild"), "kind must be one of soft, hard, got 'mild'."),
-        (lambda: Derived(rate=0.5), "Derived makes no use of rate: leave it out."),
+        (lambda: Derived(rate=0.5), "Derived does not use rate: leave it out."),
         (lambda: function((), widths=3), "widths must be a list, each a whole number, got 3."),
         (lambda: function((), on=1), "on must be true or false, got 1."),
     ],

@@ -36,7 +36,7 @@ for path in sys.argv[1:]:
 
 
 # The base file of the LSTM meta-learner, which other update rules share.
-_SHARED = re.compile(r"Passed over, as nothing that was chosen takes them: --hidden_units, --input_gate_bias\.")
+_SHARED = re.compile(r"Ignored, as nothing that was chosen takes them: --hidden_units, --input_gate_bias\.")
 
 
 def snippet(page):
@@ -77,7 +77,7 @@ def test_every_flag_file_describes_a_method():
         [sys.executable, "-c", BUILD, *paths], cwd=ROOT, capture_output=True, text=True, timeout=2400
     )
     assert result.returncode == 0, result.stderr
-    strays = [line for line in result.stdout.splitlines() if line.startswith("Passed over")]
+    strays = [line for line in result.stdout.splitlines() if line.startswith("Ignored")]
     assert all(_SHARED.fullmatch(line) for line in strays), strays
     parameters = dict(line.rsplit(" ", 1) for line in result.stdout.splitlines() if line.startswith("configs/"))
     assert set(parameters) == set(paths)

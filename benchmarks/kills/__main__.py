@@ -1,7 +1,7 @@
 """Kills train, export and serve, fills a disk, starts two trainers: python -m benchmarks.kills --out=docs/kills.md
 
-Prints each kill and check, writes them to `--out`, and as JSON to results/ beside it. The moments come from `--seed`;
-what a kill finds there also depends on how busy the machine is.
+Prints each kill and check, writes them to `--out`, and as JSON to results/ beside it. `--seed` determines the moments;
+what a kill meets there also depends on how busy the machine is.
 """
 
 import random
@@ -22,19 +22,19 @@ _SETTING = ("seed", "epochs", "train_kills", "export_kills", "serve_kills", "roo
 
 
 def define_flags() -> None:
-    """What it takes."""
+    """Defines the flags of this command."""
     flags.DEFINE_string("out", None, "Page to write; its JSON goes to results/ beside it. Unset: none.")
-    flags.DEFINE_integer("seed", 0, "Of the moments.")
-    flags.DEFINE_integer("epochs", 12, "Of the run that is killed, with a save after each.", lower_bound=2)
-    flags.DEFINE_integer("train_kills", 10, "Of train.", lower_bound=0)
-    flags.DEFINE_integer("export_kills", 6, "Of export.", lower_bound=0)
-    flags.DEFINE_integer("serve_kills", 5, "Of serve.", lower_bound=0)
+    flags.DEFINE_integer("seed", 0, "Seed of the moments.")
+    flags.DEFINE_integer("epochs", 12, "Epochs of the run that is killed, with a save after each.", lower_bound=2)
+    flags.DEFINE_integer("train_kills", 10, "Number of kills of train.", lower_bound=0)
+    flags.DEFINE_integer("export_kills", 6, "Number of kills of export.", lower_bound=0)
+    flags.DEFINE_integer("serve_kills", 5, "Number of kills of serve.", lower_bound=0)
     flags.DEFINE_integer("rooms", 2, "How often a disk is full for train and for export.", lower_bound=1)
-    flags.DEFINE_string("work_dir", None, "New directory for what is written meanwhile; unset: a temporary one.")
+    flags.DEFINE_string("work_dir", None, "New directory for temporary files; unset: a temporary one.")
 
 
 def main() -> None:
-    """Does all of it, and fails if anything is wrong."""
+    """Runs everything, and fails if anything is wrong."""
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(FLAGS.work_dir or temporary) / "kills"
         work.mkdir(parents=True)
@@ -66,7 +66,7 @@ def _parts(work):
     add("train", training.kill_and_go_on(commands, work / "killed", undisturbed, epochs, seconds, drawn))
     add("two trainers", two_trainers.train_together(commands, work / "shared", undisturbed, epochs))
     seconds = exporting.reference(commands, undisturbed, models)
-    # Most of what it does is before it writes: a third of the kills is for that.
+    # An export spends most of its time before it writes: a third of the kills is for that.
     drawn = moments.draw(["writing", "starting", "writing"], FLAGS.export_kills, generator)
     add("export", exporting.kill_and_export_again(commands, undisturbed, models, seconds, drawn))
     drawn = moments.draw(serving.PHASES, FLAGS.serve_kills, generator)

@@ -1,4 +1,4 @@
-"""The commands of ml_lstm as a user starts them, each a process of its own whose words are kept."""
+"""Starts the commands of ml_lstm like a user, each in its own process, and keeps their output."""
 
 import os
 import re
@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 _REPOSITORY = Path(__file__).parents[2]
 
-# What TensorFlow itself writes to stderr as it starts.
+# TensorFlow's own lines on stderr at its start.
 _TENSORFLOW_LINE = re.compile(r"[IWE]0000 00:00:|WARNING: All log messages before|To enable the following|\t|\s*$")
 
 
 def own_lines(stderr: str) -> list[str]:
-    """Lines on stderr without TensorFlow's greeting."""
+    """Lines on stderr, without those of TensorFlow's start."""
     return [line for line in stderr.splitlines() if not _TENSORFLOW_LINE.match(line)]
 
 
@@ -30,16 +30,16 @@ class Finished(NamedTuple):
 
     @property
     def problems(self) -> list[str]:
-        """Lines on stderr that tell of something wrong: neither TensorFlow's greeting nor what `adapt` notes."""
+        """Lines on stderr that report a problem: neither those of TensorFlow's start nor the notes of `adapt`."""
         return [line for line in own_lines(self.stderr) if not line.startswith("Note: ")]
 
     def failure(self) -> list[str]:
-        """What is wrong with a command that should have succeeded without a word on stderr; empty if nothing is."""
+        """What is wrong with a command that should have succeeded with nothing on stderr; empty if nothing is."""
         lines = self.problems
         return [f"exit {self.status}: {' / '.join(lines[-3:])}"] if self.status or lines else []
 
     def refusal_without(self, words: str) -> list[str]:
-        """What is wrong with a command that should have ended with exit 1 and one line that has `words` in it."""
+        """What is wrong with a command that should have ended with exit 1 and one line containing `words`."""
         lines = self.problems
         if self.status == 1 and len(lines) == 1 and re.match(r"ml_lstm\.\w+: ", lines[0]) and words in lines[0]:
             return []
@@ -47,17 +47,17 @@ class Finished(NamedTuple):
 
 
 class Running:
-    """A command under way: `python -m ml_lstm.<command>`.
+    """A running command: `python -m ml_lstm.<command>`.
 
     Args:
         command: its name.
         arguments: its flags.
-        cache: directory of what it caches.
-        popen: more for `subprocess.Popen`; what goes to another stdout or stderr is not kept.
+        cache: directory of its cache.
+        popen: further arguments of `subprocess.Popen`; output redirected by them is not kept.
 
     Attributes:
         process: of the operating system.
-        started_ns: by the clock of files.
+        started_ns: its start, by the clock of file times.
     """
 
     def __init__(self, command: str, arguments: Sequence[str], cache: Path, **popen: Any):
@@ -81,7 +81,7 @@ class Running:
 
     @property
     def seconds(self) -> float:
-        """Since its start."""
+        """Seconds since its start."""
         return time.monotonic() - self._clock
 
     @property
@@ -90,11 +90,11 @@ class Running:
 
     @property
     def stderr(self) -> str:
-        """What it said so far."""
+        """Its output on stderr so far."""
         return self._said["stderr"].decode()
 
     def finish(self, timeout: float = 1200) -> Finished:
-        """Waits for its end; a process that takes longer than `timeout` seconds is killed."""
+        """Waits for its end; kills it if it takes longer than `timeout` seconds."""
         try:
             self.process.wait(timeout)
         finally:
@@ -111,10 +111,10 @@ class Running:
 
 
 class Commands:
-    """Starts commands that share a cache of their own.
+    """Starts commands that share a separate cache.
 
     Args:
-        cache: its directory.
+        cache: directory of the cache.
     """
 
     def __init__(self, cache: Path):

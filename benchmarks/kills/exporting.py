@@ -1,4 +1,4 @@
-"""`export`, killed while it writes the next version."""
+"""Kills `export` while it writes the next version."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,29 +16,29 @@ def flags(run: Path, models: Path) -> list[str]:
 
 
 def phases(models: Path) -> dict[str, Sign]:
-    """In order; "writing" goes on until the version is there."""
+    """The phases in order; "writing" lasts until the version exists."""
     return {
         "starting": from_the_start,
-        # By its own number: it also removes what a killed one left, which changes that.
+        # By its own process number: it also removes the remains of a killed export, which changes that directory.
         "writing": lambda running: any(models.glob(f".writing-*-{running.process.pid}")),
         "renamed": new_file(models, "[0-9]*"),
     }
 
 
 def reference(commands: Commands, run: Path, models: Path) -> dict[str, float]:
-    """Exports version 1 undisturbed; seconds of each phase."""
+    """Exports version 1 without a kill; returns the seconds of each phase."""
     return moments.durations(commands.start("export", *flags(run, models)), phases(models))
 
 
 def kill_and_export_again(
     commands: Commands, run: Path, models: Path, seconds: dict[str, float], drawn: Sequence[Moment]
 ) -> dict[str, list[dict]]:
-    """Kills an export at each of the moments, then serves what they left, then exports once more.
+    """Kills an export at each of the moments, serves the remains, and exports once more.
 
     Args:
         commands: starts them.
-        run: that is exported.
-        models: which has version 1.
+        run: the run to export.
+        models: a directory with version 1.
         seconds: of the phases of that version's export.
         drawn: when to kill.
 
@@ -65,17 +65,17 @@ def kill_and_export_again(
     served = server.versions() if moments.reached(running, server.ready) else []
     running.kill()
     problems = [] if served == there[-1:] else [f"{served} is served"]
-    checks = [{"what": "a server of what they left serves the newest whole version", "problems": problems}]
+    checks = [{"what": "a server on the remains serves the newest complete version", "problems": problems}]
     finished = commands.run("export", *flags(run, models))
     problems = finished.failure() + _wrong_versions(models, answer, whole)
     problems += [] if len(_versions(models)) == len(there) + 1 else ["no new version"]
     checks.append(
         {
-            "what": "the next export succeeds, all versions answer the same, and those of before are so byte for byte",
+            "what": "the next export succeeds, all versions answer the same, and earlier ones have the same bytes",
             "problems": problems,
         }
     )
-    checks.append({"what": "it has removed what they left", "problems": _unfinished(models)})
+    checks.append({"what": "it has removed the remains", "problems": _unfinished(models)})
     return {"kills": kills, "checks": checks}
 
 
@@ -93,7 +93,7 @@ def _left(models):
 
 
 def _wrong_versions(models, answer, whole):
-    """What is wrong with versions that are there; `whole` has the files of those that answered before."""
+    """Problems of the existing versions; `whole` has the files of those that answered before."""
     problems = []
     for version in _versions(models):
         files = saved.tree(models / str(version))

@@ -1,4 +1,4 @@
-"""A disk that is full when a command writes to it, and what the same command does once there is space."""
+"""Fills a disk while a command writes to it, and runs the same command again once there is space."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ class Disk:
     """A place that can be filled up.
 
     Attributes:
-        path: of a directory there.
+        path: a directory there.
         how: what fills it, in words.
     """
 
@@ -38,7 +38,7 @@ class Disk:
 
     @contextlib.contextmanager
     def full_but_for(self, room: int) -> Iterator[dict[str, Any]]:
-        """Leaves so many bytes; gives what commands are to be started with."""
+        """Leaves this number of bytes; yields the arguments to start commands with."""
         if not self._is_mounted:
             limit = max(room, _PAGE)
             yield {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))}
@@ -54,7 +54,7 @@ class Disk:
 
 @contextlib.contextmanager
 def small_disk(path: Path, may_mount: bool = True) -> Iterator[Disk]:
-    """A file system in memory, mounted at a new directory; where that is not allowed, a limit on the size of files."""
+    """A file system in memory, mounted at a new directory; or a limit on file sizes if mounting is not allowed."""
     path.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(path)]
     try:
@@ -73,11 +73,11 @@ def small_disk(path: Path, may_mount: bool = True) -> Iterator[Disk]:
 def fill(
     commands: Commands, disk: Disk, undisturbed: Path, version: Path, epochs: int, rooms: Sequence[float]
 ) -> dict[str, list[dict]]:
-    """Has each command meet a full disk, then starts it again with space.
+    """Runs each command on a full disk, then again with space.
 
     Args:
         commands: starts them.
-        disk: to be filled.
+        disk: the disk to fill.
         undisturbed: directory of a run to compare with.
         version: of an export of it.
         epochs: of the run.
@@ -101,7 +101,7 @@ def _bytes(directory):
 
 
 def _lost(before, after):
-    """What was whole before and is no longer."""
+    """Files that have changed or are missing."""
     return [f"{name} has changed" for name, digest in before.items() if after.get(name) != digest]
 
 
@@ -117,7 +117,7 @@ def _train(commands, disk, run, undisturbed, epochs, rooms):
     finished = commands.run("train", *flags)
     return [
         {"what": f"`train`, {len(rooms)} times: one line, exit 1", "problems": refused},
-        {"what": "what it had saved is whole, and nothing half written is left", "problems": damaged},
+        {"what": "what it had saved is intact, and no partly written file remains", "problems": damaged},
         {"what": "with space, the same command ends", "problems": finished.failure()},
         *training.as_if_undisturbed(run, undisturbed),
     ]
@@ -134,7 +134,7 @@ def _evaluate(commands, disk, run):
     problems += [] if len(list(run.glob("evaluate-*.json"))) == 2 else ["not two results"]
     return [
         {"what": "`evaluate`: one line, exit 1", "problems": refused.refusal_without(_WORDS)},
-        {"what": "the run and its other result are as they were, with nothing beside them", "problems": kept},
+        {"what": "the run and its other result are unchanged, with nothing beside them", "problems": kept},
         {"what": "with space, it writes the result", "problems": problems},
     ]
 
@@ -150,7 +150,7 @@ def _export(commands, disk, run, models, rooms):
     same = not problems and answer_of_version(models / "1") == answer_of_version(models / "2")
     return [
         {"what": f"`export`, {len(rooms)} times: one line, exit 1", "problems": refused},
-        {"what": "the version before is as it was, with nothing beside it", "problems": kept},
+        {"what": "the earlier version is unchanged, with nothing beside it", "problems": kept},
         {
             "what": "with space, it writes a version that answers the same",
             "problems": problems if same else [*problems, "another answer"],
@@ -179,7 +179,7 @@ def _adapt(commands, disk, version):
     problems += [] if len(json.loads((tables / "table.json").read_text())["answers"]) == 3 else ["not three answers"]
     return [
         {"what": "`adapt`, to CSV and to JSON: one line, exit 1", "problems": refused},
-        {"what": "the tables of before are as they were", "problems": kept},
+        {"what": "the earlier tables are unchanged", "problems": kept},
         {"what": "with space, it writes them", "problems": problems},
     ]
 

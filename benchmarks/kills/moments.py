@@ -1,4 +1,4 @@
-"""Random moments, each within a phase of what a command does, and the kill at one of them."""
+"""Random moments, each within a phase of a command, and the kill at one of them."""
 
 import random
 import signal
@@ -10,25 +10,25 @@ from typing import NamedTuple
 from benchmarks.kills.commands import Finished, Running
 
 _LOOK_SECONDS = 0.0005
-_CLOCK_NS = 10_000_000  # how much coarser the clock of files is than that of programs
+_CLOCK_NS = 10_000_000  # the clock of file times may be this much coarser than that of programs
 
 Sign = Callable[[Running], bool]
-"""Says whether a phase of a command has begun."""
+"""Returns whether a phase of a command has begun."""
 
 
 class Moment(NamedTuple):
-    """When to kill: so far into a phase, as a fraction of how long the phase takes undisturbed."""
+    """When to kill: how far into a phase, as a fraction of the phase's duration without a kill."""
 
     phase: str
     fraction: float
 
 
 class Killed(NamedTuple):
-    """A kill that was done.
+    """A kill that happened.
 
     Attributes:
-        phase: that the command was in, as far as its files tell; on a busy machine not always the moment's.
-        seconds: after the start of the command.
+        phase: the command's phase according to its files; on a busy machine not always the moment's.
+        seconds: since the start of the command.
         finished: how it ended.
     """
 
@@ -38,7 +38,7 @@ class Killed(NamedTuple):
 
 
 def draw(phases: Sequence[str], count: int, generator: random.Random) -> list[Moment]:
-    """`count` moments in random order, their phases in equal parts."""
+    """`count` moments in random order, equally distributed over the phases."""
     moments = [Moment(phases[number % len(phases)], generator.random()) for number in range(count)]
     generator.shuffle(moments)
     return moments
@@ -49,14 +49,14 @@ def from_the_start(_: Running) -> bool:
 
 
 def new_file(directory: Path, pattern: str) -> Sign:
-    """Whether a file of that name was written since the command began."""
+    """A sign: whether a file matching the pattern was written since the command began."""
 
     def seen(running):
         for path in directory.glob(pattern):
             try:
                 if path.stat().st_mtime_ns > running.started_ns - _CLOCK_NS:
                     return True
-            except FileNotFoundError:  # gone meanwhile
+            except FileNotFoundError:  # removed meanwhile
                 continue
         return False
 
@@ -64,7 +64,7 @@ def new_file(directory: Path, pattern: str) -> Sign:
 
 
 def reached(running: Running, sign: Sign) -> bool:
-    """Waits for a phase; False if the command ends before."""
+    """Waits for a phase; returns False if the command ends before it."""
     while not sign(running):
         if running.ended:
             return False
@@ -73,7 +73,7 @@ def reached(running: Running, sign: Sign) -> bool:
 
 
 def durations(running: Running, phases: Mapping[str, Sign]) -> dict[str, float]:
-    """Seconds of each phase of an undisturbed command, the last until its end.
+    """Seconds of each phase of a command without a kill; the last phase lasts until its end.
 
     Raises:
         RuntimeError: if it ends before a phase has begun.
@@ -95,10 +95,10 @@ def kill_at(running: Running, moment: Moment, phases: Mapping[str, Sign], second
         running: the command, just started.
         moment: when.
         phases: of the command, in order.
-        seconds: that the moment's phase takes.
+        seconds: duration of the moment's phase.
 
     Returns:
-        The kill, or None if the command had ended before.
+        The kill, or None if the command had ended before it.
     """
     if reached(running, phases[moment.phase]):
         time.sleep(moment.fraction * seconds)

@@ -1,4 +1,4 @@
-"""What a run has on disk, to be compared but for the time that things took."""
+"""The files of a run, compared except for the time that things took."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ _TIMED = ("epoch_episodes_per_second", "_hparams_/")
 
 
 class Saved(NamedTuple):
-    """What the newest checkpoint of a run holds, but for the time taken."""
+    """The contents of a run's newest checkpoint, except for the time taken."""
 
     number: int
     variables: dict[str, bytes]
@@ -33,8 +33,8 @@ class Saved(NamedTuple):
 
 
 def events(run: Path) -> dict[tuple[str, str, int], set[bytes]]:
-    """What TensorBoard reads of a run: all values of `(part, tag, step)`, of which there are several if it was
-    written more than once."""
+    """What TensorBoard reads of a run: all values of `(part, tag, step)`; several if one was written more than
+    once."""
     found = {}
     for part in filter(lambda part: (run / part).is_dir(), ("train", "validation", "train_classes", "episodes")):
         accumulator = EventAccumulator(str(run / part), size_guidance={"tensors": 0}, purge_orphaned_data=False)
@@ -46,10 +46,10 @@ def events(run: Path) -> dict[tuple[str, str, int], set[bytes]]:
 
 
 def differences(run: Path, reference: Path) -> dict[str, list[str]]:
-    """How a run differs from another, by what was compared; nothing but elapsed time is left out.
+    """How a run differs from another; only elapsed time is not compared.
 
     Returns:
-        A list, empty if they agree, for `backup` and `checkpoints`, bit for bit, and for `events`.
+        Lists, empty if the runs agree, for `backup` and `checkpoints`, bit for bit, and for `events`.
     """
     found = {}
     for store in ("backup", "checkpoints"):
@@ -67,7 +67,7 @@ def differences(run: Path, reference: Path) -> dict[str, list[str]]:
 
 
 def damage(run: Path) -> list[str]:
-    """What of a run is there and cannot be read: its options, or a checkpoint that has its index."""
+    """The parts of a run that exist and cannot be read: its options, or checkpoints that have an index."""
     problems = []
     flags = run / "flags.json"
     try:

@@ -1,4 +1,4 @@
-"""`serve`, killed as it starts and under load, and started again at the same ports."""
+"""Kills `serve` as it starts and under load, and starts it again at the same ports."""
 
 import http.client
 import json
@@ -33,7 +33,7 @@ def _images(count):
 
 
 def answer_of_version(version: Path) -> bytes:
-    """The probabilities that an exported version gives for a problem that is always the same.
+    """The probabilities of an exported version for a problem that is always the same.
 
     Raises:
         OSError, tf.errors.OpError: if it does not load.
@@ -45,7 +45,7 @@ def answer_of_version(version: Path) -> bytes:
 
 
 class Server:
-    """`serve` at ports that stay the same however often it is started.
+    """`serve` at ports that stay the same at every start.
 
     Args:
         commands: starts it.
@@ -69,7 +69,7 @@ class Server:
         return self._commands.start("serve", *flags, **popen)
 
     def ready(self, _: Running) -> bool:
-        """Whether it answers that a version is available; takes a moment, lest it be asked all the time."""
+        """Whether it reports an available version; waits a moment first, so that it is not asked all the time."""
         time.sleep(0.1)
         try:
             return bool(self.versions())
@@ -77,7 +77,7 @@ class Server:
             return False
 
     def versions(self) -> list[int]:
-        """Those that can be asked, by REST."""
+        """The available versions, by REST."""
         with urllib.request.urlopen(self._url(), timeout=_ANSWER_SECONDS) as answer:
             statuses = json.load(answer)["model_version_status"]
         return sorted(int(each["version"]) for each in statuses if each["state"] == "AVAILABLE")
@@ -86,13 +86,13 @@ class Server:
         return f"http://127.0.0.1:{self._rest}/v1/models/{self._models.name}"
 
     def ask_rest(self) -> bytes:
-        """Its answer, as `answer_of_version`."""
+        """Its answer, in the form of `answer_of_version`."""
         request = urllib.request.Request(f"{self._url()}:predict", self._body)
         with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:
             return np.array(json.load(answer)["outputs"]["probabilities"], np.float32).tobytes()
 
     def ask_grpc(self) -> bytes:
-        """Its answer, as `answer_of_version`."""
+        """Its answer, in the form of `answer_of_version`."""
         with grpc.insecure_channel(f"127.0.0.1:{self._grpc}") as channel:
             answer = PredictionServiceStub(channel).Predict(self._request, timeout=_ANSWER_SECONDS)
         return tf.make_ndarray(answer.outputs["probabilities"]).tobytes()
@@ -105,7 +105,7 @@ def _free_port():
 
 
 class _Load:
-    """Callers, by REST and gRPC in turn, that ask until the server is gone; within the context they ask."""
+    """Callers, by REST and gRPC in turn, that ask within the context until the server is gone."""
 
     def __init__(self, server: Server, callers: int):
         self.answers: set[bytes] = set()
@@ -124,7 +124,7 @@ class _Load:
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.UNAVAILABLE:
                 self.refusals.append(f"refused: {error.code()}")
-        except (OSError, ValueError, http.client.HTTPException):  # gone, or cut off amid an answer
+        except (OSError, ValueError, http.client.HTTPException):  # gone, or cut off within an answer
             return
 
     def __enter__(self):
@@ -141,14 +141,14 @@ PHASES = ("starting", "under load")
 
 
 def kill_and_start_again(commands: Commands, models: Path, drawn: Sequence[Moment]) -> dict[str, list[dict]]:
-    """Kills a server at each of the moments; `kills` and `checks`, each with its `problems`."""
+    """Kills a server at each of the moments; returns `kills` and `checks`, each with its `problems`."""
     before, server, kills = saved.tree(models), Server(commands, models), []
     running = server.start()
     moments.reached(running, server.ready)
     seconds = {"starting": running.seconds, "under load": _LOAD_SECONDS}
     answer = server.ask_rest()
     problems = [] if answer == server.ask_grpc() else ["they differ"]
-    checks = [{"what": "undisturbed, it answers the same by REST and gRPC", "problems": problems}]
+    checks = [{"what": "without a kill, it answers the same by REST and gRPC", "problems": problems}]
     running.kill()
     for moment in drawn:
         kills.append(_kill(server, moment, seconds, answer))
@@ -183,5 +183,5 @@ def _kill(server, moment, seconds, expected):
 
 
 def _unexpected(log):
-    """Lines of a server's log above the level of information."""
+    """Lines of a server's log above the level INFO."""
     return [line for line in log.splitlines() if re.match(r"[WEF]\d{4} .*\] ", line) and "0000 00:00" not in line]

@@ -1,4 +1,4 @@
-"""`train`, killed and started again by the same command until it is done."""
+"""Kills `train`, and starts it again by the same command until it is done."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ _EPOCHS_AHEAD = 2
 
 
 def flags(run: Path, epochs: int) -> list[str]:
-    """A run of seconds: `epochs` meta-validations, and a save after each."""
+    """A run of seconds: `epochs` meta-validations, with a save after each."""
     return [
         *("--dataset=glyphs", "--image_size=16", "--n_query=2", "--filters=4", "--hidden_units=2", "--inner_steps=1"),
         *("--meta_batch_size=2", "--validation_episodes=10", "--learning_rate=0.01"),
@@ -22,18 +22,18 @@ def flags(run: Path, epochs: int) -> list[str]:
 
 
 def phases(run: Path) -> dict[str, Sign]:
-    """Of every start, in order."""
+    """The phases of every start, in order."""
     return {
         "starting": from_the_start,
         "first steps": new_file(run, "train/events*"),
         "first validation": new_file(run, "validation/events*"),
-        SAVING: new_file(run, "*/unfinished*"),  # the best weights, then what a run goes on from
+        SAVING: new_file(run, "*/unfinished*"),  # the best weights, then the checkpoint to resume from
         LATER: new_file(run, "backup/*.index"),
     }
 
 
 def reference(commands: Commands, run: Path, epochs: int) -> dict[str, float]:
-    """Trains undisturbed; seconds of each phase."""
+    """Trains without a kill; returns the seconds of each phase."""
     return moments.durations(commands.start("train", *flags(run, epochs)), phases(run))
 
 
@@ -45,7 +45,7 @@ def kill_and_go_on(
     seconds: dict[str, float],
     drawn: Sequence[Moment],
 ) -> dict[str, list[dict]]:
-    """Kills a run at each of the moments, starting it again by the same command, and then lets it end.
+    """Kills a run at each of the moments, starts it again by the same command, and finally lets it end.
 
     Args:
         commands: starts them.
@@ -77,25 +77,25 @@ def kill_and_go_on(
     checks = [{"what": "started once more, it ends", "problems": commands.run("train", *flags(run, epochs)).failure()}]
     checks += as_if_undisturbed(run, undisturbed)
     left = [str(path.relative_to(run)) for path in run.rglob("*unfinished*")]
-    checks.append({"what": "nothing half written is left in it", "problems": left})
+    checks.append({"what": "no partly written file remains in it", "problems": left})
     return {"kills": kills, "checks": checks}
 
 
 _COMPARED = {
-    "backup": "weights and optimizer are those of a run that nothing disturbed, bit for bit",
+    "backup": "weights and optimizer are those of a run without kills, bit for bit",
     "checkpoints": "so are the best weights",
-    "events": "TensorBoard shows what it shows of that run, but for speed",
+    "events": "TensorBoard shows the same as for that run, except speed",
 }
 
 
 def as_if_undisturbed(run: Path, undisturbed: Path) -> list[dict]:
-    """A check for each of what `saved.differences` compares."""
+    """A check for each part that `saved.differences` compares."""
     found = saved.differences(run, undisturbed)
     return [{"what": what, "problems": found[name]} for name, what in _COMPARED.items()]
 
 
 def _left(run):
-    """In words, what a kill left."""
+    """What remains after a kill, in words."""
     if not (run / "flags.json").exists():
         return "no run yet"
     numbers = [int(path.stem.partition("-")[2]) for path in run.glob("backup/episode-*.index")]

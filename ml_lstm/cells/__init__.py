@@ -1,4 +1,4 @@
-"""Update rules: what turns a gradient into the next parameters, one coordinate at a time."""
+"""Update rules, which compute the next parameters from a gradient, one coordinate at a time."""
 
 from ml_lstm.cells.base import UpdateInputs, UpdateRule
 from ml_lstm.cells.complete_lstm import CompleteLSTMCell, CompleteLSTMState

@@ -10,7 +10,7 @@ from ml_lstm.cells.gates import GatedUpdateRule
 
 
 class CompleteLSTMState(NamedTuple):
-    """What the cell keeps of each coordinate; the last step's gates are for `gates` only.
+    """What the cell keeps for each coordinate; the last step's gates are there only for `gates`.
 
     Attributes:
         parameters: [P], theta, the LSTM's cell state.
@@ -40,12 +40,12 @@ class CompleteLSTMCell(GatedUpdateRule):
 
     with :math:`h_0 = 0`. The weights are shared by all coordinates.
 
-    The study says in words that it adds the standard LSTM's output gate, which makes the next hidden state, and
-    prints no equations. Chosen here: the new gate has the form of the other two; the hidden state is the standard
-    one; and it is what the gates see of the past, as in the standard LSTM, so it takes the place of the gate's own
-    last value that the rule of Ravi & Larochelle feeds back for want of one. As there, gates see
-    :math:`\theta_{t-1}`, the cell state is the parameters and the candidate is :math:`-\nabla_t`, without a tanh.
-    :math:`b_O` starts in U(-0.01, 0.01), an output gate half open, and the rest as in `MetaLSTMCell`.
+    The study adds the standard LSTM's output gate, which makes the next hidden state; it describes this in words and
+    prints no equations. The choices here: the new gate has the form of the other two. The hidden state is the standard
+    one. The gates read it as their past, as in the standard LSTM; it replaces the gate's own last value, which the
+    rule of Ravi & Larochelle feeds back because it has no hidden state. As in that rule, gates read
+    :math:`\theta_{t-1}`, the cell state is the parameters, and the candidate is :math:`-\nabla_t`, without a tanh.
+    :math:`b_O` starts in U(-0.01, 0.01), so the output gate starts half open; the rest starts as in `MetaLSTMCell`.
 
     Shapes: P learner parameters, F features.
 
@@ -60,7 +60,7 @@ class CompleteLSTMCell(GatedUpdateRule):
         `(parameters [P], CompleteLSTMState)`.
 
     Raises:
-        ValueError: as `GatedUpdateRule`.
+        ValueError: like `GatedUpdateRule`.
     """
 
     state_size = CompleteLSTMState(1, 1, 1, 1, 1)

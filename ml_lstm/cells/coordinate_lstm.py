@@ -1,4 +1,4 @@
-"""The LSTM in front of an update rule, one and the same for every coordinate of a learner."""
+"""The LSTM in front of an update rule, with the same weights for every coordinate of a learner."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class CoordinateLSTM(keras.layers.Layer):
-    r"""An LSTM cell over P coordinates with shared weights, laid out with the coordinates last.
+    r"""An LSTM cell over P coordinates with shared weights; the coordinates are the last dimension.
 
     The equations and the weights' shapes are those of `keras.layers.LSTMCell`, which takes [P, F]:
 
@@ -17,9 +17,9 @@ class CoordinateLSTM(keras.layers.Layer):
         c_t &= \sigma(z_f) \odot c_{t-1} + \sigma(z_i) \odot \tanh(z_g) \\
         h_t &= \sigma(z_o) \odot \tanh(c_t)
 
-    With F and H small and P large, [H, P] keeps a gate in one piece of memory, so that nothing is copied where gates
-    are taken apart, and the gradient is written out: it needs no more than four gates and two cells, where automatic
-    differentiation keeps each intermediate. All weights start in U(-0.01, 0.01).
+    F and H are small and P is large. With [H, P] each gate is contiguous in memory, so splitting the gates copies
+    nothing. The gradient is written by hand: it needs only four gates and two cells, while automatic differentiation
+    keeps each intermediate value. All weights start in U(-0.01, 0.01).
 
     Args:
         units: H.
@@ -27,7 +27,7 @@ class CoordinateLSTM(keras.layers.Layer):
     Call arguments:
         inputs: [F, P].
         states: `(h, c)`, [H, P] each.
-        tanh: what computes one, elementwise; sigmoids are made of it.
+        tanh: the function that computes tanh elementwise; sigmoids are computed with it.
 
     Returns:
         `(h [H, P], (h, c))`.
@@ -45,12 +45,12 @@ class CoordinateLSTM(keras.layers.Layer):
             "bias": (4 * self.units,),
         }
         for name, shape in shapes.items():
-            # A new one for each: an initializer that draws two of the same shape draws the same numbers.
+            # A new initializer for each weight: one initializer draws the same numbers for two weights of one shape.
             small = keras.initializers.RandomUniform(-0.01, 0.01)
             setattr(self, name, self.add_weight(name=name, shape=shape, initializer=small))
 
     def get_initial_state(self, coordinates: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Zeros, for as many coordinates."""
+        """Zeros for this number of coordinates."""
         zeros = tf.zeros([self.units, coordinates], self.compute_dtype)
         return zeros, zeros
 
@@ -65,8 +65,8 @@ class CoordinateLSTM(keras.layers.Layer):
         return hidden, (hidden, cell)
 
 
-# Of tanh(x) / x in powers of x^2, numerator and denominator, fitted over |x| <= 8 for the least largest relative error
-# (6.4e-9; by least squares with weights that grow where the error is large, Lawson 1961).
+# tanh(x) / x in powers of x^2, numerator and denominator, fitted over |x| <= 8 to minimise the largest relative error
+# (6.4e-9). The fit is least squares with weights that grow where the error is large (Lawson 1961).
 _NUMERATOR = (
     0.9999999935694444,
     0.1344450049456225,
@@ -78,9 +78,9 @@ _DENOMINATOR = (1.0, 0.4677782781432862, 0.026164454329553825, 3.411297002354003
 
 
 def rational_tanh(x: tf.Tensor) -> tf.Tensor:
-    """tanh as a quotient of polynomials, within 4e-7 of it: half the time of XLA's own on a CPU.
+    """tanh as a quotient of polynomials, within 4e-7 of tanh; on a CPU it takes half the time of XLA's own tanh.
 
-    Where XLA does not compile it, it is many operations and slower. Other dtypes than float32 get `tf.tanh`.
+    Without XLA it is many separate operations, and slower. Dtypes other than float32 get `tf.tanh`.
     """
     if x.dtype != tf.float32:
         return tf.tanh(x)
@@ -97,15 +97,15 @@ def _polynomial(coefficients, x):
 
 
 def _step(tanh, *tensors):
-    """`(h, c)` [H, P] from [F, 4 H], [4 H], [H, 4 H], [F, P], and the h and c before [H, P]."""
+    """`(h, c)` [H, P] from weights [F, 4 H], [4 H], [H, 4 H], inputs [F, P], and the previous h and c [H, P]."""
 
     @tf.custom_gradient
     def step(kernel, bias, recurrent_kernel, inputs, hidden, cell):
         rows = [inputs.shape[0], 1, hidden.shape[0]]
-        # The bias is the weight of a row of ones, so that the product that is its kernels' gradient is its own as well.
+        # The bias is the weight of a row of ones: one product then gives the gradients of the kernels and of the bias.
         weights = tf.concat([kernel, bias[None, :], recurrent_kernel], axis=0)
         seen = tf.concat([inputs, tf.ones_like(inputs[:1]), hidden], axis=0)
-        # Apart before anything else is done to them: XLA makes one loop of what follows.
+        # Split first, before any other operation: XLA then makes one loop of what follows.
         i, f, g, o = tf.split(tf.matmul(weights, seen, transpose_a=True), 4, axis=0)
         i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
         new_cell = f * cell + i * g
@@ -117,7 +117,7 @@ def _step(tanh, *tensors):
             d_g, d_o = d_cell * i * (1 - tf.square(g)), d_hidden * tanh_cell * o * (1 - o)
             d_z = tf.concat([d_i, d_f, d_g, d_o], axis=0)
             d_kernel, d_bias, d_recurrent_kernel = tf.split(tf.matmul(seen, d_z, transpose_b=True), rows)
-            # Apart, since the inputs' gradient often is not needed.
+            # A separate product, as the inputs' gradient is often not needed.
             d_inputs, d_last_hidden = tf.matmul(kernel, d_z), tf.matmul(recurrent_kernel, d_z)
             return d_kernel, d_bias[0], d_recurrent_kernel, d_inputs, d_last_hidden, d_cell * f
 

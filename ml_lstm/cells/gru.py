@@ -10,7 +10,7 @@ from ml_lstm.cells.gates import GatedUpdateRule
 
 
 class GRUState(NamedTuple):
-    """What the cell keeps of each coordinate; the last step's gates are for `gates` only.
+    """What the cell keeps for each coordinate; the last step's gates are there only for `gates`.
 
     Attributes:
         parameters: [P], theta, the GRU's state.
@@ -35,22 +35,22 @@ class GRUCell(GatedUpdateRule):
 
     The weights are shared by all coordinates.
 
-    The study tells only that it is "a GRU-like structure using similar ideas". Chosen here: a GRU has one state, which
-    is therefore :math:`\theta`, and its gates see the input and that state; the candidate is made of the state
-    that the reset gate lets through and of the input, for which :math:`-\nabla_t` stands as in the LSTM
-    meta-learner, without a tanh. One may also write
+    The study says only that it is "a GRU-like structure using similar ideas". The choices here: a GRU has one state,
+    which is therefore :math:`\theta`, and its gates read the input and that state. The candidate combines the state
+    that the reset gate lets through with the input. As in the LSTM meta-learner, :math:`-\nabla_t` is the input,
+    without a tanh. Another form of the rule is
 
     .. math:: \theta_t = (1 - z_t (1 - r_t)) \odot \theta_{t-1} - z_t \odot \nabla_t
 
-    so the update gate is the learning rate and the reset gate says how much decay comes with it. Without a reset gate
-    (:math:`r = 0`) a parameter would shrink by the learning rate at each step. The biases start where a step is
+    so the update gate is the learning rate, and the reset gate decides how much decay comes with it. Without a reset
+    gate (:math:`r = 0`) a parameter would shrink by the learning rate at each step. The initial biases make a step
     gradient descent at a rate of about 0.01 that keeps about 0.9999 of a parameter.
 
     Shapes: P learner parameters, F features.
 
     Args:
-        **options: see `GatedUpdateRule`. The gates that decide the learning rate and what is kept take the ranges of an
-            LSTM's input and forget gates: b_Z starts in `input_gate_bias`, b_R in `forget_gate_bias`, where (4, 6) is a
+        **options: see `GatedUpdateRule`. The gates that set the learning rate and the decay use the ranges of an
+            LSTM's input and forget gates: b_Z starts in `input_gate_bias`, b_R in `forget_gate_bias`; (4, 6) is a
             decay of about 0.01 of the learning rate.
 
     Call arguments:
@@ -61,7 +61,7 @@ class GRUCell(GatedUpdateRule):
         `(parameters [P], GRUState)`.
 
     Raises:
-        ValueError: as `GatedUpdateRule`.
+        ValueError: like `GatedUpdateRule`.
     """
 
     state_size = GRUState(1, 1, 1)
@@ -87,6 +87,6 @@ class GRUCell(GatedUpdateRule):
         return {"update_gate": states.update_gate, "reset_gate": states.reset_gate}
 
     def input_and_forget(self, gates: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        """By the second way of writing the rule; see `UpdateRule.input_and_forget`."""
+        """The gates of the second form of the rule; see `UpdateRule.input_and_forget`."""
         update_gate, reset_gate = gates["update_gate"], gates["reset_gate"]
         return update_gate, 1.0 - update_gate * (1.0 - reset_gate)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 
 def least_used(usage: tf.Tensor, count: int) -> tf.Tensor:
-    """1 for the `count` smallest of `usage` [B, N], else 0; of equals, the first."""
+    """1 for the `count` smallest values of `usage` [B, N], else 0; of equal values, the first."""
     _, rows = tf.math.top_k(-usage, count)
     return tf.reduce_sum(tf.one_hot(rows, tf.shape(usage)[-1], dtype=usage.dtype), axis=1)
 
@@ -18,10 +18,10 @@ def content_weights(keys: tf.Tensor, memory: tf.Tensor) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class MemoryCell(keras.layers.Layer):
-    r"""An LSTM controller that reads a memory by content and writes where it was used least, or last.
+    r"""An LSTM controller that reads a memory by content and writes to the least used or the last used rows.
 
-    At time t the controller sees the input and what was read before, and gives out a key k_t for each head.
-    Each head writes its key, then reads by it; rows i = 1 ... N:
+    At time t the controller reads the input and the previous reads, and outputs a key k_t for each head.
+    Each head writes its key, then reads with it; rows i = 1 ... N:
 
     .. math::
         w^w_t &= \sigma(\alpha) w^r_{t-1} + (1 - \sigma(\alpha)) w^{lu}_{t-1} \\
@@ -30,14 +30,15 @@ class MemoryCell(keras.layers.Layer):
         w^u_t &= \gamma w^u_{t-1} + w^r_t + w^w_t \\
         w^{lu}_t(i) &= 1 \text{ for the n least of } w^u_t \text{, else } 0
 
-    with n heads, whose writes and usages are summed, and a learned :math:`\alpha`. The paper's definition, 1 wherever
-    the usage is at most the n-th smallest, would mark all rows that were never used; of equals, the first are taken
-    here. The memory starts at 1e-6 everywhere; a row that short has no direction, and a cosine near 0 with any key.
+    There are n heads, whose writes and usages are summed, and :math:`\alpha` is learned. The paper defines the last
+    line as 1 wherever the usage is at most the n-th smallest, which would mark all rows that were never used; here, of
+    equal values, only the first are marked. The memory starts at 1e-6 everywhere; so short a row has no direction, and
+    its cosine with any key is near 0.
 
     Args:
         units: of the controller.
         rows: N.
-        width: M, of a row.
+        width: M, the length of a row.
         heads: n.
         decay: :math:`\gamma`.
 
@@ -57,7 +58,7 @@ class MemoryCell(keras.layers.Layer):
 
     @property
     def state_size(self):
-        """Of the controller's h and c, memory, last reads, read weights and usage."""
+        """Shapes of the controller's h and c, the memory, the last reads, the read weights and the usage."""
         return [
             (self.units,),
             (self.units,),
@@ -69,7 +70,7 @@ class MemoryCell(keras.layers.Layer):
 
     @property
     def output_size(self):
-        """Of the controller's output and all that was read."""
+        """The width of the controller's output and all reads together."""
         return self.units + self.heads * self.width
 
     def build(self, input_shape):
@@ -78,7 +79,7 @@ class MemoryCell(keras.layers.Layer):
         self.alpha = self.add_weight(name="alpha", shape=(), initializer="zeros")
 
     def get_initial_state(self, batch_size):
-        """Zeros, but 1e-6 for the memory."""
+        """Zeros, except 1e-6 for the memory."""
         zeros = [tf.zeros((batch_size, *shape), self.compute_dtype) for shape in self.state_size]
         zeros[2] += 1e-6
         return zeros

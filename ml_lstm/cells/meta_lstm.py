@@ -10,11 +10,11 @@ from ml_lstm.cells.gates import GatedUpdateRule
 
 
 class MetaLSTMState(NamedTuple):
-    """What the cell keeps of each coordinate.
+    """What the cell keeps for each coordinate.
 
     Attributes:
         parameters: [P], theta.
-        input_gate: [P], the input gate's last value, as `gate_feedback` shows it to the gate.
+        input_gate: [P], the input gate's last value, in the form that `gate_feedback` feeds back.
         forget_gate: [P], likewise.
     """
 
@@ -32,15 +32,15 @@ class MetaLSTMCell(GatedUpdateRule):
         f_t &= \sigma(W_F [h_t, \theta_{t-1}, f_{t-1}] + b_F) \\
         \theta_t &= f_t \odot \theta_{t-1} - i_t \odot \nabla_t
 
-    with :math:`i_0 = f_0 = 0`. The weights are shared by all coordinates. They start in U(-0.01, 0.01) and
-    the biases where a step is gradient descent at a small rate with slight decay (section 3.3.2).
+    with :math:`i_0 = f_0 = 0`. The weights are shared by all coordinates. They start in U(-0.01, 0.01). The
+    biases start so that a step is gradient descent at a small rate with slight decay (section 3.3.2).
 
     Shapes: P learner parameters, F features.
 
     Args:
-        gate_feedback: `"activation"` (the paper) or `"logit"` (the authors' code, which feeds back the value
-            before the sigmoid); what a gate sees of its last value.
-        **options: see `GatedUpdateRule`; b_I and b_F start in the ranges there.
+        gate_feedback: what a gate reads of its own last value: `"activation"` (the paper), or `"logit"` (the authors'
+            code), the value before the sigmoid.
+        **options: see `GatedUpdateRule`; b_I and b_F start in its ranges.
 
     Call arguments:
         inputs: `UpdateInputs(features [F, P], gradient [P])`.
@@ -50,7 +50,7 @@ class MetaLSTMCell(GatedUpdateRule):
         `(parameters [P], MetaLSTMState)`.
 
     Raises:
-        ValueError: for another `gate_feedback`, and as `GatedUpdateRule`.
+        ValueError: for another `gate_feedback`, and like `GatedUpdateRule`.
     """
 
     state_size = MetaLSTMState(1, 1, 1)

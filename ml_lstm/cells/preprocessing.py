@@ -14,14 +14,14 @@ def preprocess(values: tf.Tensor, p: float = 10.0) -> tf.Tensor:
 
     Args:
         values: any shape.
-        p: how many e-folds below 1 still count as large.
+        p: how many e-folds below 1 a value still counts as large.
 
     Returns:
         [2, *values.shape].
     """
     magnitude = tf.abs(values)
     large = magnitude >= math.exp(-p)
-    # The clamp keeps log finite in the branch not taken, whose gradient would be NaN with second_order.
+    # The clamp keeps log finite in the branch that is not taken; else its gradient is NaN with second_order.
     log_magnitude = tf.math.log(tf.maximum(magnitude, math.exp(-p))) / p
     return tf.stack(
         [tf.where(large, log_magnitude, -1.0), tf.where(large, tf.sign(values), math.exp(p) * values)],

@@ -1,4 +1,4 @@
-"""Gradient descent with learned step sizes: one for all coordinates, or one for each."""
+"""Gradient descent with learned step sizes: one for all coordinates, or one for each coordinate."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from ml_lstm.options import Rate
 
 
 class SGDState(NamedTuple):
-    """What the cell keeps of each coordinate.
+    """What the cell keeps for each coordinate.
 
     Attributes:
         parameters: [P], theta.
@@ -20,7 +20,7 @@ class SGDState(NamedTuple):
 
 
 class MetaSGDState(NamedTuple):
-    """What the cell keeps of each coordinate.
+    """What the cell keeps for each coordinate.
 
     Attributes:
         parameters: [P], theta.
@@ -32,10 +32,10 @@ class MetaSGDState(NamedTuple):
 
 
 class _StepSizeRule(UpdateRule):
-    """Gradient descent at a learned rate, which looks at nothing but the gradient.
+    """Gradient descent at a learned rate; it reads only the gradient.
 
     Args:
-        cell_learning_rate: the step size before any training.
+        cell_learning_rate: the initial step size, alpha.
     """
 
     reads_features = False
@@ -51,13 +51,13 @@ class SGDCell(_StepSizeRule):
 
     .. math:: \theta_t = \theta_{t-1} - \alpha \nabla_t
 
-    Together with the learned :math:`\theta_0` it is the study's non-recurrent baseline. :math:`\alpha` is a weight
-    like any other, free to become negative; the study does not tell what it starts from.
+    Together with the learned :math:`\theta_0` it is the study's non-recurrent baseline. :math:`\alpha` is an ordinary
+    weight and can become negative. The study does not give its initial value.
 
     Shapes: P learner parameters.
 
     Args:
-        cell_learning_rate: what alpha starts from.
+        cell_learning_rate: the initial step size, alpha.
 
     Call arguments:
         inputs: `UpdateInputs(features, gradient [P])`; the features are not read and may be None.
@@ -67,7 +67,7 @@ class SGDCell(_StepSizeRule):
         `(parameters [P], SGDState)`.
 
     Raises:
-        ValueError: for an `cell_learning_rate` that is not positive and finite.
+        ValueError: for a `cell_learning_rate` that is not positive and finite.
     """
 
     state_size = SGDState(1)
@@ -85,7 +85,7 @@ class SGDCell(_StepSizeRule):
         return parameters, SGDState(parameters)
 
     def gates(self, states: SGDState) -> dict[str, tf.Tensor]:
-        """The step size, [P] times the same number."""
+        """The step size, repeated [P] times."""
         return {"learning_rate": tf.fill(tf.shape(states.parameters), tf.convert_to_tensor(self.learning_rate))}
 
 
@@ -95,14 +95,14 @@ class MetaSGDCell(_StepSizeRule):
 
     .. math:: \theta_t = \theta_{t-1} - \alpha \odot \nabla_t
 
-    :math:`\alpha` has the shape of the learned start :math:`\theta_0`, so that it decides the direction of a step as
-    well as its length. The paper takes one step and lets the meta-gradient go through :math:`\nabla_t`
-    (`MetaLSTM(inner_steps=1, second_order=True)`); here, every coordinate's alpha starts from the same number.
+    :math:`\alpha` has the shape of the learned start :math:`\theta_0`, so it decides both the direction and the length
+    of a step. The paper takes one step and lets the meta-gradient go through :math:`\nabla_t`
+    (`MetaLSTM(inner_steps=1, second_order=True)`). Here every coordinate's alpha starts from the same number.
 
     Shapes: P learner parameters, P0 of them when the cell was built.
 
     Args:
-        cell_learning_rate: what each alpha starts from.
+        cell_learning_rate: the initial step size, every alpha.
 
     Call arguments:
         inputs: `UpdateInputs(features, gradient [P])`; the features are not read and may be None.
@@ -112,7 +112,7 @@ class MetaSGDCell(_StepSizeRule):
         `(parameters [P], MetaSGDState)`.
 
     Raises:
-        ValueError: for an `cell_learning_rate` that is not positive and finite.
+        ValueError: for a `cell_learning_rate` that is not positive and finite.
     """
 
     state_size = MetaSGDState(1, 1)

@@ -1,4 +1,4 @@
-"""TURTLE: a small stateless network, shared by all coordinates, that proposes each one's update."""
+"""TURTLE: a small stateless network, shared by all coordinates, that proposes the update of each."""
 
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
@@ -13,7 +13,7 @@ _Widths = Annotated[Sequence[int], Rule(lambda widths: min(widths, default=1) >=
 
 
 class TurtleState(NamedTuple):
-    """What the cell keeps of each coordinate.
+    """What the cell keeps for each coordinate.
 
     Attributes:
         parameters: [P], theta.
@@ -30,23 +30,23 @@ class TurtleCell(UpdateRule):
 
     .. math:: \theta_t = \theta_{t-1} + \alpha (g_\phi([x_t, \nabla_t]) - \nabla_t)
 
-    :math:`g_\phi` is a fully connected network with ReLU after each hidden layer and one output, applied to each
-    coordinate on its own and keeping nothing between steps. It is to be used without an LSTM in front and with
-    `MetaLSTM(second_order=True)`, to which the paper gives the credit for its success.
+    :math:`g_\phi` is a fully connected network with ReLU after each hidden layer and one output. It is applied to each
+    coordinate on its own and keeps nothing between steps. Use it without an LSTM in front and with
+    `MetaLSTM(second_order=True)`, to which the paper attributes its success.
 
     As published, :math:`\theta_t = \theta_{t-1} + g_\phi(\cdot)`, whose input can be raw or preprocessed
-    gradients, with or without the loss; the authors' code runs it with two hidden layers of 20. Differences here:
-    it reads the preprocessed loss and gradient as well as the raw gradient; :math:`-\nabla_t` and the learned
-    scale :math:`\alpha` are outside of the network, whose output layer starts in U(-0.01, 0.01). That is the same
-    family of updates, as two more ReLUs pass the gradient on, but it starts at gradient descent, where
-    MAML starts, and not at a random rule. The published variants that also see the number of the step or a
-    running average of past gradients are not here.
+    gradients, with or without the loss; the authors' code uses two hidden layers of 20 units. Differences here:
+    the network reads the preprocessed loss and gradient as well as the raw gradient; :math:`-\nabla_t` and the learned
+    scale :math:`\alpha` are outside the network, whose output layer starts in U(-0.01, 0.01). This is the same
+    family of updates, as two more ReLUs can pass the gradient on. But it starts as gradient descent, where
+    MAML starts, and not as a random rule. The published variants that also read the step number or a
+    running average of past gradients are not implemented.
 
     Shapes: P learner parameters, F features.
 
     Args:
         layer_units: widths of the hidden layers of --cell=turtle.
-        cell_learning_rate: what alpha starts from.
+        cell_learning_rate: the initial step size, alpha.
 
     Call arguments:
         inputs: `UpdateInputs(features [F, P], gradient [P])`.
@@ -56,7 +56,7 @@ class TurtleCell(UpdateRule):
         `(parameters [P], TurtleState)`.
 
     Raises:
-        ValueError: for a width below 1, or an `cell_learning_rate` that is not positive and finite.
+        ValueError: for a width below 1, or a `cell_learning_rate` that is not positive and finite.
     """
 
     state_size = TurtleState(1)
@@ -69,7 +69,7 @@ class TurtleCell(UpdateRule):
         small = keras.initializers.RandomUniform(-0.01, 0.01)
         self.network = [*hidden, keras.layers.Dense(1, kernel_initializer=small, dtype=self.dtype_policy)]
         for number, layer in enumerate(self.network):
-            setattr(self, f"layer_{number}", layer)  # a checkpoint does not see what is in a list alone
+            setattr(self, f"layer_{number}", layer)  # a checkpoint does not track layers that are only in a list
 
     def build(self, inputs_shape, states_shape=None):
         start = keras.initializers.Constant(self.cell_learning_rate)

@@ -1,4 +1,4 @@
-"""How well a trained method does: episodes, accuracy, confidence interval."""
+"""Evaluation of a trained method: episodes, accuracy, confidence interval."""
 
 from ml_lstm.evaluation.familiar import answered, calibration_by, judged
 from ml_lstm.evaluation.gates import GateValues, gate_values

@@ -1,4 +1,4 @@
-"""How far probabilities and familiarity can be trusted: episodes with queries of classes that the support set lacks."""
+"""Checks of probabilities and familiarity: episodes with queries of classes that are not in the support set."""
 
 from typing import NamedTuple
 
@@ -14,13 +14,13 @@ _BINS = 15
 
 
 class Answered(NamedTuple):
-    """What a method said of queries of many episodes.
+    """A method's answers to queries of many episodes.
 
     Attributes:
         logits: [n, K], of queries whose class was in the support set.
-        labels: int [n], their classes.
-        known: [n], their unfamiliarity.
-        unknown: [m], that of queries of other classes.
+        labels: int [n], the classes of these queries.
+        known: [n], the unfamiliarity of these queries.
+        unknown: [m], the unfamiliarity of queries of other classes.
     """
 
     logits: np.ndarray
@@ -30,12 +30,12 @@ class Answered(NamedTuple):
 
 
 def answered(method: FewShotClassifier, episodes: tf.data.Dataset, n_way: int) -> Answered:
-    """Asks a method about classes that it adapted to, and about others.
+    """Collects a method's answers to queries of classes that it adapted to, and of others.
 
     Args:
         method: trained.
         episodes: a finite data set of `Episode` with more classes than `n_way`.
-        n_way: K: the support set has the first so many classes; queries of the others are unknown to it.
+        n_way: K, the number of classes in the support set, the first ones; queries of the others are unknown to it.
     """
 
     @tf.function(autograph=False)
@@ -54,10 +54,11 @@ def answered(method: FewShotClassifier, episodes: tf.data.Dataset, n_way: int) -
 
 
 def calibration_by(found: dict[int, Answered]) -> Calibration:
-    """What makes a method's answers rates.
+    """The calibration that turns a method's probabilities into frequencies.
 
     Args:
-        found: what it said of classes that it was not trained on, by two numbers of support images a class.
+        found: its answers on classes that it was not trained on, by the number of support images in a class; two
+            numbers.
     """
     places = (np.arange(_KEPT) + 0.5) / _KEPT
     shots = sorted(found)
@@ -69,19 +70,19 @@ def calibration_by(found: dict[int, Answered]) -> Calibration:
 
 
 def judged(calibration: Calibration, k_shot: int, found: Answered, threshold: float = 0.05) -> dict[str, float]:
-    """How well calibrated a method is.
+    """Measures how well a method is calibrated.
 
     Args:
         calibration: of the method.
         k_shot: support images of each class; one of the numbers that it was calibrated on.
-        found: what the method said, once calibrated, of other classes than those it was calibrated on.
-        threshold: of familiarity, below which a query is taken for one of none of the classes.
+        found: answers of the calibrated method on classes that the calibration did not use.
+        threshold: of familiarity; a query below it counts as belonging to none of the classes.
 
     Returns:
-        `accuracy`; `calibration_error` and that before (`uncalibrated_error`), the mean difference between probability
-        and accuracy, by how probable the answers are; `false_alarms`, the share of queries of known classes below the
-        threshold, and `found`, that of unknown ones; `area_under_roc`, the share of pairs of a known and an unknown
-        query of which the known one is the more familiar.
+        `accuracy`; `calibration_error`, and `uncalibrated_error` before calibration: the mean difference between
+        probability and accuracy, over bins of probability; `threshold`; `false_alarms`, the share of queries of known
+        classes below the threshold, and `found`, that of unknown ones; `area_under_roc`, the share of pairs of a known
+        and an unknown query in which the known one is more familiar.
     """
     _, temperature, unfamiliarities = next(at for at in zip(*calibration, strict=True) if at[0] == k_shot)
     known, unknown = (_familiarity(unfamiliarities, values) for values in (found.known, found.unknown))
@@ -108,7 +109,7 @@ def _familiarity(unfamiliarities, strange):
 
 
 def _calibration_error(logits, right):
-    """Expected calibration error (Guo et al. 2017): of bins of equal width, weighted by what is in them."""
+    """Expected calibration error (Guo et al. 2017): over bins of equal width, weighted by their number of queries."""
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     confidence = (exponentials / exponentials.sum(axis=1, keepdims=True)).max(axis=1)
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)

@@ -18,8 +18,8 @@ class GateValues(NamedTuple):
 
     Attributes:
         layers: L names.
-        parameters: L places of the parameters among all of the learner's.
-        input_gates: float32 [N, T, L], by `UpdateRule.input_and_forget`.
+        parameters: L indices of the parameters among all of the learner's.
+        input_gates: float32 [N, T, L], defined by `UpdateRule.input_and_forget`.
         forget_gates: float32 [N, T, L], likewise.
     """
 
@@ -30,12 +30,12 @@ class GateValues(NamedTuple):
 
 
 def gate_values(method: FewShotClassifier, episodes: tf.data.Dataset, seed: int = 0) -> GateValues:
-    """Adapts to support sets, and watches a parameter of each layer, drawn at random.
+    """Adapts to support sets, and records the gates of one randomly drawn parameter of each layer.
 
     Args:
         method: trained.
-        episodes: a finite data set of `Episode`, all with as many classes.
-        seed: decides which parameters.
+        episodes: a finite data set of `Episode`, all with the same number of classes.
+        seed: determines the parameters.
 
     Raises:
         UserError: for a method without gates.
@@ -62,5 +62,5 @@ def _drawn(method, count, seed):
 
 def _without_gates():
     return UserError(
-        "Only --method=meta_lstm has gates, by --cell=meta_lstm, complete_lstm or gru: choose a run of such."
+        "Only --method=meta_lstm with --cell=meta_lstm, complete_lstm or gru has gates: choose such a run."
     )

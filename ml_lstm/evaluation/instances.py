@@ -17,17 +17,17 @@ def instance_accuracies(
     seed: int = 0,
     done: Callable[[int], object] = lambda count: None,
 ) -> np.ndarray:
-    """How often each instance of a class is named rightly as it comes.
+    """How often the method names each instance of a class correctly, as it comes.
 
-    The pictures of an episode, support set and queries, are one sequence in random order. The first instance of a class
+    The images of an episode, support set and queries, form one sequence in random order. The first instance of a class
     can only be guessed.
 
     Args:
         method: trained.
-        episodes: a finite data set of `Episode`, each class having as many pictures as the others.
-        batch_size: episodes in flight; no result depends on it.
+        episodes: a finite data set of `Episode`, with equally many images in each class.
+        batch_size: episodes computed at a time; results do not depend on it.
         seed: of the orders.
-        done: told of so many more episodes each time that some are done, for a bar.
+        done: called with the number of newly finished episodes, for a progress bar.
 
     Returns:
         float32 [N, n]: the mean over the classes of each episode, for each of n instances.

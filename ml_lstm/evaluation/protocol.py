@@ -53,8 +53,8 @@ def episode_accuracies(
         method: trained.
         episodes: a finite data set of `Episode`.
         query_statistics: see `FewShotClassifier.classify`.
-        batch_size: episodes in flight; no result depends on it.
-        done: told of so many more episodes each time that some are done, for a bar.
+        batch_size: episodes computed at a time; results do not depend on it.
+        done: called with the number of newly finished episodes, for a progress bar.
 
     Returns:
         float32 [N].

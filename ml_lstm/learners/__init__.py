@@ -1,4 +1,4 @@
-"""Networks that get adapted, and what makes any Keras model one of them."""
+"""Networks that are adapted, and the wrapper that makes any Keras model a learner."""
 
 from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
 from ml_lstm.learners.conv4 import conv4

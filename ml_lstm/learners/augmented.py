@@ -1,7 +1,7 @@
 """Layers with slow and fast weights: the layer augmentation of Meta Networks (Munkhdalai & Yu, ICML 2017, section 3.3).
 
-An augmented layer transforms its input once by its slow weights and once by each set of fast ones, applies the ReLU to
-each result, and adds up what comes out; a last, linear layer just adds up.
+An augmented layer transforms its input once with its slow weights and once with each set of fast weights, applies the
+ReLU to each result, and adds the results; the last layer is linear and adds without a ReLU.
 """
 
 import math
@@ -27,22 +27,22 @@ def unflatten(vectors: tf.Tensor, shapes: list[Sequence[int | tf.Tensor]]) -> li
 
 
 class Augmented(keras.layers.Layer):
-    """A network with slow weights of its own, to which sets of fast ones are added.
+    """A network with its own slow weights, to which sets of fast weights are added.
 
     Attributes:
-        shapes: of its weights, in turn a kernel and a bias.
+        shapes: of its weights, a kernel and a bias in turn.
     """
 
     def _add_slow(self, shapes):
         self.shapes = shapes
         for index, shape in enumerate(shapes):
             initializer = "he_normal" if len(shape) > 1 else "zeros"
-            # An attribute each: TensorFlow's checkpoints do not see variables in a list of a Keras layer.
+            # One attribute for each: TensorFlow's checkpoints do not track variables in a list of a Keras layer.
             setattr(self, f"slow_{index}", self.add_weight(name=f"slow_{index}", shape=shape, initializer=initializer))
 
     @property
     def slow(self) -> list[keras.Variable]:
-        """The layer's own weights, of these `shapes`."""
+        """The layer's own weights, with the shapes of `shapes`."""
         return [getattr(self, f"slow_{index}") for index in range(len(self.shapes))]
 
     def call(self, images, fast: Sequence[tf.Tensor] = (), slow: Sequence[tf.Tensor] | None = None):
@@ -50,14 +50,14 @@ class Augmented(keras.layers.Layer):
 
         Args:
             images: normalised.
-            fast: sets of fast weights, each [P], or [n, P] for an image each.
-            slow: in place of the layer's own, to take a gradient to.
+            fast: sets of fast weights, each [P], or [n, P] with one set for each image.
+            slow: used instead of the layer's own weights, to take a gradient with respect to them.
         """
         slow = [tf.convert_to_tensor(weight) for weight in self.slow] if slow is None else slow
         return self.with_sets(images, [slow, *(unflatten(vectors, self.shapes) for vectors in fast)])
 
     def with_sets(self, images: tf.Tensor, sets: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
-        """Features [n, F] of images [n, H, W, C] by sets of weights, each of these `shapes` or [n, *shape]."""
+        """Features [n, F] of images [n, H, W, C] from sets of weights, each with these `shapes` or [n, *shape]."""
         raise NotImplementedError
 
 
@@ -68,7 +68,7 @@ class AugmentedConvolutions(Augmented):
     Args:
         filters: of each convolution.
         features: F.
-        blocks: how many.
+        blocks: the number of blocks.
         linear: whether the dense layer has no ReLU.
     """
 
@@ -100,8 +100,8 @@ class AugmentedMLP(Augmented):
 
     Args:
         features: F.
-        layers: how many.
-        linear: whether the last one has no ReLU.
+        layers: the number of layers.
+        linear: whether the last layer has no ReLU.
     """
 
     def __init__(self, features: int = 64, layers: int = 3, linear: bool = True, **kwargs):
@@ -122,11 +122,11 @@ class AugmentedMLP(Augmented):
 
 
 def augmented_dense(inputs: tf.Tensor, sets: Sequence[Sequence[tf.Tensor]], linear: bool = False) -> tf.Tensor:
-    """A dense layer [n, F] to [n, H] of which there are sets of a kernel [F, H] and a bias [H], or of [n, ...] each.
+    """A dense layer from [n, F] to [n, H] with several sets of weights, whose outputs are added.
 
     Args:
         inputs: [n, F].
-        sets: of weights.
+        sets: each a kernel [F, H] and a bias [H], or one of each for every row, [n, F, H] and [n, H].
         linear: whether there is no ReLU.
     """
     outputs = [_affine(inputs, kernel, bias) for kernel, bias in sets]
@@ -140,7 +140,7 @@ def _affine(inputs, kernel, bias):
 
 
 def _convolution(images, kernel, bias):
-    """Of images [n, H, W, C] by one 3x3 kernel, or by a kernel [n, 3, 3, C, F] and a bias [n, F] for each."""
+    """Convolves images [n, H, W, C] with one 3x3 kernel, or with a kernel [n, 3, 3, C, F] and bias [n, F] for each."""
     if len(kernel.shape) == 4:
         return tf.nn.conv2d(images, kernel, 1, "SAME") + bias
     *_, height, width, channels = images.shape

@@ -7,13 +7,13 @@ _AXES = [0, 1, 2]
 
 
 def _count_of(x, mean):
-    """How many numbers of `x` a channel's mean is of."""
+    """The number of values of `x` in each channel's mean."""
     return tf.cast(tf.size(x) // tf.size(mean), x.dtype)
 
 
 @tf.custom_gradient
 def _mean_of(x, mean):
-    """The fused kernel's own `mean` of `x`, with the gradient to `x` that TensorFlow drops."""
+    """The fused kernel's own `mean` of `x`, with the gradient with respect to `x` that TensorFlow drops."""
     return tf.identity(mean), lambda d_mean: (tf.broadcast_to(d_mean / _count_of(x, mean), tf.shape(x)), None)
 
 
@@ -22,7 +22,7 @@ def _moments_of(x, mean, variance):
     """The fused kernel's own `mean` and `variance` of `x`, with the gradient to `x` that TensorFlow drops."""
 
     def gradient(d_mean, d_variance):
-        # For the second derivative the mean in here has to know its own gradient too.
+        # The second derivative needs the gradient of the mean in here too.
         centred = x - _mean_of(x, mean)
         return (d_mean + 2.0 * d_variance * centred) / _count_of(x, mean), None, None
 
@@ -31,7 +31,7 @@ def _moments_of(x, mean, variance):
 
 @tf.custom_gradient
 def _without_effect(outputs, bias):
-    """`outputs` as they are; the gradient to `bias` is there, and zero."""
+    """Returns `outputs` unchanged; the gradient with respect to `bias` exists and is zero."""
     return tf.identity(outputs), lambda d_outputs: (d_outputs, tf.zeros_like(bias))
 
 
@@ -39,29 +39,29 @@ def _without_effect(outputs, bias):
 class EpisodicBatchNormalization(keras.layers.Layer):
     r"""Batch normalization over [n, H, W, C] that collects its averages afresh in each episode.
 
-    With `training=True`, a batch is normalised by its own mean and (biased) variance, and the averages take
-    it in, the newest batch weighing `momentum`:
+    With `training=True`, a batch is normalised by its own mean and (biased) variance. The batch is then added to the
+    averages, where the newest batch has the weight `momentum`:
 
     .. math:: \mu \leftarrow (1 - momentum)\,\mu + momentum\,\mu_{batch}
 
     and likewise for the variance; the first batch of an episode *is* the average. With `training=False` a
-    batch is normalised by the averages. Called through `FunctionalLearner`, the averages travel in the
-    learner's state, start anew with every episode and never reach this layer's variables, which stay at
-    mean 0 and variance 1. The weight on the newest is large because an episode has few steps and its later
+    batch is normalised by the averages. In calls through `FunctionalLearner`, the averages are part of the
+    learner's state. They restart with every episode and never reach this layer's variables, which stay at
+    mean 0 and variance 1. The weight of the newest batch is large because an episode has few steps and its later
     weights matter more (Ravi & Larochelle 2017, section 3.4).
 
-    Frozen (`trainable=False`), the layer normalises by its averages as they are, even with `training=True`, like
-    `keras.layers.BatchNormalization`.
+    A frozen layer (`trainable=False`) normalises by its averages and leaves them unchanged, even with
+    `training=True`, like `keras.layers.BatchNormalization`.
 
-    Second derivatives are right too, unlike those of `keras.layers.BatchNormalization` (by way of
-    `tf.nn.moments`), which `MetaLSTM(second_order=True)` would need.
+    Second derivatives are correct too. Those of `keras.layers.BatchNormalization` (through `tf.nn.moments`) are not,
+    and `MetaLSTM(second_order=True)` needs them.
 
-    Runs on the `FusedBatchNormV3` kernel, about half the time of composed operations on a CPU; float64
-    inputs, which the kernel does not take, are composed.
+    The layer runs on the `FusedBatchNormV3` kernel, which takes about half the time of composed operations on a CPU.
+    The kernel does not accept float64 inputs; for them the operations are composed.
 
     Args:
-        momentum: weight of the newest batch in the averages, in (0, 1]; 0.9 and 0.95 in the authors' code. None leaves
-            it to the method that the learner is given to, see `take_momentum`; 0.9 without one.
+        momentum: weight of the newest batch in the averages, in (0, 1]; the authors' code uses 0.9 and 0.95. None lets
+            the method that uses the learner decide, see `take_momentum`; without a method it means 0.9.
         epsilon: added to the variance.
 
     Raises:
@@ -77,7 +77,7 @@ class EpisodicBatchNormalization(keras.layers.Layer):
 
     def build(self, input_shape):
         shape = (input_shape[-1],)
-        # float32 whatever the inputs are.
+        # float32, whatever dtype the inputs have.
         self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones", autocast=False)
         self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros", autocast=False)
         average = {"trainable": False, "autocast": False}
@@ -90,9 +90,9 @@ class EpisodicBatchNormalization(keras.layers.Layer):
 
         Args:
             inputs: [n, H, W, C].
-            training: whether by its own mean and variance, which the averages then take in.
-            bias: [C] to be added to the inputs, with `training=True` only. It never is, as the batch's own mean would
-                take it away again, but the averages are those of the sum.
+            training: whether to normalise by the batch's own mean and variance, and to add these to the averages.
+            bias: [C], added to the inputs before this layer, with `training=True` only. In fact it is never added, as
+                subtracting the batch's mean would cancel it, but the averages are those of the sum.
         """
         if not (training and self.trainable):
             factor, offset = self.factor_and_offset(*self.averages())
@@ -101,13 +101,13 @@ class EpisodicBatchNormalization(keras.layers.Layer):
         return self.collect(outputs, mean, variance, bias)
 
     def collect(self, outputs, mean, variance, bias=None):
-        """Has the averages take a batch in.
+        """Adds a batch to the averages.
 
         Args:
-            outputs: what the batch was normalised to, any part of it.
+            outputs: the normalised batch, or any part of it.
             mean: of the batch, [C].
             variance: of the batch, biased, [C].
-            bias: as of a call.
+            bias: as in `call`.
 
         Returns:
             The outputs, on which the bias has no effect.
@@ -127,14 +127,14 @@ class EpisodicBatchNormalization(keras.layers.Layer):
         return tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
 
     def factor_and_offset(self, mean, variance) -> tuple[tf.Tensor, tf.Tensor]:
-        """What a mean and a variance make of a batch, all [C]: outputs are inputs x factor + offset."""
+        """What normalising by a mean and a variance, all [C], does to a batch: outputs are inputs x factor + offset."""
         factor = tf.convert_to_tensor(self.gamma) * tf.math.rsqrt(variance + self.epsilon)
         return factor, tf.convert_to_tensor(self.beta) - mean * factor
 
     def _normalize(self, inputs):
         scale, offset = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         if inputs.dtype == tf.float64:
-            # Not tf.nn.moments: it stops a gradient that is zero, but whose own derivative is not.
+            # Not tf.nn.moments: it stops a gradient that is zero, but the derivative of that gradient is not zero.
             mean = tf.reduce_mean(inputs, _AXES)
             variance = tf.reduce_mean(tf.square(inputs - mean), _AXES)
             return (
@@ -146,7 +146,7 @@ class EpisodicBatchNormalization(keras.layers.Layer):
             inputs, scale, offset, epsilon=self.epsilon, is_training=True
         )
         count = tf.cast(tf.size(inputs) // tf.size(mean), mean.dtype)
-        # The kernel returns the unbiased variance, having normalised by the biased one.
+        # The kernel returns the unbiased variance, although it normalises by the biased one.
         variance *= (count - 1) / count
         mean, variance = _moments_of(tf.cast(inputs, mean.dtype), mean, variance)
         return outputs, mean, variance

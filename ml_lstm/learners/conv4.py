@@ -1,4 +1,4 @@
-"""The four-block convolutional network that few-shot papers share."""
+"""The four-block convolutional network used in most few-shot papers."""
 
 from typing import Annotated
 
@@ -22,7 +22,7 @@ def conv4(
 ) -> keras.Model:
     """Four blocks of (3x3 convolution, batch norm, ReLU, 2x2 max-pool), then a dense head.
 
-    The ReLU comes after the pooling, which gives the same numbers from a quarter of them.
+    The ReLU comes after the pooling: the result is the same and the ReLU computes a quarter of the values.
 
     Vinyals et al. (2016), with the 32 filters of Ravi & Larochelle (2017): 32,901 parameters for 84x84x3
     images and 5 classes.
@@ -30,19 +30,19 @@ def conv4(
     Args:
         image_shape: `(height, width, channels)`, at least 16x16.
         n_way: classes, the width of the output.
-        filters: of each convolution.
-        pools: how many blocks, from the first on, end in max-pooling; 2 in Relation Networks.
+        filters: filters of each convolution.
+        pools: number of blocks, counted from the first, that end in max-pooling; Relation Networks use 2.
         centred: whether the last block is (convolution, max-pool, batch norm) instead, so that a support set's
-            features are around zero: a gradient step, which adds pictures' features to the output weights,
-            then adds nothing that all pictures share.
-        mixed_precision: whether the blocks compute in bfloat16; weights, batch norm's averages and what follows the
-            blocks stay float32.
+            features are around zero. A gradient step adds the images' features to the output weights; with centred
+            features it adds nothing that all images share.
+        mixed_precision: whether the blocks compute in bfloat16; weights, batch norm's averages and the layers after
+            the blocks stay float32.
 
     Returns:
         A built model from [n, height, width, channels] to logits [n, n_way].
 
     Raises:
-        ValueError: for images smaller than 16x16, an option out of its range, or bfloat16 where TensorFlow cannot.
+        ValueError: for images smaller than 16x16, an option out of range, or bfloat16 if TensorFlow cannot run it.
     """
     height, width, _ = image_shape
     if min(height, width) < 16:

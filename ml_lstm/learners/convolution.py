@@ -1,4 +1,4 @@
-"""Convolutions that are as fast, there and back, as TensorFlow's kernels allow."""
+"""Convolutions with forward and backward passes as fast as TensorFlow's kernels allow."""
 
 import math
 
@@ -12,8 +12,8 @@ from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
 def _add_bias(x, bias):
     """`x` [n, H, W, C] plus `bias` [C].
 
-    TensorFlow would join `BiasAddGrad` and the convolution's gradient to its kernel, if of the same tensor, into one
-    oneDNN call, which for few input channels is much slower than the two apart.
+    If `BiasAddGrad` and the gradient with respect to the kernel read the same tensor, TensorFlow fuses them into one
+    oneDNN call. For few input channels that call is much slower than two separate ones, so here they read two tensors.
     """
 
     def gradient(d_sum):
@@ -24,7 +24,7 @@ def _add_bias(x, bias):
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class Convolution(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` over [n, H, W, C], with the same weights, numbers and arguments, and a faster gradient."""
+    """`keras.layers.Conv2D` over [n, H, W, C] with a faster gradient; weights, results and arguments are the same."""
 
     def call(self, inputs):
         return self.activation(self._convolve(inputs, tf.convert_to_tensor(self.kernel), self._own_bias()))
@@ -41,21 +41,21 @@ class Convolution(keras.layers.Conv2D):
 class NormalizedConvolution(Convolution):
     """A convolution whose outputs are normalised before its activation, by `EpisodicBatchNormalization`.
 
-    The two together are less work than one after the other. A batch that is normalised by its own mean gets no bias,
-    which the mean would take away: the bias' gradient is zero. Where the averages normalise (`training=False`), they
-    are a factor and an offset of each filter, and these go into the kernel and the bias.
+    Both together are less work than one after the other. A batch that is normalised by its own mean gets no bias:
+    subtracting the mean would cancel it, and its gradient is zero. When the averages normalise (`training=False`),
+    they are a factor and an offset for each filter, which are multiplied into the kernel and the bias.
 
-    So do those of the batch's own mean and variance where they are known before any output is: outputs are linear in
-    the kernel k, so from the mean m and the covariance C of the patches of inputs that a place sees follow m k and
-    k C k. A first layer sees few channels and its patches are small; it is a matrix product of them, and no pass over
-    feature maps is for batch norm, there or back. Patches, m and C are of the images alone: TensorFlow makes them once
-    for all inner steps on the same images.
+    The batch's own mean and variance are treated the same way if they are known before the outputs. Outputs are linear
+    in the kernel k, so their mean and variance are m k and k C k, where m and C are the mean and the covariance of the
+    input patches under the kernel. A first layer reads few channels, so its patches are small: the layer is one matrix
+    product of them, and batch norm needs no forward or backward pass over feature maps. Patches, m and C depend only
+    on the images, and TensorFlow computes them once for all inner steps on the same images.
 
     Args:
-        filters: outputs a place.
+        filters: output channels.
         kernel_size: height and width.
         momentum: see `EpisodicBatchNormalization`.
-        **kwargs: of `keras.layers.Conv2D`.
+        **kwargs: see `keras.layers.Conv2D`.
     """
 
     def __init__(self, filters: int, kernel_size: int, momentum: float | None = None, **kwargs):
@@ -97,14 +97,15 @@ class NormalizedConvolution(Convolution):
         return self.normalization.collect(outputs, mean, variance, bias)
 
     def _patches(self, inputs):
-        """What each place sees less `centre`, and a one, whose weight is an offset: [places, numbers + 1]; `centre`.
+        """The input patches minus `centre`, with a column of ones whose weight is the offset, and `centre`.
 
-        That is the channels' own means, around which squares keep more digits.
+        Returns:
+            `([places, numbers + 1], [numbers])`; the centre is the channels' means, which makes squares more precise.
         """
         height, width, channels, _ = self.kernel.shape
         numbers = height * width * channels
         centre = tf.tile(tf.reduce_mean(inputs, axis=[0, 1, 2]), [height * width])
-        # A convolution that copies: much faster than tf.image.extract_patches.
+        # A convolution that copies its inputs: much faster than tf.image.extract_patches.
         copies = tf.reshape(tf.eye(numbers, numbers + 1, dtype=inputs.dtype), [height, width, channels, -1])
         one = tf.ones([1], inputs.dtype)
         patches = tf.nn.bias_add(self.convolution_op(inputs, copies), tf.concat([-centre, one], axis=0))

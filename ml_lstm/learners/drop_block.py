@@ -8,18 +8,18 @@ from ml_lstm.learners.randomness import in_meta_training
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class DropBlock(keras.layers.Layer):
-    r"""Sets squares of feature maps [n, H, W, C] to zero in meta-training, and enlarges what is left to make up for it.
+    r"""Sets squares of feature maps [n, H, W, C] to zero in meta-training, and scales up the rest to compensate.
 
-    Each place that a square of side b fits into is, in each map on its own, the corner of one with probability
+    In each map, each place where a square of side b fits is the corner of a dropped square with probability
 
     .. math:: \gamma = \frac{rate}{b^2} \frac{H W}{(H - b + 1)(W - b + 1)}
 
-    so that about `rate` of the numbers are dropped, squares that overlap left aside. Adaptation and answers outside of
-    meta-training see whole maps, with `training=True` too: an adaptation is a function of its support set alone.
+    so about `rate` of the values are dropped, if squares do not overlap. Adaptation and answers outside
+    meta-training use whole maps, even with `training=True`: an adaptation depends only on its support set.
 
     Args:
         rate: share to drop, in [0, 1).
-        block_size: b, a side of the squares; no more than the maps' own sides are taken.
+        block_size: b, the side of the squares; limited to the sides of the maps.
 
     Raises:
         ValueError: for a rate or a size out of range.

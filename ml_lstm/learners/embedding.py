@@ -1,4 +1,4 @@
-"""A learner without its head: what the methods use that compare images rather than adapt a classifier."""
+"""A learner without its head, for methods that compare images instead of adapting a classifier."""
 
 import keras
 
@@ -7,17 +7,17 @@ from ml_lstm.learners.structure import is_graph, last_layer, symbolic_calls
 
 
 def embedding(learner: keras.Model) -> keras.Model:
-    """All of a learner but its last layer.
+    """All layers of a learner except the last one.
 
     Args:
         learner: a built Keras model, functional or `Sequential`, that ends in a linear Dense layer. That layer may be
-            the last one of a model inside.
+            the last one of a nested model.
 
     Returns:
-        The model from images to what that layer gets, features [n, F]; it shares the learner's weights.
+        The model from images to the input of that layer, features [n, F]; it shares the learner's weights.
 
     Raises:
-        ValueError: if the last layer is another one, or cannot be known, as in a subclassed model.
+        ValueError: if the last layer is not such a layer, or is unknown, as in a subclassed model.
     """
     _refuse_unknown(learner, learner, "its head", "that returns features")
     images, calls = symbolic_calls(learner)
@@ -33,8 +33,7 @@ def embedding(learner: keras.Model) -> keras.Model:
 def _refuse_unknown(learner, model, part, instead):
     if not is_graph(model):
         raise ValueError(
-            f"The learner {learner.name!r} is a subclassed model, of which {part} cannot be taken off: pass a model "
-            f"{instead}."
+            f"The learner {learner.name!r} is a subclassed model, so {part} cannot be removed: pass a model {instead}."
         )
 
 
@@ -43,13 +42,13 @@ def _refuse_other_heads(learner, head):
         _refuse_unknown(learner, head, "its head", "that returns features")
     if not isinstance(head, keras.layers.Dense):
         raise ValueError(
-            f"The learner {learner.name!r} must end in a Dense layer, which gives logits and can be taken off, "
+            f"The learner {learner.name!r} must end in a Dense layer, which gives logits and can be removed, "
             f"not in {type(head).__name__} {head.name!r}."
         )
     if head.activation is not keras.activations.linear:
         name = keras.activations.serialize(head.activation)
         raise ValueError(
-            f"The learner {learner.name!r} must end in a linear Dense layer, which gives logits and can be taken off, "
+            f"The learner {learner.name!r} must end in a linear Dense layer, which gives logits and can be removed, "
             f"not in one with activation {name!r}."
         )
 
@@ -59,15 +58,15 @@ def feature_maps(learner: keras.Model) -> keras.Model:
 
     Args:
         learner: a built Keras model, functional or `Sequential`, with a layer whose output is [n, h, w, F]. That layer
-            may be in a model inside.
+            may be in a nested model.
 
     Returns:
         The model from images to the output of the last such layer; it shares the learner's weights.
 
     Raises:
-        ValueError: if there is none, or what follows it cannot be taken off, as in a subclassed model.
+        ValueError: if there is no such layer, or the layers after it cannot be removed, as in a subclassed model.
     """
-    _refuse_unknown(learner, learner, "what follows its feature maps", "that returns feature maps [n, h, w, F]")
+    _refuse_unknown(learner, learner, "the part after its feature maps", "that returns feature maps [n, h, w, F]")
     maps = _feature_maps(learner)
     if maps is None:
         raise ValueError(f"The learner {learner.name!r} has no layer with feature maps [n, h, w, F].")
@@ -86,14 +85,14 @@ def _feature_maps(model):
 
 
 def ends_in_class_head(learner: keras.Model, n_way: int) -> bool:
-    """Whether a learner's output are logits or probabilities of classes, rather than features.
+    """Whether a learner outputs logits or probabilities of classes, not features.
 
-    They are, if the last layer is a Dense one of `n_way` outputs, or called `"head"`, as in `conv4`, or a softmax. A
-    subclassed model does not tell its last layer: it counts if any of its layers is such a one.
+    It does if its last layer is Dense with `n_way` outputs, is called `"head"` as in `conv4`, or is a softmax. The
+    last layer of a subclassed model is unknown, so there any layer of this kind counts.
 
     Args:
         learner: a built Keras model.
-        n_way: classes that the learner would tell apart.
+        n_way: the number of classes.
     """
     last = last_layer(learner)
     candidates = nested_layers(learner) if last is None else [last]
@@ -108,9 +107,9 @@ def _is_class_head(layer, n_way):
 
 
 def without_class_head(learner: keras.Model, n_way: int) -> keras.Model:
-    """The part of a learner that makes features: its `embedding` if it ends in a class head, else all of it.
+    """The part of a learner that computes features: its `embedding` if it ends in a class head, else all of it.
 
-    So a method that compares features takes what a method that adapts logits takes, and what it has made of that.
+    So a method that compares features accepts the learner of a method that adapts logits, also after its training.
 
     Args:
         learner: a built Keras model.

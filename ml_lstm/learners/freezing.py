@@ -1,4 +1,4 @@
-"""Which part of a network nothing can change, so that it is run once, and where a network can be taken apart."""
+"""The part of a network that nothing can change, so that it runs only once, and where a network can be split."""
 
 import itertools
 
@@ -10,14 +10,14 @@ from ml_lstm.learners.variables import averages
 
 
 def joints(images: keras.KerasTensor, calls: list[SymbolicCall]) -> dict[int, keras.KerasTensor]:
-    """Where a network hangs together by a single tensor.
+    """The places where a single tensor connects the parts of a network.
 
     Args:
         images: its input.
         calls: see `symbolic_calls`.
 
     Returns:
-        For a number of first calls, the one tensor that all others make do with; 0 is for the images.
+        By number of calls before the place: the only tensor that all later calls depend on; 0 is for the images.
     """
     last_use = {id(images): 0}
     for place, call in enumerate(calls):
@@ -32,17 +32,17 @@ def joints(images: keras.KerasTensor, calls: list[SymbolicCall]) -> dict[int, ke
 
 
 def split_at_frozen(model: keras.Model) -> tuple[keras.Model | None, keras.Model | None]:
-    """Takes a network apart where the first layer comes that an episode can change.
+    """Splits a network before the first layer that an episode can change.
 
-    What is before has nothing to train, no averages to move and nothing random, so its output is the same in
+    The first part has nothing to train, no averages to update and nothing random, so its output is the same in
     every inner step.
 
     Args:
         model: a built Keras model.
 
     Returns:
-        Both parts, sharing the model's weights: no first part where that would hold no weights, as in every
-        subclassed model, and no second one where nothing is left for it.
+        Both parts, which share the model's weights. The first is None if it would hold no weights, as in every
+        subclassed model; the second is None if it would be empty.
     """
     if not is_graph(model) or len(model.inputs) != 1 or len(model.outputs) != 1:
         return None, model
@@ -70,8 +70,8 @@ def _is_constant(call):
 def last_block(images: keras.KerasTensor, calls: list[SymbolicCall]) -> int:
     """The number of calls before a network's last block.
 
-    A block is what lies between two joints (`joints`) and has branches and weights, as in residual networks; what
-    follows it belongs to it. In a network without branches it is the layers whose maps are as large as the last.
+    A block lies between two places of `joints` and has branches and weights, as in residual networks; the layers
+    after it belong to it. In a network without branches, the block is the layers whose maps are as large as the last.
 
     Args:
         images: see `joints`.
@@ -91,6 +91,6 @@ def last_block(images: keras.KerasTensor, calls: list[SymbolicCall]) -> int:
 
 
 def frozen_weights(model: keras.Model) -> list[keras.Variable]:
-    """What no training, no episode and no random layer changes of a model, in the order of its variables."""
+    """The weights that no training, no episode and no random layer changes, in the order of the model's variables."""
     changing = {id(variable) for variable in (*averages(model), *(state for state, _ in seed_states(model)))}
     return [variable for variable in model.non_trainable_variables if id(variable) not in changing]

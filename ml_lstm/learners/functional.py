@@ -1,4 +1,4 @@
-"""A built Keras model seen as a pure function of one flat parameter vector."""
+"""A built Keras model as a pure function of one flat parameter vector."""
 
 import inspect
 from typing import NamedTuple
@@ -17,13 +17,13 @@ from ml_lstm.learners.variables import averages, by_layer
 
 
 class LearnerState(NamedTuple):
-    """All that a learner is inside an episode.
+    """The state of a learner inside an episode.
 
-    Frozen weights are no part of it: they are the model's own in every episode.
+    It excludes frozen weights, which are the model's own in every episode.
 
     Attributes:
         parameters: [P], the trainable variables, flattened and joined in the order of `trainable_variables`.
-        statistics: the running averages of batch norm, one tensor each, and after them the states of random layers.
+        statistics: one tensor for each running average of batch norm, followed by the states of random layers.
     """
 
     parameters: tf.Tensor
@@ -31,31 +31,31 @@ class LearnerState(NamedTuple):
 
 
 class FunctionalLearner:
-    """Calls a Keras model with the weights of a `LearnerState` in place of its own.
+    """Calls a Keras model with the weights of a `LearnerState` instead of its own.
 
-    The model's variables are read and written by nothing: two episodes can run at the same time, and gradients flow to
-    whatever made the state.
+    No call reads or writes the model's variables: two episodes can run at the same time, and gradients flow to the
+    operations that computed the state.
 
-    Random layers (Dropout) start from constants, which follow from their place in the model, and go on from step to
-    step: they draw the same numbers in every episode, and an adaptation is a function of its support set, before and
-    after saving. Only in meta-training each meta-step has numbers of its own (`randomness.meta_training`).
+    Random layers (Dropout) start from constants, which depend on their place in the model, and continue from step to
+    step. They draw the same numbers in every episode, so an adaptation depends only on its support set, before and
+    after saving. Only in meta-training does each meta-step have its own numbers (`randomness.meta_training`).
 
     A layer with `trainable=False` is constant, as everywhere in Keras: its weights are neither parameters nor
-    statistics, and its batch norm, `EpisodicBatchNormalization` too, normalises by the averages that it has. What only
-    such layers make of images can be computed once for many calls: `begin`, then `finish`.
+    statistics, and its batch norm, `EpisodicBatchNormalization` too, normalises by its current averages. The output of
+    frozen layers at the start of the model can be computed once for many calls: `begin`, then `finish`.
 
-    With `shared_head` the classes' output weights all start from one vector, the mean of those that the model
-    has. So the order of classes does not matter, and there may be any number of them, more than the model has
-    outputs too; P then depends on it.
+    With `shared_head`, the output weights of all classes start from one vector, the mean of the model's own. So the
+    order of classes does not matter, and there may be any number of classes, even more than the model's outputs; P
+    then depends on that number.
 
     Args:
         model: any built Keras model with at least one trainable variable.
         shared_head: whether all classes start from one vector of output weights.
-        may_be_frozen: whether a model without a trainable variable will do, too.
+        may_be_frozen: whether a model without trainable variables is allowed.
 
     Raises:
-        ValueError: for a model that is not built, or has nothing to adapt, or, with `shared_head`, does not end
-            in a linear Dense layer with bias.
+        ValueError: for a model that is not built or has nothing to adapt; and, with `shared_head`, for one that does
+            not end in a linear Dense layer with bias.
     """
 
     def __init__(self, model: keras.Model, shared_head: bool = False, may_be_frozen: bool = False):
@@ -74,17 +74,17 @@ class FunctionalLearner:
 
     @property
     def layer_names(self) -> list[str]:
-        """Of the L layers that have trainable variables."""
+        """The names of the L layers that have trainable variables."""
         return list(by_layer(self.model))
 
     def layer_means(self, vector: tf.Tensor) -> tf.Tensor:
-        """Numbers of the learner's coordinates [P], for each layer their mean, [L]."""
+        """The mean over each layer, [L], of values for the learner's coordinates [P]."""
         tensors = [tf.reshape(tensor, [-1]) for tensor in self.unflatten(vector)]
         layers = by_layer(self.model).values()
         return tf.stack([tf.reduce_mean(tf.concat([tensors[i] for i in indices], axis=0)) for indices in layers])
 
     def layer_coordinates(self, count: int) -> dict[str, np.ndarray]:
-        """Which of the learner's coordinates each layer has, int [n] by its name.
+        """The indices of each layer's coordinates, int [n], by the layer's name.
 
         Args:
             count: P; with `shared_head` it depends on the number of classes.
@@ -95,14 +95,14 @@ class FunctionalLearner:
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers the model's trainable variables hold: P, but for another number of classes."""
+        """The number of values in the model's trainable variables: P, for the model's own number of classes."""
         return sum(self._sizes)
 
     def initial_state(self, n_classes: int | tf.Tensor | None = None) -> LearnerState:
         """The model's own weights, as a state that gradients can flow from.
 
         Args:
-            n_classes: with `shared_head`, of the problem; None for the model's number of outputs.
+            n_classes: the problem's number of classes, with `shared_head`; None for the model's number of outputs.
         """
         self._show_constants()
         own = self.flatten([v.value for v in self.model.trainable_variables])
@@ -110,7 +110,7 @@ class FunctionalLearner:
         return LearnerState(self.spread(own, n_classes), (*statistics, *self._first_seed_states()))
 
     def _show_constants(self):
-        # A read that TensorFlow sees, for the list of variables that a function needs: an export saves those.
+        # A read that TensorFlow records in the list of variables that a function needs: an export saves this list.
         for variable in self._constants:
             tf.convert_to_tensor(variable.value)
 
@@ -118,14 +118,14 @@ class FunctionalLearner:
         return tuple(first for _, first in seed_states(self.model))
 
     def spread(self, vector: tf.Tensor, n_classes: int | tf.Tensor | None = None) -> tf.Tensor:
-        """Numbers of the model's trainable variables as numbers of the learner's coordinates.
+        """Maps values for the model's trainable variables to the learner's coordinates.
 
         Args:
             vector: [`num_parameters`].
             n_classes: as for `initial_state`.
 
         Returns:
-            [P]: with `shared_head` every class has the mean of what the model's outputs have.
+            [P]; with `shared_head` every class has the mean over the model's outputs.
         """
         if not self.shared_head:
             return vector
@@ -143,7 +143,7 @@ class FunctionalLearner:
         return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
     def unflatten(self, vector: tf.Tensor) -> list[tf.Tensor]:
-        """Splits a vector [P] into tensors shaped like the trainable variables, but for the number of classes."""
+        """Splits a vector [P] into tensors shaped like the trainable variables, except for the number of classes."""
         sizes, shapes = self._sizes, self._shapes
         if self.shared_head:
             *body, _, _ = sizes
@@ -157,12 +157,12 @@ class FunctionalLearner:
         return [tf.reshape(piece, shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
     def pack_statistics(self, statistics: tuple[tf.Tensor, ...]) -> tf.Tensor:
-        """Joins the running averages, all that inference needs of the statistics, into one vector [M]."""
+        """Joins the running averages, the only statistics that inference needs, into one vector [M]."""
         packed = [tf.reshape(tensor, [-1]) for tensor in statistics[: len(self._averages)]]
         return tf.concat(packed, axis=0) if packed else tf.zeros([0], self.model.compute_dtype)
 
     def unpack_statistics(self, vector: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """Undoes `pack_statistics`; what it left out, the states of random layers, is as in `initial_state`."""
+        """Reverses `pack_statistics`; the states of random layers, which it omits, are those of `initial_state`."""
         self._show_constants()
         statistics, start = [], 0
         for variable in self._averages:
@@ -173,12 +173,13 @@ class FunctionalLearner:
         return (*statistics, *self._first_seed_states())
 
     def begin(self, images: tf.Tensor) -> tf.Tensor:
-        """What the layers make of images that come before the first one that an episode can change.
+        """Runs the layers before the first one that an episode can change.
 
         Args:
             images: [n, H, W, C].
 
         Returns:
+            [n, ...], for `finish`; the images themselves if no layer is frozen there.
             [n, ...], for `finish`; the images themselves, if nothing is frozen there.
         """
         if self._beginning is None:
@@ -200,8 +201,8 @@ class FunctionalLearner:
         Args:
             state: the weights to run with.
             features: [n, ...], from `begin`.
-            training: whether batch norm uses, and collects, the statistics of this very batch, and random layers are
-                at work.
+            training: whether batch norm uses and collects the statistics of this batch, and random layers are
+                active.
 
         Returns:
             The model's output, and the statistics after the call.
@@ -222,11 +223,11 @@ class FunctionalLearner:
 
 
 def _without_name(model):
-    """What to call for a model's output: its `call`, if that does all that `__call__` does.
+    """The function to call for a model's output: its `call` if that does everything that `__call__` does.
 
-    `__call__` puts the model's name before those of the operations, and TensorFlow's optimizer adds gradients up in an
-    order that follows from names: the last bits would be others. But only `__call__` tells `training` to layers inside
-    a layer that does not take it itself.
+    `__call__` prefixes the operations' names with the model's name. TensorFlow's optimizer adds gradients up in an
+    order that depends on names, so the last bits would change. But only `__call__` passes `training` to layers inside
+    a layer that does not take this argument itself.
     """
     needs_context = (layer for layer in model.layers if len(nested_layers(layer)) > 1)
     if is_graph(model) and all("training" in inspect.signature(layer.call).parameters for layer in needs_context):
@@ -235,10 +236,10 @@ def _without_name(model):
 
 
 def _unwatched(variable):
-    """The value of a frozen variable, read where no gradient tape sees it.
+    """The value of a frozen variable, read without recording it on a gradient tape.
 
-    TensorFlow goes on taking it for trainable when Keras has frozen it, and `tf.custom_gradient` refuses functions that
-    read trainable variables.
+    TensorFlow still treats the variable as trainable after Keras has frozen it, and `tf.custom_gradient` rejects
+    functions that read trainable variables.
     """
     value = variable.value
     if isinstance(value, tf.distribute.DistributedValues) and tf.distribute.in_cross_replica_context():

@@ -1,4 +1,4 @@
-"""Dense layers on pixels, as in the experiments on continual learning of Meta Networks and before."""
+"""Dense layers on pixels, as in the continual-learning experiments of Meta Networks and of earlier work."""
 
 import keras
 
@@ -12,14 +12,14 @@ def mlp(image_shape: tuple[int, int, int], n_way: int, *, units: Count = 64, hid
     Args:
         image_shape: `(height, width, channels)`.
         n_way: classes, the width of the output.
-        units: of each hidden layer.
-        hidden_layers: how many.
+        units: units of each hidden layer.
+        hidden_layers: the number of hidden layers.
 
     Returns:
         A built model from [n, height, width, channels] to logits [n, n_way].
 
     Raises:
-        ValueError: for an option out of its range.
+        ValueError: for an option out of range.
     """
     inputs = keras.Input(image_shape)
     x = keras.layers.Flatten()(inputs)

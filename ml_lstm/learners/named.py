@@ -1,4 +1,4 @@
-"""What `--learner` names: the networks here, those of `keras.applications`, and a user's own."""
+"""The learners that `--learner` names: the networks here, those of `keras.applications`, and a user's own."""
 
 import functools
 import hashlib
@@ -22,20 +22,20 @@ LEARNERS = {
     "mlp": mlp,
     "resnet12": resnet12,
 }
-"""Functions from `(image_shape, n_way)` and options to a built model that ends in logits, by what `--learner` names."""
+"""Functions from `(image_shape, n_way)` and options to a built model that ends in logits, by their `--learner` name."""
 
 KINDS = {"NETWORK_OF_KERAS_APPLICATIONS": application, "FILE.keras": own_file}
-"""What other names may stand for, beside a `package.module:function`, and what has the options of such learners."""
+"""Other forms of a name besides `package.module:function`, each with the function that has the learner's options."""
 
 _DIGEST = "@sha256:"
 
 
 def find_learner(name: str) -> Callable[..., keras.Model]:
-    """The learner of a name: one of `LEARNERS`, a network of `keras.applications` (`mobilenet_v3_small`),
+    """The learner with a name: one of `LEARNERS`, a network of `keras.applications` (`mobilenet_v3_small`),
     `package.module:function` or `FILE.keras`.
 
     Raises:
-        ValueError: for a name that nothing has, in a sentence.
+        ValueError: for an unknown name.
     """
     if name in LEARNERS:
         return LEARNERS[name]
@@ -55,10 +55,10 @@ def find_learner(name: str) -> Callable[..., keras.Model]:
 
 
 def natural_image_size(name: str) -> int | None:
-    """Height and width in pixels of the images that a learner is for; None if it has no size of its own.
+    """Height and width in pixels of the images that a learner is made for; None if it has no preferred size.
 
     Raises:
-        ValueError: as `find_learner`.
+        ValueError: like `find_learner`.
     """
     learner = find_learner(name)
     if target(learner) is application:
@@ -67,14 +67,14 @@ def natural_image_size(name: str) -> int | None:
 
 
 def is_kept(name: str) -> bool:
-    """Whether a run keeps the network that it begins with: one that comes from a file or a download."""
+    """Whether a run stores the network that it starts from, because it comes from a file or a download."""
     return target(find_learner(name)) in (application, own_file)
 
 
 def as_recorded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of options in which a network has the one name that it is known by, however it was spelled.
+    """Option values with each network under a single name, however the user spelled it.
 
-    A file is told by its own name and what it holds, not by where it is.
+    A file is identified by its name and its content, not by its path.
     """
     told = {}
     for option in ("learner", "pretrained"):

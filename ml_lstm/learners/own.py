@@ -19,22 +19,22 @@ from ml_lstm.paths import expanded
 
 @functools.cache
 def own_function(name: str) -> Callable[..., keras.Model]:
-    """A function that makes a learner, with the options that it has.
+    """A function that makes a learner, and has its options.
 
     Args:
-        name: `package.module:function`, of what `conv4` is: from `(image_shape, n_way)`, and annotated keyword
-            arguments, which are the options, to a built Keras model that ends in logits.
+        name: `package.module:function`. The function is like `conv4`: it takes `(image_shape, n_way)` and annotated
+            keyword arguments, which are the options, and returns a built Keras model that ends in logits.
 
     Returns:
-        The function, its errors told in one line.
+        The function, with its errors reported in one line.
 
     Raises:
-        ValueError: if there is no such function, or one of its options is of no type that a flag can have.
+        ValueError: if there is no such function, or one of its options has a type that no flag can have.
     """
     module_name, _, function_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # of a user's own code
+    except Exception as error:  # from a user's own code
         raise ValueError(f"learner {name}: {module_name} cannot be imported ({_told(error)}).") from error
     function = getattr(module, function_name, None)
     if not callable(function):
@@ -60,7 +60,7 @@ def own_function(name: str) -> Callable[..., keras.Model]:
 
 
 def _told(error):
-    """What an error says, and where in a user's code it was raised."""
+    """An error's message, and where in a user's code it was raised."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
     where = f", {frames[-1].filename}:{frames[-1].lineno}" if len(frames) > 1 else ""
     return f"{type(error).__name__}: {sentence_of(error)}{where}"
@@ -74,23 +74,23 @@ def own_file(
     *,
     pixels: Literal["normalised", "unit", "byte"] = "normalised",
 ) -> keras.Model:
-    """A network that was saved by `keras.Model.save`.
+    """A network saved by `keras.Model.save`.
 
-    Grey images become three channels for a network that wants so many. The file is read in Keras's safe mode, which
-    runs no code of the file's.
+    Grey images become three channels if the network needs three. The file is read in Keras's safe mode, which
+    does not run code from the file.
 
     Args:
         path: FILE.keras.
         image_shape: `(height, width, channels)`.
         n_way: classes.
-        pixels: what the network gets: normalised by the mean and the deviation of the data; or as they are, for a
-            network that normalises them itself, from 0 to 1 or from 0 to 255.
+        pixels: the network's input: pixels normalised by the mean and the standard deviation of the data; or, for a
+            network that normalises them itself, unchanged pixels from 0 to 1 or from 0 to 255.
 
     Returns:
-        The model from [n, height, width, channels] to whatever the network gives.
+        The model from [n, height, width, channels] to the network's output.
 
     Raises:
-        ValueError: for what is no such file, or does not take such images.
+        ValueError: for a file that is not such a network, or a network that does not take such images.
     """
     network = load(path)
     x = inputs = keras.Input(image_shape)
@@ -99,22 +99,22 @@ def own_file(
     wants = network.input_shape[-1] if isinstance(network.input_shape, tuple) else None
     if image_shape[-1] == 1 and wants == 3:
         x = keras.layers.Concatenate()([x, x, x])
-    output_shape(network, tuple(x.shape[1:]))  # refuses other shapes, in a sentence
+    output_shape(network, tuple(x.shape[1:]))  # raises ValueError for other shapes
     return network if x is inputs else keras.Model(inputs, network(x), name=network.name)
 
 
 def load(path: str | Path) -> keras.Model:
-    """The network in a file, in Keras's safe mode.
+    """Loads the network from a file, in Keras's safe mode.
 
     Raises:
-        ValueError: for what is no such file.
+        ValueError: for a file that is not such a network.
     """
     place = expanded(path)
     if not place.is_file():
         raise ValueError(f"learner: there is no file {place}.")
     try:
         network = keras.saving.load_model(place, compile=False, safe_mode=True)
-    except Exception as error:  # whatever is wrong with a file that anyone may have written
+    except Exception as error:  # the file may come from anyone and can be wrong in any way
         raise ValueError(f"learner: {place} cannot be loaded by Keras: {sentence_of(error)}") from error
     if not isinstance(network, keras.Model):
         raise ValueError(f"learner: {place} holds no keras.Model but {type(network).__name__}.")
@@ -123,7 +123,7 @@ def load(path: str | Path) -> keras.Model:
 
 @functools.cache
 def side_in(path: str) -> int | None:
-    """Height and width of the images that the network in a file takes; None where they may vary, or differ."""
+    """Height and width of the images that the network in a file takes; None if they may vary or are not equal."""
     shape = load(path).input_shape
     known = isinstance(shape, tuple) and len(shape) == 4 and shape[1] == shape[2]
     return shape[1] if known else None

@@ -1,4 +1,4 @@
-"""The precision that a learner's blocks compute in."""
+"""The precision of the computations in a learner's blocks."""
 
 import tensorflow as tf
 
@@ -10,7 +10,7 @@ def block_policy(mixed_precision: bool) -> str:
         mixed_precision: whether they compute in bfloat16.
 
     Raises:
-        ValueError: for bfloat16 where TensorFlow cannot.
+        ValueError: for bfloat16 if TensorFlow cannot run it.
     """
     if not mixed_precision:
         return "float32"
@@ -19,7 +19,7 @@ def block_policy(mixed_precision: bool) -> str:
 
 
 def _require_bfloat16():
-    """Tries one: TensorFlow asks the processor, and is wrong where oneDNN is held to older instructions."""
+    """Tries one: TensorFlow asks the processor, and is wrong if oneDNN is limited to older instructions."""
     try:
         with tf.init_scope():
             one = tf.ones([1, 1, 1, 1], tf.bfloat16)

@@ -1,4 +1,4 @@
-"""What stands between images and a network that normalises them by itself."""
+"""The layer between images and a network that normalises them itself."""
 
 import inspect
 import sys
@@ -15,9 +15,9 @@ def applications() -> dict[str, callable]:
 
 
 def snake_case(function) -> str:
-    """The name of a function of `keras.applications` as a module would have it: `ConvNeXtTiny` is `convnext_tiny`.
+    """The name of a function of `keras.applications` in the style of modules: `ConvNeXtTiny` is `convnext_tiny`.
 
-    Where its words part is told by the module that it is in, `convnext`.
+    The name of the function's module, `convnext`, shows where its words are split.
     """
     module, name = function.__module__.rpartition(".")[2], function.__name__.lower()
     start = module.replace("_", "")
@@ -29,16 +29,17 @@ def snake_case(function) -> str:
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class Preprocessing(keras.layers.Layer):
-    """Makes of images in [0, 1] what a network was trained on.
+    """Converts images in [0, 1] to the pixel values that a network was trained on.
 
-    A learner that has this layer gets images as they are: no method normalises them by the data's mean and deviation.
+    A learner that has this layer gets images as they are: no method normalises them by the data's mean and standard
+    deviation.
 
     Args:
-        network: of `keras.applications`, in snake case, whose `preprocess_input` is taken; None for none.
-        largest: what a white pixel is before that: 255, or 1.
+        network: a network of `keras.applications`, in snake case, whose `preprocess_input` is applied; None for none.
+        largest: the value of a white pixel before that: 255 or 1.
 
     Raises:
-        ValueError: for a network that there is not.
+        ValueError: for an unknown network.
     """
 
     def __init__(self, network: str | None = None, largest: float = 255.0, **kwargs):
@@ -48,7 +49,7 @@ class Preprocessing(keras.layers.Layer):
         self.built = True
 
     def call(self, images):
-        """Images [n, H, W, C] in [0, 1], three channels for a network of `keras.applications`."""
+        """Processes images [n, H, W, C] in [0, 1]; a network of `keras.applications` needs three channels."""
         return self._preprocess(images * self.largest)
 
     def compute_output_shape(self, input_shape):
@@ -66,5 +67,5 @@ def _preprocess_input(network):
 
 
 def normalizes_images(learner: keras.Model | None) -> bool:
-    """Whether a learner is to get images in [0, 1] rather than normalised ones; see `Preprocessing`."""
+    """Whether a learner needs images in [0, 1] instead of normalised ones; see `Preprocessing`."""
     return learner is not None and any(isinstance(layer, Preprocessing) for layer in nested_layers(learner))

@@ -1,4 +1,4 @@
-"""The networks of `keras.applications`, with weights from ImageNet or from a file, adapted in whole or in part."""
+"""The networks of `keras.applications`, with weights from ImageNet or from a file, adapted fully or in part."""
 
 import functools
 import itertools
@@ -33,7 +33,7 @@ def find_application(name: str) -> Callable[..., keras.Model] | None:
     """A network of `keras.applications` as a learner: `functools.partial` of `application`.
 
     Args:
-        name: in snake case or as Keras spells it; `mobilenet_v3_small`, `MobileNetV3Small`.
+        name: in snake case or in Keras's spelling: `mobilenet_v3_small`, `MobileNetV3Small`.
 
     Returns:
         None if there is no such network.
@@ -48,14 +48,14 @@ def _plain(name):
 
 @functools.cache
 def natural_size(name: str) -> int:
-    """Height and width in pixels of the images that a network's weights come from.
+    """Height and width in pixels of the images that a network's weights were trained on.
 
     Args:
         name: in snake case.
     """
     try:
         applications()[name](weights="imagenet", input_shape=(1, 1, 3))
-    except ValueError as error:  # before it has made, or asked for, anything
+    except ValueError as error:  # raised before the network is built or downloaded
         size = re.search(r"should be \((\d+), \1, 3\)", str(error))
         return int(size[1]) if size else _USUAL_SIZE
     raise AssertionError(f"{name} takes images of one pixel.")
@@ -70,32 +70,32 @@ def application(
     pretrained: Weights = "imagenet",
     adapted: Literal["head", "last_block", "all"] = "head",
 ) -> keras.Model:
-    """A network of `keras.applications` without its own classes, and a dense head.
+    """A network of `keras.applications` without its own classes, followed by a dense head.
 
-    The network's own `preprocess_input` is in it, and grey images become three equal channels. What is not adapted is
-    frozen, and so is the batch norm of a pretrained network, all of it: an episode has too few images for statistics of
-    its own, and normalises by those of the weights.
+    The model includes the network's own `preprocess_input`, and grey images become three equal channels. Layers that
+    are not adapted are frozen. All batch norm of a pretrained network is frozen too: an episode has too few images for
+    its own statistics, so batch norm normalises by those that came with the weights.
 
     Args:
         name: of the network, in snake case.
         image_shape: `(height, width, channels)`, 1 channel or 3.
         n_way: classes, the width of the output.
-        pretrained: where weights come from: imagenet, as Keras downloads them, or keeps them from before; none, chance;
-            or a file that Keras saved of this network, with or without its own classes.
-        adapted: what can be trained, and what an episode changes: the dense layer behind the network alone, which a
-            method that compares features does without; the network's last block too; or all of it. What is not, is run
-            once for a support set, however many inner steps there are.
+        pretrained: source of the weights: imagenet, downloaded by Keras or already in its cache; none, for random
+            weights; or a file of this network saved by Keras, with or without its own classes.
+        adapted: the part that is trained and that an episode changes: only the dense layer after the network, which a
+            method that compares features does not use; also the network's last block; or everything. The rest runs
+            once for each support set, for any number of inner steps.
 
     Returns:
         A built model from [n, height, width, channels], in [0, 1], to logits [n, n_way].
 
     Raises:
-        ValueError: for images of a size or a number of channels that the network cannot take, weights that are not
-            there, or those of another network.
+        ValueError: for images whose size or number of channels the network cannot take, for missing weights, and for
+            weights of another network.
     """
     height, width, channels = image_shape
     if channels not in (1, 3):
-        raise ValueError(f"{name} takes images of 1 or 3 channels, not of {channels}.")
+        raise ValueError(f"{name} takes images of 1 or 3 channels, not {channels}.")
     network = _without_classes(name, (height, width, 3), pretrained)
     images, calls = symbolic_calls(network)
     start = {"head": len(calls), "last_block": last_block(images, calls), "all": 0}[adapted]
@@ -112,7 +112,7 @@ def application(
             part.trainable = False
         elif pretrained != "none":
             _freeze_batch_norm(part)
-        # A frozen part is as it will be when served: nothing random is in it either.
+        # A frozen part runs as it does when served: without randomness.
         x = part(x, training=False) if last <= start else part(x)
     return keras.Model(inputs, keras.layers.Dense(n_way, name="head")(x), name=name)
 
@@ -140,7 +140,7 @@ def _without_classes(name, shape, pretrained):
 def _with_imagenet(name, kind, made):
     try:
         return kind(weights="imagenet", **made)
-    except Exception as error:  # as Keras raises it
+    except Exception as error:  # Keras raises a plain Exception
         place = failed_download(error)
         if place is None:
             if isinstance(error, ValueError):
@@ -149,8 +149,8 @@ def _with_imagenet(name, kind, made):
         (address, *_) = re.findall(r"https?://[^\s:]+", str(error)) or [place.name]
         reason = str(error).rpartition("--")[2].strip()
         raise ValueError(
-            f"The weights of {name} cannot be downloaded ({reason}): put {address} at {place}, or give "
-            "--pretrained=FILE with where it is."
+            f"The weights of {name} cannot be downloaded ({reason}): put {address} at {place}, or pass its path as "
+            "--pretrained=FILE."
         ) from error
 
 
@@ -162,13 +162,13 @@ def _load(network: keras.Model, name: str, path: Path) -> None:
             _take_weights(network, keras.saving.load_model(path, compile=False, safe_mode=True))
         else:
             network.load_weights(path)
-    except Exception as error:  # whatever is wrong with a file that anyone may have written
+    except Exception as error:  # the file may come from anyone and can be wrong in any way
         raise ValueError(f"{path} does not hold weights of {name}: {sentence_of(error)}") from error
 
 
 def _take_weights(network, source):
-    """Those of the same network, its own classes, which come last, left out."""
+    """Sets the weights of the same network, without its own classes, which come last."""
     weights = source.weights[: len(network.weights)]
     if [weight.shape for weight in weights] != [weight.shape for weight in network.weights]:
-        raise ValueError(f"it is of another network, {source.name!r}.")
+        raise ValueError(f"it belongs to another network, {source.name!r}.")
     network.set_weights([weight.numpy() for weight in weights])

@@ -1,4 +1,4 @@
-"""What random layers draw from: in meta-training the number of the meta-step, else nothing that changes."""
+"""The seeds of random layers: in meta-training they depend on the number of the meta-step, else they are constant."""
 
 import contextlib
 import contextvars
@@ -12,12 +12,12 @@ _META_STEP: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar("m
 
 @contextlib.contextmanager
 def meta_training(step: tf.Tensor) -> Iterator[None]:
-    """Has random layers draw numbers of a meta-step's own in what is called, or traced, inside.
+    """Makes random layers draw new numbers at each meta-step, in code that is called or traced inside.
 
-    They follow from the step alone, so a run that was interrupted draws what it would have drawn.
+    The numbers depend only on the step, so an interrupted run draws the same numbers after it resumes.
 
     Args:
-        step: a whole number, scalar.
+        step: the number of the meta-step, a scalar.
     """
     token = _META_STEP.set(step)
     try:
@@ -27,15 +27,15 @@ def meta_training(step: tf.Tensor) -> Iterator[None]:
 
 
 def in_meta_training() -> bool:
-    """Whether this is called, or traced, inside `meta_training`."""
+    """Whether this call, or its trace, is inside `meta_training`."""
     return _META_STEP.get() is not None
 
 
 def seed_states(model: keras.layers.Layer) -> list[tuple[keras.Variable, tf.Tensor]]:
-    """The states of a model's random layers, of `keras.layers.Dropout` say, and what each is to start from.
+    """The states of a model's random layers (for example `keras.layers.Dropout`), each with its starting value.
 
-    That follows from its place among them and, in `meta_training`, from the meta-step. The variables' own values do not
-    last: Keras draws them anew for each model, does not save them, and changes them with every call.
+    The starting value depends on the layer's place among them and, in `meta_training`, on the meta-step. The variables'
+    own values do not last: Keras draws them anew for each model, does not save them, and changes them in every call.
 
     Args:
         model: a built model or layer.
@@ -49,7 +49,7 @@ def seed_states(model: keras.layers.Layer) -> list[tuple[keras.Variable, tf.Tens
     def start(place, variable):
         if step is None:
             return tf.constant([place, 0], variable.dtype)
-        # No number of another meta-step's, nor of those outside of meta-training.
+        # Differs from the numbers of every other meta-step and of calls outside meta-training.
         return tf.stack([place + len(states) * (1 + tf.cast(step, variable.dtype)), tf.zeros([], variable.dtype)])
 
     return [(variable, start(place, variable)) for place, variable in enumerate(states)]

@@ -1,4 +1,4 @@
-"""What cannot be a learner, or not of every method, is refused here: a sentence each, before anything is trained."""
+"""Checks of learners before any training: one error message for each reason why a method cannot use one."""
 
 import keras
 
@@ -6,27 +6,27 @@ from ml_lstm.keras_private import nested_layers
 from ml_lstm.learners.embedding import ends_in_class_head
 from ml_lstm.learners.structure import last_layer, output_shape, trace
 
-# Names of Keras's layers and operations and of TensorFlow's operations that bend what they get, in lower case.
+# Nonlinear layers and operations of Keras, and operations of TensorFlow, in lower case.
 _ACTIVATIONS = {"softmax", "logsoftmax", "sigmoid", "logsigmoid", "hardsigmoid", "tanh", "hardtanh"}
 _ACTIVATIONS |= {"relu", "relu6", "leakyrelu", "prelu", "elu", "selu", "celu", "gelu", "silu", "softplus", "softsign"}
 _FORWARDING = ("Identity", "IdentityN", "Cast", "Reshape", "Squeeze")
 
 
 def refuse_unbuilt(learner: keras.Model) -> None:
-    """Refuses what is no Keras model, or has no weights yet.
+    """Raises an error for an object that is not a Keras model, or a model that has no weights yet.
 
     Raises:
         ValueError: for these.
     """
     if not isinstance(learner, keras.Model):
         raise ValueError(f"The learner must be a keras.Model, got {type(learner).__name__}.")
-    # Keras takes a subclassed model for built whose `build(shape)` was called, though its layers have no weights yet.
+    # Keras sets `built` on a subclassed model after `build(shape)`, though its layers have no weights yet.
     if not learner.built or not (learner.variables or all(layer.built for layer in nested_layers(learner))):
         raise ValueError(f"The learner {learner.name!r} is not built: call it once on images first.")
 
 
 def refuse_unadaptable(learner: keras.Model) -> None:
-    """Refuses what is not built or has no trainable variable.
+    """Raises an error for a model that is not built or has no trainable variable.
 
     Raises:
         ValueError: for these.
@@ -40,18 +40,18 @@ def refuse_unadaptable(learner: keras.Model) -> None:
 
 
 def require_logits(learner: keras.Model, image_shape: tuple[int, int, int]) -> int:
-    """Refuses a learner whose output is not logits: what methods ask for that adapt a classifier.
+    """Checks that a learner outputs logits, which methods that adapt a classifier need.
 
     Args:
         learner: a Keras model.
-        image_shape: `(height, width, channels)` of what it gets.
+        image_shape: `(height, width, channels)` of its input.
 
     Returns:
-        How many classes it tells apart.
+        The number of classes.
 
     Raises:
-        ValueError: for a learner that is not built or has nothing to adapt, another shape than [n, n_way], or an
-            activation after the last weights.
+        ValueError: for a learner that is not built or has nothing to adapt, an output shape other than [n, n_way], or
+            an activation after the last weights.
     """
     refuse_unadaptable(learner)
     shape = output_shape(learner, image_shape)
@@ -60,8 +60,8 @@ def require_logits(learner: keras.Model, image_shape: tuple[int, int, int]) -> i
     activation = _last_activation(learner, image_shape)
     if activation:
         raise ValueError(
-            f"The learner {learner.name!r} must give logits, but its output goes through {activation!r}: leave that "
-            "out, as the loss has a softmax of its own."
+            f"The learner {learner.name!r} must give logits, but its output goes through {activation!r}: remove this "
+            "activation, as the loss has its own softmax."
         )
     return shape[-1]
 
@@ -82,11 +82,11 @@ def _last_activation(learner, image_shape):
 
 
 def require_features(learner: keras.Model, image_shape: tuple[int, int, int], n_way: int, rank: int = 2) -> tuple:
-    """Refuses a learner whose output is not features: what methods ask for that compare them.
+    """Checks that a learner outputs features, which methods that compare features need.
 
     Args:
         learner: a Keras model.
-        image_shape: `(height, width, channels)` of what it gets.
+        image_shape: `(height, width, channels)` of its input.
         n_way: see `refuse_class_head`.
         rank: of the output: 2 for features [n, F], 4 for feature maps [n, h, w, F].
 
@@ -102,35 +102,35 @@ def require_features(learner: keras.Model, image_shape: tuple[int, int, int], n_
         kind, function = {2: ("features [n, F]", "embedding"), 4: ("feature maps [n, h, w, F]", "feature_maps")}[rank]
         raise ValueError(
             f"The output of the learner {learner.name!r} must be {kind}, got {shape}: ml_lstm.learners.{function} "
-            "takes off what follows them."
+            "removes the layers after them."
         )
     refuse_class_head(learner, n_way)
     return shape
 
 
 def refuse_class_head(learner: keras.Model, n_way: int) -> None:
-    """Refuses a learner whose logits a method would take for its features; see `ends_in_class_head`.
+    """Raises an error for a learner whose logits a method would use as features; see `ends_in_class_head`.
 
     Args:
         learner: a built Keras model.
-        n_way: classes that the method tells apart.
+        n_way: the method's number of classes.
 
     Raises:
         ValueError: for such a learner.
     """
     if ends_in_class_head(learner, n_way):
         raise ValueError(
-            f"The learner {learner.name!r} ends in a class head, whose logits are no features to compare: take it off "
-            "with ml_lstm.learners.embedding, or give a Dense layer of features another width than n_way "
-            f"({n_way}) and another name than 'head'."
+            f"The learner {learner.name!r} ends in a class head, and logits are not features to compare: remove it "
+            "with ml_lstm.learners.embedding, or give a Dense layer of features a width other than n_way "
+            f"({n_way}) and a name other than 'head'."
         )
 
 
 def refuse_wrong_second_derivatives(learner: keras.Model) -> None:
-    """Refuses a learner through which a gradient of a gradient would be wrong.
+    """Raises an error for a learner through which the gradient of a gradient would be wrong.
 
-    Through `keras.layers.BatchNormalization` it is, unless that is frozen: `tf.nn.moments` stops a gradient that is
-    zero, but whose own derivative is not.
+    This is the case for `keras.layers.BatchNormalization` that is not frozen: its `tf.nn.moments` stops a gradient
+    that is zero, but the derivative of that gradient is not zero.
 
     Args:
         learner: a Keras model.
@@ -142,6 +142,6 @@ def refuse_wrong_second_derivatives(learner: keras.Model) -> None:
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
             raise ValueError(
                 f"The learner {learner.name!r} has keras.layers.BatchNormalization ({layer.name!r}), whose second "
-                "derivatives are wrong in TensorFlow: take ml_lstm.learners.EpisodicBatchNormalization in its place, "
+                "derivatives are wrong in TensorFlow: use ml_lstm.learners.EpisodicBatchNormalization instead, "
                 "or first-order gradients."
             )

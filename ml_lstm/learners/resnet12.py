@@ -1,4 +1,4 @@
-"""ResNet-12, the residual network that few-shot papers share (Oreshkin et al., TADAM, NeurIPS 2018)."""
+"""ResNet-12, the residual network used in many few-shot papers (Oreshkin et al., TADAM, NeurIPS 2018)."""
 
 from typing import Annotated
 
@@ -25,11 +25,11 @@ def resnet12(
     drop_block_size: Count = 5,
     mixed_precision: bool = False,
 ) -> keras.Model:
-    """Four residual blocks of three 3x3 convolutions, the mean over what is left of the image, then a dense head.
+    """Four residual blocks of three 3x3 convolutions, global average pooling, and a dense head.
 
     A block adds (convolution, batch norm, leaky ReLU, convolution, batch norm, leaky ReLU, convolution, batch norm) to
-    (1x1 convolution, batch norm) of its input; a leaky ReLU of slope 0.1 and a 2x2 max-pool end it. That ReLU
-    comes after the pooling, which gives the same numbers from a quarter of them.
+    (1x1 convolution, batch norm) of its input; it ends in a leaky ReLU of slope 0.1 and a 2x2 max-pool. That ReLU
+    comes after the pooling: the result is the same and the ReLU computes a quarter of the values.
 
     The widths are those of Lee et al. (*Meta-Learning with Differentiable Convex Optimization*, CVPR 2019), 64, 160,
     320 and 640: 12,424,320 parameters for coloured images, without the head. Chen et al. (*Meta-Baseline*, ICCV 2021)
@@ -38,19 +38,19 @@ def resnet12(
     Args:
         image_shape: `(height, width, channels)`, at least 16x16.
         n_way: classes, the width of the output.
-        filters: of each convolution in the first block; the others follow from it.
+        filters: filters of each convolution in the first block; `widening` gives those of the others.
         widening: filters in the second, third and fourth block, as multiples of `filters`.
-        drop_rate: share of a block's outputs that meta-training sets to zero, 0.1 in Lee et al.: single numbers behind
-            the first two blocks, squares behind the last two (`DropBlock`).
-        drop_block_size: a side of those squares; 2 in Lee et al. for images of 32x32.
-        mixed_precision: whether the blocks compute in bfloat16; weights, batch norm's averages and what follows the
-            blocks stay float32.
+        drop_rate: share of a block's outputs that meta-training sets to zero, 0.1 in Lee et al.: single values after
+            the first two blocks, squares after the last two (`DropBlock`).
+        drop_block_size: the side of those squares; 2 in Lee et al. for images of 32x32.
+        mixed_precision: whether the blocks compute in bfloat16; weights, batch norm's averages and the layers after
+            the blocks stay float32.
 
     Returns:
         A built model from [n, height, width, channels] to logits [n, n_way].
 
     Raises:
-        ValueError: for images smaller than 16x16, an option out of its range, or bfloat16 where TensorFlow cannot.
+        ValueError: for images smaller than 16x16, an option out of range, or bfloat16 if TensorFlow cannot run it.
     """
     height, width, _ = image_shape
     if min(height, width) < 16:
@@ -75,8 +75,8 @@ def _residual_block(x, filters, dtype):
 
 
 def _convolution(filters, size, dtype):
-    """Normalised, and with no bias of its own, as batch norm has one."""
-    # So that a leaky ReLU keeps the size of gradients on their way back (He et al. 2015), as in Lee et al.'s code.
+    """A normalised convolution without its own bias, as batch norm has one."""
+    # This initializer keeps the size of gradients in the backward pass (He et al. 2015), as in Lee et al.'s code.
     initializer = keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
     return NormalizedConvolution(
         filters, size, padding="same", use_bias=False, kernel_initializer=initializer, dtype=dtype

@@ -1,4 +1,4 @@
-"""What can be known of a Keras model without running it: the shape of its output, and what it is made of."""
+"""What is known of a Keras model without running it: the shape of its output, and its layers."""
 
 from typing import NamedTuple
 
@@ -7,14 +7,14 @@ import tensorflow as tf
 
 
 class SymbolicCall(NamedTuple):
-    """A call of a layer inside a model, on tensors without values.
+    """A call of a layer inside a model, on symbolic tensors.
 
     Attributes:
         layer: a layer, or another operation of Keras.
         input: its first argument.
-        output: what it returned.
+        output: its result.
         inputs: all tensors among its arguments.
-        training: what it was told of that; None for nothing.
+        training: the `training` argument; None if it was not passed.
     """
 
     layer: keras.Operation
@@ -25,12 +25,12 @@ class SymbolicCall(NamedTuple):
 
 
 def is_graph(model: keras.Operation) -> bool:
-    """Whether Keras knows which layer a model calls after which: of functional and `Sequential` ones, if built."""
+    """Whether Keras knows the order of a model's layer calls: true for built functional and `Sequential` models."""
     return isinstance(model, keras.Model) and hasattr(model, "inputs") and hasattr(model, "outputs")
 
 
 def last_layer(model: keras.Operation) -> keras.Operation | None:
-    """The layer that a model's output comes from, be it in a model inside it; None for a subclassed model."""
+    """The layer that computes a model's output, also inside a nested model; None for a subclassed model."""
     if not isinstance(model, keras.Model):
         return model
     if not is_graph(model):
@@ -41,13 +41,13 @@ def last_layer(model: keras.Operation) -> keras.Operation | None:
 def symbolic_calls(model: keras.Model) -> tuple[keras.KerasTensor, list[SymbolicCall]]:
     """Calls a model's layers once more, on a new input.
 
-    What a layer's own `input` says is where it was called first, in another model perhaps.
+    A layer's own `input` is not enough: it is that of its first call, perhaps in another model.
 
     Args:
-        model: functional or `Sequential`, of one input and one output.
+        model: functional or `Sequential`, with one input and one output.
 
     Returns:
-        The input, and the calls in their order; the last one's output is the model's.
+        The input, and the calls in their order; the last call's output is the model's.
 
     Raises:
         ValueError: for more inputs or outputs.
@@ -78,7 +78,7 @@ def symbolic_calls(model: keras.Model) -> tuple[keras.KerasTensor, list[Symbolic
 
 
 def trace(model: keras.Model, image_shape: tuple[int, int, int]) -> tf.Tensor:
-    """The output, in a TensorFlow graph, of a model for images [n, *image_shape]; no variable is written."""
+    """A model's output for images [n, *image_shape], in a TensorFlow graph; no variable is written."""
 
     def answer(images):
         with keras.StatelessScope():
@@ -89,25 +89,25 @@ def trace(model: keras.Model, image_shape: tuple[int, int, int]) -> tf.Tensor:
 
 
 def _check_input(model, image_shape):
-    # Keras does not, when it computes shapes.
+    # Keras does not check this when it computes shapes.
     (taken, *_) = (tuple(tensor.shape[1:]) for tensor in model.inputs)
     if len(taken) != len(image_shape) or any(a not in (None, b) for a, b in zip(taken, image_shape, strict=True)):
         raise ValueError(f"its input has shape {taken}.")
 
 
 def output_shape(model: keras.Model, image_shape: tuple[int, int, int]) -> tuple[int | None, ...]:
-    """The shape of what a model makes of images [n, *image_shape].
+    """The shape of a model's output for images [n, *image_shape].
 
     Args:
         model: any built Keras model: functional, `Sequential` or subclassed.
         image_shape: `(height, width, channels)`.
 
     Returns:
-        `(None, ...)`: the number of images, which may be any, and the other dimensions.
+        `(None, ...)`: the number of images, which is free, and the other dimensions.
 
     Raises:
-        ValueError: for a model that does not take such images, or returns something else than one tensor of a shape
-            that follows from theirs.
+        ValueError: for a model that does not take such images, or does not return exactly one tensor whose shape
+            follows from theirs.
     """
     try:
         if is_graph(model):
@@ -128,7 +128,7 @@ def output_shape(model: keras.Model, image_shape: tuple[int, int, int]) -> tuple
     shape = tuple(output.shape)
     if None in shape[1:]:
         raise ValueError(
-            f"The learner {model.name!r} makes {shape} of images of shape {tuple(image_shape)}: all but the number of "
-            "images must be known, so pool or reshape what varies."
+            f"The learner {model.name!r} gives {shape} for images of shape {tuple(image_shape)}: all dimensions but "
+            "the number of images must be known, so pool or reshape those that vary."
         )
     return shape

@@ -1,4 +1,4 @@
-"""What a Keras model's variables are for: which are running averages, and in which precision they are."""
+"""The roles of a Keras model's variables: which are running averages, and in which precision they are."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
 def averages(model: keras.layers.Layer) -> list[keras.Variable]:
     """The running averages of batch norm in a model, in the order of its variables.
 
-    They are what a call with `training=True` changes, and all that one is allowed to leave behind. A frozen layer
-    (`trainable=False`) normalises by its averages and does not change them, so they are not among these.
+    They are the only variables that a call with `training=True` may change. A frozen layer (`trainable=False`)
+    normalises by its averages and does not change them, so the list does not contain them.
 
     Args:
         model: a built model or layer.
@@ -27,37 +27,37 @@ def _averages_of(layer):
     if isinstance(layer, EpisodicBatchNormalization):
         return [layer.mean, layer.variance, layer.collected]
     if isinstance(layer, keras.layers.BatchNormalization):
-        # Whatever it keeps, but not a scale that is frozen by itself.
+        # All its non-trainable variables, except a scale or shift that is frozen by itself.
         weights = {id(layer.gamma), id(layer.beta)}
         return [variable for variable in layer.non_trainable_variables if id(variable) not in weights]
     return []
 
 
 def in_dtype_of(model: keras.Model, options: dict[str, Any]) -> dict[str, Any]:
-    """Options of a Keras layer that works on what a model gives: in float64, unless they say otherwise, if it does."""
+    """Options of a Keras layer after a model: with dtype float64 if the model has it and the options set no dtype."""
     exact = "dtype" not in options and any(variable.dtype == "float64" for variable in model.variables)
     return options | {"dtype": "float64"} if exact else options
 
 
 def take_momentum(model: keras.Model, momentum: float) -> None:
-    """Gives the weight of the newest batch to all layers of a model that were made without one of their own."""
+    """Sets the momentum of all episodic batch norm in a model that was created without one."""
     for layer in nested_layers(model):
         if isinstance(layer, EpisodicBatchNormalization) and layer.momentum is None:
             layer.momentum = momentum
 
 
 def freeze_batch_norm(model: keras.Model) -> None:
-    """Has all batch norm of a model normalise by the averages that it has: they, scales and shifts are constant."""
+    """Makes all batch norm of a model constant: it normalises by its current averages, scales and shifts."""
     for layer in nested_layers(model):
         if isinstance(layer, EpisodicBatchNormalization | keras.layers.BatchNormalization):
             layer.trainable = False
 
 
 def by_layer(model: keras.Model) -> dict[str, list[int]]:
-    """Which of a model's trainable variables each layer has, as indices by the layer's name, in their order.
+    """The trainable variables of each layer in a model, as indices by the layer's name, in their order.
 
-    Layers of a model inside it stand for themselves, and a layer that is made of layers for all of them. What no layer
-    has is the model's own.
+    Layers of a nested model are listed by themselves; a layer that contains layers stands for all of them. Variables
+    that belong to no layer are listed under the model's name.
 
     Args:
         model: built.

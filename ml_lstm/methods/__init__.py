@@ -1,4 +1,4 @@
-"""Few-shot classifiers: one file a method, one interface (`base.FewShotClassifier`)."""
+"""Few-shot classifiers: one file for each method, one interface (`base.FewShotClassifier`)."""
 
 import functools
 
@@ -44,7 +44,7 @@ METHODS = {
     "siamese": SiameseNetwork,
     "simple_shot": SimpleShot,
 }
-"""What `--method` names: a class, or a partial of one, which fixes what its name says and what that has no use for."""
+"""What `--method` names: a class, or a partial that fixes the options its name implies and those it cannot use."""
 
 __all__ = [
     "MAML",

@@ -1,4 +1,4 @@
-"""The interface that every few-shot classifier keeps."""
+"""The interface of every few-shot classifier."""
 
 from typing import Literal
 
@@ -13,41 +13,41 @@ from ml_lstm.options import Configured, Rate, Weight
 from ml_lstm.training.meta_step import MetaLearner
 
 Adaptation = dict[str, tf.Tensor]
-"""All that a method keeps of a support set, by name: classifying a query needs nothing else."""
+"""What a method keeps of a support set, by name: it needs nothing else to classify a query."""
 
 Statistics = Literal["support", "queries"]
-"""What normalises queries."""
+"""The source of the statistics that normalise queries."""
 
 Schedule = Literal["constant", "cosine"]
-"""How a learning rate goes."""
+"""The course of a learning rate."""
 
 
 def scheduled(rate: float, schedule: Schedule, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """A learning rate for a Keras optimizer; cosine: it falls to 1 % over `steps`."""
+    """A learning rate for a Keras optimizer; with a cosine schedule it falls to 1 % over `steps`."""
     return rate if schedule == "constant" else keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
 
 
 class FewShotClassifier(Configured, MetaLearner):
-    """A learner of small classification problems, as two pure functions.
+    """A classifier for few-shot problems, as two pure functions.
 
         adaptation = method.adapt(support_images, support_labels)
         logits = method.classify(adaptation, query_images)
 
-    A method implements these two, and overrides `episode_loss` if it trains by another loss than the
-    cross-entropy of the queries. How it is trained is `MetaLearner`'s. What can be chosen of it are its constructor's
-    keyword arguments, see `ml_lstm.options`; its other arguments are called `learner`, `problem` and `cell`, in this
-    order, as far as it has them, and are kept as attributes of these names.
+    A method implements these two, and overrides `episode_loss` if it trains with another loss than the
+    cross-entropy of the queries. `MetaLearner` defines the training. The options of a method are its constructor's
+    keyword arguments, see `ml_lstm.options`. Its other arguments are called `learner`, `problem` and `cell`, in this
+    order; a method has some or all of them, and keeps them as attributes of these names.
 
     Args:
-        problem: what it is told of the data, `FewShotData.problem` say.
+        problem: what the method knows of the data, for example `FewShotData.problem`.
 
     Attributes:
-        trains: whether there is something to train; of the class, whether there may be.
-        splits_meta_batch: whether the episodes of a meta-batch are taken one by one, so that devices may share them.
-        reads_sequences: whether it has `sequence_logits`, answers to images of a sequence as they come
+        trains: whether there is something to train; as a class attribute, whether there may be.
+        splits_meta_batch: whether the episodes of a meta-batch are independent, so that devices may share them.
+        reads_sequences: whether it has `sequence_logits`, which answers each image of a sequence as it comes
             (`MemoryAugmentedNetwork`).
-        keeps_averages: whether batch norm has running averages over all of training, rather than of each episode.
-        body_of: what of a network of `LEARNERS` is the learner.
+        keeps_averages: whether batch norm has running averages over the whole training, not over each episode.
+        body_of: returns the part of a network of `LEARNERS` that the method uses as its learner.
 
     Raises:
         ValueError: for fewer than 2 classes, or a mean or standard deviation of pixels that cannot normalise them.
@@ -79,16 +79,16 @@ class FewShotClassifier(Configured, MetaLearner):
         clip_norm: Rate = 0.25,
         adam_weight_decay: Weight = 0.0,
     ) -> keras.optimizers.Optimizer:
-        """What `train` compiles the method with.
+        """The optimizer that `train` compiles the method with.
 
         Args:
-            steps: meta-steps in all.
-            learning_rate: of the meta-learner's Adam.
-            learning_rate_schedule: how the learning rate goes; cosine: to 1 % of it at the last episode.
+            steps: number of meta-steps.
+            learning_rate: learning rate of the meta-learner's Adam.
+            learning_rate_schedule: course of the learning rate; cosine: it falls to 1 % at the last episode.
             clip_norm: global norm that meta-gradients are clipped to.
-            adam_weight_decay: share of the learning rate that weights shrink by in a meta-step, apart from the gradient
-                (Loshchilov & Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019); not biases, nor the scales
-                and shifts of batch norm.
+            adam_weight_decay: weights shrink by this share of the learning rate in each meta-step, separately from the
+                gradient (Loshchilov & Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019); this excludes biases
+                and the scales and shifts of batch norm.
         """
         rate = scheduled(learning_rate, learning_rate_schedule, steps)
         optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip_norm, weight_decay=adam_weight_decay or None)
@@ -97,16 +97,16 @@ class FewShotClassifier(Configured, MetaLearner):
         return optimizer
 
     def training_sampler(self, data):
-        """What it trains on, by its index: meta-training episodes of `FewShotData`.
+        """The sampler of what the method trains on, by index: meta-training episodes of `FewShotData`.
 
         Raises:
-            DataError: if the meta-training classes are too few or too small for the episodes.
+            DataError: if there are too few meta-training classes, or too few images in them, for the episodes.
         """
         return data.sampler("train")
 
     @property
     def most_classes(self) -> int | None:
-        """How many classes a support set may have; None for any number."""
+        """The largest number of classes in a support set; None for any number."""
         return self.n_way
 
     def label_bound(self, items: Episode | LabelledBatch, training: bool) -> int | None:
@@ -125,30 +125,30 @@ class FewShotClassifier(Configured, MetaLearner):
 
     @property
     def served_inner_steps(self) -> int | None:
-        """Updates of the weights for a support set, in evaluation and when served; None where there are none.
+        """The number of weight updates for a support set, in evaluation and when served; None for a method without.
 
-        A method that has some lets it be set.
+        If a method has such updates, the property can be set.
         """
         return None
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
-        """Learns a problem from its support set, writing no variable.
+        """Learns a problem from its support set; writes no variable.
 
         Args:
             support_images: [S, H, W, C], uint8 or float in [0, 1].
             support_labels: int [S], in [0, `most_classes`); fewer classes are fine.
-            training: whether this is meta-training, where some methods normalise otherwise.
+            training: whether this is meta-training, where some methods normalise in another way.
 
         Returns:
-            What `classify` needs.
+            The adaptation that `classify` needs.
 
         Raises:
-            ValueError: for labels that are not numbers of classes; see `support_classes`.
+            ValueError: for labels that are not valid class numbers; see `support_classes`.
         """
         raise NotImplementedError
 
     def explain(self, support_images, support_labels) -> dict[str, tf.Tensor]:
-        """What happens in `adapt`, step by step; for a method that has `served_inner_steps`.
+        """The steps of `adapt`, one by one; for a method that has `served_inner_steps`.
 
         Shapes: T inner steps, L layers of the learner that have parameters.
 
@@ -156,29 +156,30 @@ class FewShotClassifier(Configured, MetaLearner):
             support_images, support_labels: as for `adapt`.
 
         Returns:
-            `losses` float32 [T + 1]: of the whole support set before each step and after the last, in nats. With gates
-            also `input_gates` and `forget_gates` float32 [T, L], by `UpdateRule.input_and_forget`, means over the
-            parameters of each layer; and `layers` string [L], their names.
+            `losses` float32 [T + 1]: of the whole support set before each step and after the last, in nats. A method
+            with gates adds `input_gates` and `forget_gates` float32 [T, L], defined by `UpdateRule.input_and_forget`,
+            as means over the parameters of each layer, and `layers` string [L], the names of the layers.
         """
         raise NotImplementedError
 
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
-        """Classifies queries, each on its own unless they are normalised by one another.
+        """Classifies queries; each answer depends on its own query only, unless `query_statistics` is `"queries"`.
 
         Args:
             adaptation: what `adapt` returned.
             query_images: [Q, H, W, C], uint8 or float in [0, 1].
-            query_statistics: what batch norm normalises queries by: `"support"`, what was known before they came, or
-                `"queries"`, their own batch (transductive; the paper's meta-training). Without effect where there is
-                no batch norm.
+            query_statistics: the statistics by which batch norm normalises queries: `"support"`, those known before the
+                queries, or `"queries"`, those of their own batch (transductive; the paper's meta-training). Has no
+                effect without batch norm.
 
         Returns:
-            Logits [Q, K], K at least the number of classes; hugely negative for those that the support set lacked.
+            Logits [Q, K], K at least the number of classes; very large negative values for classes that the support set
+            does not have.
         """
         raise NotImplementedError
 
     def unfamiliarity(self, adaptation: Adaptation, logits: tf.Tensor) -> tf.Tensor:
-        r"""How little queries are like anything in the support set, in a measure of the method's own.
+        r"""How different each query is from everything in the support set, on the method's own scale.
 
         Unless overridden it is the energy of the logits, :math:`-\log \sum_c \exp(l_c)` (Liu, Wang, Owens & Li,
         *Energy-based Out-of-distribution Detection*, NeurIPS 2020).
@@ -193,31 +194,31 @@ class FewShotClassifier(Configured, MetaLearner):
         return -tf.reduce_logsumexp(logits, axis=1)
 
     def familiarity(self, adaptation: Adaptation, logits: tf.Tensor) -> tf.Tensor | None:
-        """The share of queries of known classes that are no less strange than these, in (0, 1]; see `Calibrated`.
+        """The share of queries of known classes that look at least as strange as these, in (0, 1]; see `Calibrated`.
 
         Args:
             adaptation: what `adapt` returned.
             logits: what `classify` returned, [Q, K].
 
         Returns:
-            float32 [Q]; None where the method was not calibrated.
+            float32 [Q]; None if the method was not calibrated.
         """
         return None
 
     @property
     def training_statistics(self) -> Statistics:
-        """What normalises the queries of meta-training."""
+        """The source of the statistics that normalise queries in meta-training."""
         return "support"
 
     def episode_loss(
         self, episode: Episode, training: bool, query_statistics: Statistics = "support"
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The loss that meta-training lowers, of one episode.
+        """The loss of one episode, which meta-training minimises.
 
         Args:
             episode: without a batch dimension.
-            training: False in validation, where queries are classified as they will be when served.
-            query_statistics: see `classify`; in meta-training it is `training_statistics`.
+            training: False in validation, where queries are classified as when served.
+            query_statistics: see `classify`; meta-training uses `training_statistics` instead.
 
         Returns:
             `(scalar loss in nats, logits [Q, K])`.
@@ -229,18 +230,18 @@ class FewShotClassifier(Configured, MetaLearner):
         return tf.reduce_mean(losses), logits
 
     def tune(self, episodes: tf.data.Dataset) -> dict[str, float]:
-        """Sets, before each meta-validation, what is searched for rather than trained; nothing unless overridden.
+        """Before each meta-validation, sets the values found by search instead of training; does nothing by default.
 
         Args:
-            episodes: of meta-validation, in meta-batches.
+            episodes: meta-validation episodes, in meta-batches.
 
         Returns:
-            What was chosen, by name.
+            The chosen values, by name.
         """
         return {}
 
     def diagnostics(self, support_images, support_labels) -> dict[str, tf.Tensor]:
-        """Values worth a histogram while training, by name; none unless a method has some."""
+        """Values to plot as histograms during training, by name; empty unless overridden."""
         return {}
 
     def as_float(self, images) -> tf.Tensor:
@@ -248,9 +249,9 @@ class FewShotClassifier(Configured, MetaLearner):
         return tf.cast(as_unit_range(images), self.compute_dtype)
 
     def normalize(self, images) -> tf.Tensor:
-        """Images [n, H, W, C], uint8 or float in [0, 1], as the float that the network sees.
+        """Images [n, H, W, C], uint8 or float in [0, 1], as the network's float input.
 
-        That is in [0, 1] still, where the learner normalises by itself (`ml_lstm.learners.Preprocessing`).
+        The result is still in [0, 1] if the learner normalises images itself (`ml_lstm.learners.Preprocessing`).
         """
         images = self.as_float(images)
         if normalizes_images(getattr(self, "learner", None)):
@@ -259,7 +260,7 @@ class FewShotClassifier(Configured, MetaLearner):
         return (images - mean) / std
 
     def get_config(self):
-        """See `keras.layers.Layer.get_config`; the problem is told by name, other parts as Keras tells them."""
+        """See `keras.layers.Layer.get_config`; the problem's fields by name, other parts as Keras saves them."""
         made_of = {name: getattr(self, name) for name in options.parts(type(self))}
         problem = made_of.pop("problem")._asdict()
         return (

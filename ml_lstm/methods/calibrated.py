@@ -1,4 +1,4 @@
-"""A trained method whose probabilities are rates, and that says when a query is like none of the classes it knows."""
+"""Calibration: a trained method's probabilities become frequencies, and it reports queries unlike all its classes."""
 
 from typing import NamedTuple
 
@@ -10,13 +10,13 @@ from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
 
 
 class Calibration(NamedTuple):
-    """What was found on classes that the method was not trained on, with two sizes of support set.
+    """Results of a calibration on classes that the method was not trained on, with two sizes of support set.
 
     Attributes:
         shots: support images of each class, few and many.
-        temperatures: that logits are divided by, at each.
-        unfamiliarities: of queries whose class was in the support set, see `FewShotClassifier.unfamiliarity`; at each
-            size as many, evenly spaced in the order of all.
+        temperatures: the divisors of the logits, one for each number of shots.
+        unfamiliarities: of queries whose class was in the support set, see `FewShotClassifier.unfamiliarity`; equally
+            many for each number of shots, evenly spaced in the sorted list of all.
     """
 
     shots: tuple[int, int]
@@ -26,23 +26,24 @@ class Calibration(NamedTuple):
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class Calibrated(FewShotClassifier):
-    r"""Answers as a trained method does, with its logits divided by a temperature (Guo, Pleiss, Sun & Weinberger,
-    *On Calibration of Modern Neural Networks*, ICML 2017), and says how familiar a query is.
+    r"""Answers like a trained method, with its logits divided by a temperature, and reports how familiar a query is.
+
+    The temperature is that of Guo, Pleiss, Sun & Weinberger, *On Calibration of Modern Neural Networks*, ICML 2017.
 
     Familiarity is a conformal p-value (Vovk, Gammerman & Shafer, *Algorithmic Learning in a Random World*, 2005): with
     the unfamiliarities :math:`u_1, \dots, u_n` of queries whose class was in the support set,
 
     .. math:: p(x) = \frac{1 + |\{i : u_i \ge u(x)\}|}{n + 1}
 
-    It is the share of such queries that look at least as strange. Who takes queries below 0.05 for something else is
-    wrong about 5 % of those that are not, as far as support set and queries are like those it was calibrated on.
+    It is the share of such queries that look at least as strange. A rule that treats queries below 0.05 as unknown
+    is wrong for about 5 % of the queries of known classes, if support set and queries are like those of calibration.
 
-    Temperature and unfamiliarities depend on how many images a class has in the support set, on average over its
-    classes. Between the two numbers that were tried they are interpolated along its logarithm; beyond, they stay.
+    Temperature and unfamiliarities depend on the mean number of support images of a class. Between the two calibrated
+    numbers they are interpolated along the number's logarithm; outside, they stay constant.
 
     Args:
-        method: trained.
-        calibration: of it.
+        method: a trained method.
+        calibration: of this method.
     """
 
     trains = False
@@ -68,17 +69,17 @@ class Calibrated(FewShotClassifier):
         self.method.served_inner_steps = steps
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
-        """That of the method, and `shots` float32 [1]; see `FewShotClassifier.adapt`."""
+        """The method's adaptation, and `shots` float32 [1]; see `FewShotClassifier.adapt`."""
         classes, labels = tf.unique(self.method.support_classes(support_labels))
         shots = tf.cast(tf.size(labels), tf.float32) / tf.cast(tf.size(classes), tf.float32)
         return self.method.adapt(support_images, support_labels, training) | {"shots": shots[None]}
 
     def explain(self, support_images, support_labels) -> dict[str, tf.Tensor]:
-        """That of the method; see `FewShotClassifier.explain`."""
+        """Those of the method; see `FewShotClassifier.explain`."""
         return self.method.explain(support_images, support_labels)
 
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
-        """Logits whose softmax are rates; see `FewShotClassifier.classify`."""
+        """Logits whose softmax gives calibrated probabilities; see `FewShotClassifier.classify`."""
         logits = self.method.classify(adaptation, query_images, query_statistics)
         return logits / tf.cast(self._temperature(adaptation), logits.dtype)
 
@@ -87,7 +88,7 @@ class Calibrated(FewShotClassifier):
         return self.method.unfamiliarity(adaptation, logits * tf.cast(self._temperature(adaptation), logits.dtype))
 
     def familiarity(self, adaptation: Adaptation, logits: tf.Tensor) -> tf.Tensor:
-        """As above; see `FewShotClassifier.familiarity`."""
+        """The p-value above; see `FewShotClassifier.familiarity`."""
         known = self._between(adaptation, self.calibration.unfamiliarities)
         strange = tf.cast(self.unfamiliarity(adaptation, logits), tf.float32)
         as_strange = tf.reduce_sum(tf.cast(known >= strange[:, None], tf.float32), axis=1)
@@ -97,7 +98,7 @@ class Calibrated(FewShotClassifier):
         return tf.exp(self._between(adaptation, np.log(self.calibration.temperatures)))
 
     def _between(self, adaptation, values):
-        """Of two values, for few shots and for many, what is in force for an adaptation."""
+        """Interpolates between two values, for few and for many shots, at the number of shots of an adaptation."""
         few, many = np.log(self.calibration.shots)
         share = tf.clip_by_value((tf.math.log(adaptation["shots"][0]) - few) / (many - few), 0.0, 1.0)
         return (1.0 - share) * tf.constant(values[0], tf.float32) + share * tf.constant(values[1], tf.float32)
@@ -113,7 +114,7 @@ class Calibrated(FewShotClassifier):
 
 
 def fitted_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature under which labels are most probable, of those from 1/1000 to 1000 in steps of 2 %.
+    """The temperature with the smallest cross-entropy, among those from 1/1000 to 1000 in steps of 2 %.
 
     Args:
         logits: [n, K].

@@ -1,8 +1,8 @@
 """Fine-tuning a trained network on the support set (Baseline-finetune of Ravi & Larochelle, ICLR 2017, section 5.1).
 
-A network is trained to classify between all meta-train classes jointly. For an episode it gets a new head, and
-all its weights take a fixed number of steps of gradient descent on the support set. The learning rate of these
-steps and its decay are found by a search on meta-validation episodes.
+A network is trained to classify all meta-train classes jointly. For an episode it gets a new head, and all its
+weights take a fixed number of gradient descent steps on the support set. A search on meta-validation episodes
+finds the learning rate of these steps and its decay.
 """
 
 import itertools
@@ -23,7 +23,10 @@ _Grid = Annotated[Sequence[float], Rule(lambda values: min(values, default=-1) >
 
 
 class _Weights(NamedTuple):
-    """What fine-tuning changes: the network's parameters [P], and the head's kernel [F, n_way] and bias [n_way]."""
+    """The weights that fine-tuning changes: the network's parameters [P], and the head's kernel and bias.
+
+    The kernel is [F, n_way], the bias [n_way].
+    """
 
     parameters: tf.Tensor
     head_kernel: tf.Tensor
@@ -36,23 +39,23 @@ class FineTuning(NormalizedByEpisode):
 
     .. math:: \theta_t = \theta_{t-1} - \frac{\alpha}{1 + (t - 1)\,d} \nabla_t, \quad t = 1 \ldots T
 
-    with the learning rate :math:`\alpha` and the decay :math:`d` in `fine_tuning_rate` and `fine_tuning_decay`,
-    variables that `tune` sets and no training step does. The decay is that of the authors' released code. The
-    zeros make the answer independent of the order of the classes, and of chance.
+    with the learning rate :math:`\alpha` and the decay :math:`d` in the variables `fine_tuning_rate` and
+    `fine_tuning_decay`, which only `tune` sets. The decay is that of the authors' released code. Starting from zeros
+    makes the answer independent of the order of the classes, and of chance.
 
-    Batch norm normalises the support set by its own statistics in each step, and queries by those that it has
-    under the final weights.
+    In each step batch norm normalises the support set by its own statistics. It normalises queries by the support
+    set's statistics under the final weights.
 
     Args:
         learner, problem: see `NormalizedByEpisode`.
-        inner_steps: T, updates of the network for a support set.
-        inner_batch_size: support images that an inner step sees; 0: the whole support set.
-        fine_tuning_rates: learning rates that `tune` tries; the middle one is taken until then.
-        fine_tuning_decays: that it tries with each of them; the first is taken until then.
+        inner_steps: T, the number of inner steps: updates of the network on a support set.
+        inner_batch_size: number of support images in an inner step; 0: the whole support set.
+        fine_tuning_rates: learning rates that `tune` tries; until then, the middle one is used.
+        fine_tuning_decays: decays that `tune` tries with each rate; until then, the first one is used.
         **shared: see `NormalizedByEpisode`.
 
     Raises:
-        ValueError: as `NormalizedByEpisode`.
+        ValueError: like `NormalizedByEpisode`.
     """
 
     def __init__(
@@ -91,12 +94,12 @@ class FineTuning(NormalizedByEpisode):
         self.inner_steps = steps
 
     def tune(self, episodes: tf.data.Dataset) -> dict[str, float]:
-        """Takes the pair of learning rate and decay that classifies `episodes` best; see `FewShotClassifier.tune`."""
+        """Sets the pair of learning rate and decay that classifies `episodes` best; see `FewShotClassifier.tune`."""
         accuracies = {}
         for rate, decay in itertools.product(self.fine_tuning_rates, self.fine_tuning_decays):
             self._take(rate, decay)
             accuracies[rate, decay] = self.evaluate(episodes, verbose=0, return_dict=True)["accuracy"]
-        rate, decay = max(accuracies, key=accuracies.get)  # of equals, the first
+        rate, decay = max(accuracies, key=accuracies.get)  # the first of equal ones
         self._take(rate, decay)
         return {"fine_tuning_rate": rate, "fine_tuning_decay": decay}
 
@@ -108,7 +111,7 @@ class FineTuning(NormalizedByEpisode):
         """Fine-tunes for `inner_steps` on a support set; see `FewShotClassifier.adapt`."""
         start, support = self._network.initial_state(), self._support(support_images, support_labels)
         *_, weights = self._fine_tuned(start, support)
-        # Afresh, so that the statistics know the final weights only.
+        # From the start, so that the statistics reflect only the final weights.
         final = LearnerState(weights.parameters, start.statistics)
         _, statistics = self._network.finish(final, support.images, training=True)
         return weights._asdict() | {
@@ -127,7 +130,7 @@ class FineTuning(NormalizedByEpisode):
         return whole_batch(begun, classes, self.n_way)
 
     def _fine_tuned(self, start, support):
-        """The weights before the first step, and after each."""
+        """The weights before the first step and after each step."""
         rate, decay = (tf.cast(v, support.images.dtype) for v in (self.fine_tuning_rate, self.fine_tuning_decay))
         features, dtype = self.features_shape[-1], support.images.dtype
         weights = _Weights(start.parameters, tf.zeros([features, self.n_way], dtype), tf.zeros([self.n_way], dtype))

@@ -1,8 +1,8 @@
 r"""MAML (Finn, Abbeel & Levine, Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks, ICML 2017).
 
-A network's initial weights are learned so that a few steps of gradient descent on a support set make it right
-about queries. First-order MAML leaves the second derivatives out: the gradient of the queries' loss at the
-adapted weights is taken for that at the initial ones.
+A network's initial weights are learned so that a few steps of gradient descent on a support set make it classify
+queries correctly. First-order MAML omits the second derivatives: it uses the gradient of the queries' loss at the
+adapted weights as the gradient at the initial ones.
 """
 
 import keras
@@ -23,7 +23,7 @@ class MAML(GradientDescentClassifier):
         **shared: see `GradientDescentClassifier`.
 
     Raises:
-        ValueError: as `GradientDescentClassifier`.
+        ValueError: like `GradientDescentClassifier`.
     """
 
     def __init__(self, learner, problem, *, second_order: bool = True, **shared):

@@ -1,10 +1,10 @@
 """Memory-augmented network (Santoro et al., Meta-Learning with Memory-Augmented Neural Networks, ICML 2016).
 
-A recurrent network with an external memory sees the pictures of an episode one by one, each together with the label
-of the one before, and names the class of each as it comes: it has to keep a picture until its label
-arrives, bind the two, and find them again. Nothing but its state changes within an episode.
+A recurrent network with an external memory reads the images of an episode one by one, each together with the label
+of the previous image, and classifies each as it comes. It has to keep an image until its label arrives, bind the
+two, and find them again. Within an episode only its state changes.
 
-A class is told by a one-hot vector or, for any number of classes, by a random string of letters, as in the paper.
+A class is coded as a one-hot vector or, for any number of classes, as a random string of letters, as in the paper.
 """
 
 import math
@@ -20,40 +20,40 @@ from ml_lstm.methods.families.inner_loop import class_mask, mask_logits, random_
 from ml_lstm.options import Count, Weight, between
 
 LETTERS = 5
-"""That a string may have at each place."""
+"""Number of letters that a string can have at each place."""
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
-    """Reads an episode as a sequence, labels one step late.
+    """Reads an episode as a sequence in which labels come one step late.
 
-    In meta-training the pictures of support set and queries, in random order, are one sequence, and each is to be
-    classified as it comes, the first of its class too; the accuracy shown is that of the others. For an
-    answer, the state after the support set is kept, which is read in random order as well, one that is drawn by the
-    pictures and does not depend on how they are listed; each query is one more step from there.
+    In meta-training the images of support set and queries form one sequence in random order. The network classifies
+    each as it comes, also the first of its class; the reported accuracy excludes these first images. To answer
+    queries, the method keeps its state after the support set, which it also reads in random order. That order is drawn
+    from the images and does not depend on how they are listed. Each query is one more step from the kept state.
 
     Args:
-        learner: see `EmbeddingBasedClassifier`; what the controller sees of a picture.
+        learner: see `EmbeddingBasedClassifier`; computes the controller's input from an image.
         problem: see `EmbeddingBasedClassifier`.
-        controller_units: of the controller.
-        memory_rows: of the memory.
-        memory_width: numbers in a row of the memory.
-        read_heads: rows that are read, and written, at a time; no more than there are.
-        label_characters: length of the strings of 5 letters that stand for classes, 5 in the paper; every episode of
-            meta-training has others, and the answer is a softmax for each character. 0: one-hot labels, no more classes
-            than in the problem.
-        embedding_loss: weight in meta-training of `leave_one_out_loss`, which teaches the learner to tell classes
-            apart, whatever the memory makes of it; the paper has none. What to do with a memory is found out far
-            sooner where pictures of a class look alike to it.
+        controller_units: units of the controller, an LSTM.
+        memory_rows: number of rows of the memory.
+        memory_width: length of a row of the memory.
+        read_heads: rows that are read and written at a time; at most `memory_rows`.
+        label_characters: length of the strings of 5 letters that code the classes, 5 in the paper; each meta-training
+            episode has new strings, and the answer is a softmax for each character. 0: one-hot labels, and at most as
+            many classes as in the problem.
+        embedding_loss: weight in meta-training of `leave_one_out_loss`, which teaches the learner to separate
+            classes independently of the memory; the paper has none. Training learns to use the memory much sooner
+            if images of a class already have similar features.
         **shared: see `EmbeddingBasedClassifier`.
 
     Raises:
-        ValueError: for strings too short to tell the classes apart, more heads than rows, and as
+        ValueError: for strings too short for the number of classes, more heads than rows, and like
             `EmbeddingBasedClassifier`.
     """
 
     reads_sequences = True
-    # The pictures of a whole meta-batch are normalised by one another, and put in order by one another's pixels.
+    # All images of a meta-batch share batch statistics, and the pixels of all determine the random order.
     splits_meta_batch = False
 
     def __init__(
@@ -76,8 +76,8 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         self._code_shape = (label_characters, LETTERS) if label_characters else (1, self.n_way)
         if self.most_classes < self.n_way:
             raise ValueError(
-                f"label_characters={label_characters} tells {self.most_classes} classes apart, fewer than the "
-                f"{self.n_way} of the problem: give more characters."
+                f"label_characters={label_characters} is enough for {self.most_classes} classes, but the problem has "
+                f"{self.n_way}: give more characters."
             )
         cell = MemoryCell(controller_units, memory_rows, memory_width, read_heads, dtype=self.dtype_policy)
         self.memory = keras.layers.RNN(cell, return_sequences=True, return_state=True, dtype=self.dtype_policy)
@@ -89,30 +89,30 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
 
     @classmethod
     def check_together(cls, values):
-        """No more heads than rows; see `options.Configured.check_together`."""
+        """Checks that there are no more heads than rows; see `options.Configured.check_together`."""
         heads, rows = values["read_heads"], values["memory_rows"]
         if heads > rows:
             raise ValueError(f"read_heads must not be more than memory_rows, got {heads} and {rows}.")
 
     @property
     def most_classes(self) -> int:
-        """As many as there are labels; see `FewShotClassifier.most_classes`."""
+        """The number of different labels; see `FewShotClassifier.most_classes`."""
         characters, letters = self._code_shape
         return letters**characters
 
     def codes(self, n_classes: int | tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """What stands for each class: one-hot letters.
+        """The code of each class: one-hot letters.
 
         Args:
             n_classes: K.
-            seeds: int32 [B], which strings; one-hot labels do not depend on it.
+            seeds: int32 [B], which choose the strings; one-hot labels do not depend on them.
 
         Returns:
             [B, K, characters, letters].
         """
         characters, letters = self._code_shape
         numbers = tf.repeat(tf.range(n_classes)[None], tf.size(seeds), axis=0)
-        if self.label_characters:  # as many strings, no two the same
+        if self.label_characters:  # K different strings
             numbers = tf.map_fn(
                 lambda seed: tf.random.experimental.index_shuffle(
                     tf.range(n_classes), [seed, 0], self.most_classes - 1
@@ -123,7 +123,7 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         return tf.one_hot(digits, letters, dtype=self.compute_dtype)
 
     def adapt(self, support_images, support_labels, training: bool = False):
-        """The state after the support set, and its last label, still to be told; see `FewShotClassifier.adapt`."""
+        """The state after the support set, and its last label, to be read next; see `FewShotClassifier.adapt`."""
         features, labels = self.embed(support_images), self.support_classes(support_labels)
         order = random_order(features, labels, seed_of(support_images))
         features, labels = tf.gather(features, order), tf.gather(labels, order)
@@ -133,7 +133,7 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         return named | {"last_label": labels[-1], "class_mask": class_mask(labels, n_classes)}
 
     def classify(self, adaptation, query_images, query_statistics="support"):
-        """One step for each query, from where the support set ended; see `FewShotClassifier.classify`."""
+        """One step for each query, from the state after the support set; see `FewShotClassifier.classify`."""
         features = self.query_features(query_images, query_statistics)
         count = tf.shape(features)[0]
         state = [
@@ -146,13 +146,13 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         return mask_logits(self._log_probabilities(outputs[None], codes)[0], adaptation["class_mask"])
 
     def sequence_logits(self, images, labels, training: bool = False, seeds: tf.Tensor | None = None) -> tf.Tensor:
-        """What is answered to each picture of a sequence as it comes.
+        """The answers to a sequence of images, each as it comes.
 
         Args:
             images: [B, T, H, W, C], uint8 or float in [0, 1].
-            labels: int [B, T], in [0, `most_classes`); that of time t is told at t + 1.
-            training: whether the pictures are normalised by one another.
-            seeds: int32 [B], see `codes`; None for those of `adapt`.
+            labels: int [B, T], in [0, `most_classes`); the network reads the label of time t at t + 1.
+            training: whether the images are normalised by their joint statistics.
+            seeds: int32 [B], see `codes`; None for the strings of `adapt`.
 
         Returns:
             Log-probabilities of the labels of K classes, [B, T, K].
@@ -184,25 +184,25 @@ class MemoryAugmentedNetwork(EmbeddingBasedClassifier):
         return self.memory(inputs, initial_state=self.memory.cell.get_initial_state(tf.shape(inputs)[0]))
 
     def _log_probabilities(self, outputs, codes):
-        """Of the classes' labels: [B, T, K]; a label's is the sum of its characters'."""
+        """Of the classes' labels, [B, T, K]; a label's value is the sum of its characters' values."""
         logits = self.head(outputs)
         by_character = tf.reshape(logits, tf.concat([tf.shape(logits)[:-1], self._code_shape], axis=0))
         return tf.einsum("btcl,bkcl->btk", tf.nn.log_softmax(by_character), codes)
 
     def training_results(self, episodes):
-        """Of all episodes at once; see `EmbeddingBasedClassifier.training_results`."""
+        """The results of all episodes at once; see `EmbeddingBasedClassifier.training_results`."""
         images, labels = (
             tf.concat([getattr(episodes, f"{part}_{name}") for part in ("support", "query")], axis=1)
             for name in ("images", "labels")
         )
         labels = tf.cast(labels, tf.int32)
-        # Orders and strings that depend on nothing but the episodes themselves.
+        # Orders and strings depend only on the episodes themselves.
         seeds = seed_of(images)
         order = tf.argsort(tf.random.stateless_uniform(tf.shape(labels), [tf.reduce_sum(seeds), 0]), axis=1)
         images, labels = (tf.gather(tensor, order, batch_dims=1) for tensor in (images, labels))
         features, moved = self.collecting(lambda: self._sequence_features(images, training=True))
         logits = self._answers(features, labels, training=True, seeds=seeds)
-        # Of the label among all that there are, not only those of this episode.
+        # The probability of the label among all possible labels, not only among those of this episode.
         losses = -tf.reduce_mean(tf.gather(logits, labels, axis=-1, batch_dims=2), axis=1)
         if self.embedding_loss:
             losses += self.embedding_loss * leave_one_out_loss(features, labels, self.n_way)
@@ -218,9 +218,9 @@ def _flat(codes):
 
 
 def leave_one_out_loss(features: tf.Tensor, labels: tf.Tensor, n_classes: int) -> tf.Tensor:
-    """How badly pictures are told apart by the distance to the mean of each class's other pictures.
+    """The loss of classifying images by their distance to the mean of each class's other images.
 
-    The loss of Prototypical Networks (Snell et al. 2017), each picture of a sequence once the query of all others.
+    It is the loss of Prototypical Networks (Snell et al. 2017), where each image is once the query of all others.
 
     Args:
         features: [B, T, F].
@@ -228,7 +228,7 @@ def leave_one_out_loss(features: tf.Tensor, labels: tf.Tensor, n_classes: int) -
         n_classes: K.
 
     Returns:
-        [B], the mean cross-entropy of the pictures that are not the only one of their class, nats.
+        [B], the mean cross-entropy in nats over images that are not the only one of their class.
     """
     member = tf.one_hot(labels, n_classes, dtype=features.dtype)
     others = tf.reduce_sum(member, axis=1, keepdims=True) - member  # [B, T, K]
@@ -241,7 +241,7 @@ def leave_one_out_loss(features: tf.Tensor, labels: tf.Tensor, n_classes: int) -
 
 
 def instances(labels: tf.Tensor) -> tf.Tensor:
-    """How many of the labels [B, T] before each one are the same: int32 [B, T], 0 for the first of its class."""
+    """How many earlier labels equal each of the labels [B, T]: int32 [B, T], 0 for the first of its class."""
     same = tf.cast(tf.equal(labels[:, :, None], labels[:, None, :]), tf.int32)
     earlier = tf.linalg.band_part(same, -1, 0)
     return tf.reduce_sum(earlier, axis=2) - 1

@@ -1,9 +1,9 @@
 r"""Matching Networks (Vinyals et al., Matching Networks for One Shot Learning, NIPS 2016).
 
-A query attends to the support set by the cosine of its embedding with each support embedding; the attention that the
-examples of a class get is the class's probability. With full context embeddings each embedding also depends on
-the whole support set: a support example's by a bidirectional LSTM over the set, a query's by an LSTM
-that reads from the set a number of times.
+A query attends to the support set by the cosine of its embedding with each support embedding. The probability of a
+class is the sum of the attention to its examples. With full context embeddings, each embedding also depends on the
+whole support set: that of a support example through a bidirectional LSTM over the set, that of a query through an LSTM
+that reads the set several times.
 """
 
 import keras
@@ -24,16 +24,16 @@ class MatchingNetworks(EmbeddingBasedClassifier):
         a(x, x_i) = \mathrm{softmax}_i(\beta \cos(f(x), g(x_i)))
 
     Args:
-        learner: see `EmbeddingBasedClassifier`; f and g are both it.
+        learner: see `EmbeddingBasedClassifier`; it computes both f and g.
         problem: see `EmbeddingBasedClassifier`.
-        full_context: whether f and g see the whole support set, see `FullContext`.
+        full_context: whether f and g depend on the whole support set, see `FullContext`.
         read_steps: K, how often a query's LSTM reads from the support set, with `full_context`.
         attention_scale: factor on the cosines before their softmax, 1 in the paper; a cosine is at most
-            1, so with 1 the attention stays soft and so does what is learned.
+            1, so with a factor of 1 the attention stays soft, which limits what training can learn.
         **shared: see `EmbeddingBasedClassifier`.
 
     Raises:
-        ValueError: as `EmbeddingBasedClassifier`.
+        ValueError: like `EmbeddingBasedClassifier`.
     """
 
     def __init__(
@@ -58,31 +58,31 @@ class MatchingNetworks(EmbeddingBasedClassifier):
     def summarize(self, features, labels, n_classes):
         """The support set's embeddings [S, F], in context; see `EmbeddingBasedClassifier.summarize`."""
         if self.context:
-            order = canonical_order(features, labels)  # what an LSTM reads has some order
+            order = canonical_order(features, labels)  # the LSTM needs an order that does not depend on the caller's
             labels = tf.gather(labels, order)
             features = self.context.of_support(tf.gather(features, order))
         return {"features": features, "labels": labels}
 
     def compare(self, adaptation, features, training):
-        """Logarithms of the classes' attention; see `EmbeddingBasedClassifier.compare`."""
+        """Logarithms of the attention to each class; see `EmbeddingBasedClassifier.compare`."""
         support, labels = adaptation["features"], adaptation["labels"]
         n_classes = self.n_way if training else tf.reduce_max(labels) + 1
         if self.context:
             features = self.context.of_queries(features, support)
         attention = tf.nn.softmax(self.attention_scale * cosines(features, support))
         probabilities = tf.transpose(tf.math.unsorted_segment_sum(tf.transpose(attention), labels, n_classes))
-        tiny = tf.constant(probabilities.dtype.as_numpy_dtype(1e-30))  # of a class without example
+        tiny = tf.constant(probabilities.dtype.as_numpy_dtype(1e-30))  # for a class without an example
         return mask_logits(tf.math.log(probabilities + tiny), class_mask(labels, n_classes))
 
 
 class FullContext(keras.layers.Layer):
     r"""Embeddings that depend on the whole support set (appendix A of the paper).
 
-    A support example's is what a bidirectional LSTM over the set makes of the plain ones, added to its own:
+    The embedding of a support example is its plain embedding plus the output of a bidirectional LSTM over the set:
 
     .. math:: g(x_i, S) = \overrightarrow{h}_i + \overleftarrow{h}_i + g'(x_i)
 
-    A query's comes from K steps of an LSTM that attends to them:
+    The embedding of a query comes from K steps of an LSTM that attends to these:
 
     .. math::
         \hat h_t, c_t &= \mathrm{LSTM}(f'(x), [h_{t-1}, r_{t-1}], c_{t-1}), \qquad h_t = \hat h_t + f'(x) \\
@@ -109,18 +109,18 @@ class FullContext(keras.layers.Layer):
             merge_mode="sum",
             dtype=self.dtype_policy,
         )
-        # An LSTM whose state is [h, r] is one whose input is [f'(x), r] and whose state is h.
+        # An LSTM with state [h, r] is equivalent to one with input [f'(x), r] and state h.
         self.reader = keras.layers.LSTMCell(units, dtype=self.dtype_policy)
         self.over_support.build((1, None, units))
         self.reader.build((None, 2 * units))
         self.built = True
 
     def of_support(self, features: tf.Tensor) -> tf.Tensor:
-        """g of plain embeddings [S, F], which the LSTM reads in their order."""
+        """g of plain embeddings [S, F], which the LSTM reads in this order."""
         return self.over_support(features[None])[0] + features
 
     def of_queries(self, features: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
-        """f of plain embeddings [Q, F], each on its own, given g [S, F]."""
+        """f of plain embeddings [Q, F], independent of each other, given g [S, F]."""
         hidden = cell = tf.zeros_like(features)
         for _ in range(self.read_steps):
             attention = tf.nn.softmax(tf.matmul(hidden, support, transpose_b=True))

@@ -1,9 +1,9 @@
 r"""Meta-Baseline (Chen, Liu, Xu, Darrell & Wang, Meta-Baseline: Exploring Simple Meta-Learning for Few-Shot Learning,
 ICCV 2021).
 
-A network is first trained to classify between all meta-train classes jointly; then it is meta-trained by episodes, in
-which a query belongs to the class whose mean makes the smallest angle with it. The first half is any run of
-`SimpleShot`, `NearestNeighbour` or `FineTuning`, whose network `--initial_weights` takes over.
+First a network is trained to classify all meta-train classes jointly. Then it is meta-trained by episodes, in which a
+query belongs to the class whose mean has the largest cosine with it. The first stage is any run of `SimpleShot`,
+`NearestNeighbour` or `FineTuning`, whose network `--initial_weights` loads.
 """
 
 import keras
@@ -25,11 +25,11 @@ class MetaBaseline(EmbeddingBasedClassifier):
 
     Args:
         learner, problem: see `EmbeddingBasedClassifier`.
-        initial_temperature: what tau starts from: the factor on the cosines, which is learned.
+        initial_temperature: initial value of tau, the learned factor on the cosines.
         **shared: see `EmbeddingBasedClassifier`.
 
     Raises:
-        ValueError: as `EmbeddingBasedClassifier`.
+        ValueError: like `EmbeddingBasedClassifier`.
     """
 
     def __init__(self, learner: keras.Model, problem: Problem, *, initial_temperature: Rate = 10.0, **shared):

@@ -1,9 +1,9 @@
 """The LSTM meta-learner (Ravi & Larochelle, Optimization as a Model for Few-Shot Learning, ICLR 2017).
 
-A network is adapted to a support set by T steps of a learned optimizer. At step t the network's loss and
-gradient on a mini-batch of the support set are preprocessed, read by an LSTM that runs over each parameter
-on its own, and turned by an update rule (`ml_lstm.cells`) into the next parameters. The update rule, the
-LSTM and the network's initial weights are trained together to make the adapted network right about queries.
+T steps of a learned optimizer adapt a network to a support set. At step t the network's loss and gradient on a
+mini-batch of the support set are preprocessed and read by an LSTM, which runs over each parameter on its own. An
+update rule (`ml_lstm.cells`) turns its output into the next parameters. The update rule, the LSTM and the network's
+initial weights are trained together so that the adapted network classifies queries correctly.
 """
 
 import keras
@@ -19,7 +19,7 @@ from ml_lstm.options import Weight
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class MetaLSTM(GradientBasedClassifier):
-    """Meta-learns a network's initial weights and the optimizer that adapts it.
+    """Meta-learns the initial weights of a network and the optimizer that adapts it.
 
     The paper holds the learner's gradients constant (section 3.3.1) and normalises queries by their own batch in
     meta-training (section 3.4), which are the defaults here; `second_order` is Huisman et al. 2022.
@@ -27,12 +27,12 @@ class MetaLSTM(GradientBasedClassifier):
     Args:
         learner, problem: see `GradientBasedClassifier`.
         cell: the update rule; None for a `MetaLSTMCell()`.
-        inner_gradient_scale: factor on the learner's mean gradient before the update rule sees it; 1/inner_batch_size
-            divides once more, as the authors' code does.
+        inner_gradient_scale: factor on the learner's mean gradient before the update rule reads it; 1/inner_batch_size
+            divides by the batch size once more, as the authors' code does.
         **shared: see `GradientBasedClassifier`.
 
     Raises:
-        ValueError: as `GradientBasedClassifier`.
+        ValueError: like `GradientBasedClassifier`.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class MetaLSTM(GradientBasedClassifier):
         if self.coordinate_lstm:
             self.coordinate_lstm.build((NUM_FEATURES, coordinates))
         features = (self.cell.hidden_units or NUM_FEATURES, coordinates)
-        if not self.cell.built:  # built already, when it comes from a saved model
+        if not self.cell.built:  # a cell from a saved model is already built
             self.cell.build((features, (coordinates,)))
         others = {weight.dtype for weight in self.cell.weights} - {self.variable_dtype}
         if others:
             raise ValueError(
                 f"The cell {self.cell.name!r} has weights in {others.pop()}, and the learner in {self.variable_dtype}: "
-                f"make the cell with dtype={self.variable_dtype!r}."
+                f"create the cell with dtype={self.variable_dtype!r}."
             )
         self.built = True
 
     def updates(self, learner, batches, n_classes, training):
-        """The learned optimizer; see `GradientBasedClassifier.updates`."""
+        """The steps of the learned optimizer; see `GradientBasedClassifier.updates`."""
 
         def spread(numbers):
             return self.network.spread(numbers, n_classes)
@@ -81,5 +81,5 @@ class MetaLSTM(GradientBasedClassifier):
             yield InnerStep(learner, loss, self.cell.gates(cell_state))
 
     def input_and_forget(self, step):
-        """The cell's; see `GradientBasedClassifier.input_and_forget`."""
+        """The gates of the cell; see `GradientBasedClassifier.input_and_forget`."""
         return self.cell.input_and_forget(step.watched)

@@ -1,9 +1,9 @@
-r"""Meta Networks (Munkhdalai & Yu, Meta Networks, ICML 2017): networks that make weights for networks.
+r"""Meta Networks (Munkhdalai & Yu, Meta Networks, ICML 2017): networks that compute weights for networks.
 
-Slow weights are learned across episodes; fast weights are made within one, from the gradients of losses on its
-support set. A network d makes task-level fast weights Q* for the embedding u from the gradients of an embedding loss; a
-network m makes example-level fast weights W*_i for the base learner b from the gradient of its loss on each support
-example i. These are kept in a memory M, indexed by embeddings R, and a query's fast weights are what it reads there.
+Slow weights are learned across episodes; fast weights are computed within one, from the gradients of losses on its
+support set. A network d computes task-level fast weights Q* for the embedding u from the gradients of an embedding
+loss. A network m computes example-level fast weights W*_i for the base learner b from the gradient of its loss on each
+support example i. A memory M keeps these, indexed by embeddings R, and a query reads its fast weights from there.
 """
 
 from typing import Literal
@@ -22,46 +22,46 @@ from ml_lstm.options import Count, Rate
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class MetaNetworks(FewShotClassifier):
-    r"""Classifies by a base learner whose fast weights are read from a memory.
+    r"""Classifies with a base learner whose fast weights are read from a memory.
 
-    Algorithm 1 of the paper, with the base learner on the task's representations r, as its line 20 allows, or on the
-    images x themselves:
+    Algorithm 1 of the paper. The base learner's input is the task's representations r, as the algorithm's line 20
+    allows, or the images x themselves:
 
     .. math::
         Q^* &= d(\nabla_Q L^{emb}_1, \ldots, \nabla_Q L^{emb}_T) \\
         R_i &= u_{Q,Q^*}(x'_i), \qquad M_i = m(\nabla_W L^{task}(b_W(R_i), y'_i)) \\
         r &= u_{Q,Q^*}(x), \qquad W^* = \mathrm{softmax}(\cos(R, r) - \log n)^\top M, \qquad P(y | x) = b_{W,W^*}(r)
 
-    with :math:`n_i` the number of support examples of i's class. The paper has as many of each class, where n has no
-    effect; else the class with most examples would have the largest part in every query's weights.
+    where :math:`n_i` is the number of support examples of i's class. In the paper all classes have equally many, and n
+    has no effect; without n, the class with most examples would have the largest part in every query's weights.
 
-    d is an LSTM over the T gradients, and m three dense layers; both run over each coordinate on its own, with shared
-    weights, on preprocessed gradients (Andrychowicz et al. 2016). No gradient is taken through gradients.
+    d is an LSTM over the T gradients, and m is three dense layers. Both run over each coordinate on its own, with
+    shared weights, on preprocessed gradients (Andrychowicz et al. 2016). No gradient goes through gradients.
 
-    The T examples are drawn at random, by a seed that is made of the pictures themselves: the same support set always
-    has the same. The embedding loss is the cross-entropy of a fixed random linear layer on u where each class has one
-    example, and the contrastive loss of pairs, in turn of one class and of two, where some class has more (section 3.1
-    of the paper). So d sees other gradients with several shots than with one. A problem may have more
-    classes than those of meta-training: the output weights of the others then start from fixed random numbers,
-    as the paper's softmax layer that is put in for evaluation.
+    The T examples are drawn at random with a seed computed from the images: the same support set always
+    has the same examples. The embedding loss depends on the number of shots (section 3.1 of the paper). If each class
+    has one example, it is the cross-entropy of a fixed random linear layer on u. If some class has more, it is the
+    contrastive loss of pairs, in turn of one class and of two. So d reads other gradients with several shots than with
+    one. A problem may have more classes than meta-training: the output weights of the additional classes then start
+    from fixed random numbers, like the softmax layer that the paper inserts for evaluation.
 
     Args:
         problem: see `FewShotClassifier`.
-        filters: of each convolution of u.
-        embedding_units: F, of an embedding.
-        embedding_network: u: four convolutions and a dense layer, or three dense layers.
-        base_learner: b, below its output weights; features: one hidden layer on r; mlp: two of them on the images;
-            convolutions: four convolutions and a hidden layer on the images.
-        base_filters: of each convolution of b, if it has some.
+        filters: filters of each convolution of u.
+        embedding_units: F, length of an embedding.
+        embedding_network: the embedding network u: four convolutions and a dense layer, or three dense layers.
+        base_learner: the base learner b below its output weights; features: one hidden layer on r; mlp: two hidden
+            layers on the images; convolutions: four convolutions and a hidden layer on the images.
+        base_filters: filters of each convolution of b, if it has any.
         base_units: H, hidden units of the base learner.
-        task_examples: T, support examples or pairs that make the task-level fast weights.
-        task_level_embedding: whether there are Q*; MetaNet- has none.
-        task_level_base: whether the base learner has task-level fast weights beside W*; MetaNet+ has.
-        meta_units: of d and m.
-        margin: of the contrastive loss.
+        task_examples: T, support examples or pairs that the task-level fast weights are computed from.
+        task_level_embedding: whether the embedding has task-level fast weights Q*; MetaNet- has none.
+        task_level_base: whether the base learner has task-level fast weights besides W*; MetaNet+ has.
+        meta_units: hidden units of d and m.
+        margin: margin of the contrastive loss.
 
     Raises:
-        ValueError: for an option out of its range.
+        ValueError: for an option out of range.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class MetaNetworks(FewShotClassifier):
 
     @property
     def base_variables(self) -> list[keras.Variable]:
-        """W, the slow weights of the base learner: in turn a kernel and a bias, the output weights last."""
+        """W, the slow weights of the base learner: a kernel and a bias in turn, the output weights last."""
         own = self.base_learner == "features"
         body = [self.hidden_kernel, self.hidden_bias] if own else self.base_body.slow
         return [*body, self.output_rows, self.output_bias]
@@ -138,28 +138,26 @@ class MetaNetworks(FewShotClassifier):
         return [variable for layer in layers for variable in layer.trainable_variables]
 
     def take_meta_weights(self, other: "MetaNetworks") -> None:
-        """Takes m and d as they are in another one; embedding and base learner stay its own (section 4.2.3).
+        """Copies m and d from another instance; embedding and base learner stay unchanged (section 4.2.3).
 
         Raises:
-            ValueError: if its m and d are of another size or number.
+            ValueError: if the other's m and d differ in size or number.
         """
         mine, others = self.meta_variables, other.meta_variables
         if [tuple(variable.shape) for variable in mine] != [tuple(variable.shape) for variable in others]:
-            raise ValueError(
-                "m and d can only be taken of Meta Networks with the same meta_units and kinds of weights."
-            )
+            raise ValueError("m and d can only come from Meta Networks with the same meta_units and kinds of weights.")
         for variable, theirs in zip(mine, others, strict=True):
             variable.assign(theirs)
 
     def with_new_base_learner(self, filters: int, seed: int = 0) -> "MetaNetworks":
-        """The same but for its base learner: a new one, whose random slow weights nothing trained (section 4.2.2).
+        """A copy with a new base learner, whose random slow weights are untrained (section 4.2.2).
 
         Args:
-            filters: of each of its convolutions.
-            seed: decides its slow weights.
+            filters: of each convolution of the new base learner.
+            seed: determines its slow weights.
 
         Raises:
-            ValueError: if its base learner has no convolutions.
+            ValueError: if the base learner has no convolutions.
         """
         if self.base_learner != "convolutions":
             raise ValueError(f"Only base_learner='convolutions' can be replaced, not {self.base_learner!r}.")
@@ -182,9 +180,9 @@ class MetaNetworks(FewShotClassifier):
         return None
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
-        """Makes the fast weights; see `FewShotClassifier.adapt`."""
+        """Computes the fast weights; see `FewShotClassifier.adapt`."""
         images, labels = self.normalize(support_images), self.support_classes(support_labels)
-        # Of these the first T are drawn, and d reads them in some order.
+        # The first T of this order are the drawn examples, and d reads them in this order.
         order = random_order(tf.reshape(images, [tf.shape(images)[0], -1]), labels, seed_of(support_images))
         images, labels = tf.gather(images, order), tf.gather(labels, order)
         n_classes = self.n_way if training else tf.reduce_max(labels) + 1
@@ -203,7 +201,7 @@ class MetaNetworks(FewShotClassifier):
         return adaptation
 
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
-        """Reads a query's fast weights from the memory; see `FewShotClassifier.classify`."""
+        """Classifies with fast weights read from the memory; see `FewShotClassifier.classify`."""
         images = self.normalize(query_images)
         features = self._embed(images, adaptation)
         attention = tf.nn.softmax(cosines(features, adaptation["keys"]) - adaptation["log_shots"])
@@ -221,7 +219,7 @@ class MetaNetworks(FewShotClassifier):
         return self.embedding(images, fast)
 
     def _examples(self, labels):
-        """The first T support examples and the next partner of each: in turn of its class, if any, and of another.
+        """The first T support examples, each with the next partner: of its own class, if any, and of another, in turn.
 
         Yields:
             `(index, index of the partner)`, scalars.
@@ -231,13 +229,13 @@ class MetaNetworks(FewShotClassifier):
             index = step % count
             after = (index + tf.range(count)) % count
             same = tf.gather(tf.cast(tf.equal(labels, labels[index]), tf.int32), after)
-            alike, other = same * tf.sign(tf.range(count)), 1 - same  # it is no partner of itself
+            alike, other = same * tf.sign(tf.range(count)), 1 - same  # an example is not its own partner
             wanted, instead = (alike, other) if step % 2 == 0 else (other, alike)
             wanted = tf.where(tf.reduce_any(wanted > 0), wanted, instead)
             yield index, after[tf.argmax(wanted)]
 
     def embedding_gradients(self, images, labels, n_classes, mask) -> list[tf.Tensor]:
-        """Gradients [P] of the embedding loss to Q, one for each of T examples or pairs, constant."""
+        """Constant gradients [P] of the embedding loss with respect to Q, one for each of T examples or pairs."""
         rows = _class_rows(self.embedding_rows, n_classes)
 
         def classified(slow, index, _):
@@ -266,8 +264,8 @@ class MetaNetworks(FewShotClassifier):
         return tf.unstack(stacked, self.task_examples)
 
     def base_gradients(self, inputs, labels, n_classes, mask) -> tf.Tensor:
-        """Gradients [S, P_b] of the task loss to W, one for each support example, constant."""
-        # Weights of its own for each example, all the same, get a gradient of its own.
+        """Constant gradients [S, P_b] of the task loss with respect to W, one for each support example."""
+        # Each example gets its own copy of the weights, and so its own gradient.
         own = [tf.repeat(weight[None], tf.size(labels), axis=0) for weight in self._base_weights(n_classes)]
         with tf.GradientTape() as tape:
             tape.watch(own)
@@ -281,7 +279,7 @@ class MetaNetworks(FewShotClassifier):
         return [*body, _class_rows(rows, n_classes), bias]
 
     def _base(self, inputs, sets):
-        """Logits [n, K] of features [n, F] or images [n, H, W, C], by sets of weights, as they are or [n, ...]."""
+        """Logits [n, K] of features [n, F] or images [n, H, W, C], from sets of weights, shared or [n, ...]."""
         bodies = [weights[:-2] for weights in sets]
         own = self.base_learner == "features"
         hidden = augmented_dense(inputs, bodies) if own else self.base_body.with_sets(inputs, bodies)
@@ -289,7 +287,7 @@ class MetaNetworks(FewShotClassifier):
 
 
 class _CoordinateMLP(keras.layers.Layer):
-    """m: three dense layers from a gradient to a weight, over each coordinate: [..., P] to [..., P]."""
+    """m: three dense layers that map a gradient to a weight, for each coordinate: [..., P] to [..., P]."""
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
@@ -305,7 +303,7 @@ class _CoordinateMLP(keras.layers.Layer):
 
 
 class _CoordinateLSTM(keras.layers.Layer):
-    """d: an LSTM over gradients and a dense layer, over each coordinate: T of [P] to [P]."""
+    """d: an LSTM over gradients and a dense layer, for each coordinate: T tensors [P] to one [P]."""
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
@@ -324,17 +322,17 @@ class _CoordinateLSTM(keras.layers.Layer):
 
 
 def _features(gradients):
-    """Preprocessed numbers of any shape, the two features last, as Keras's layers take them."""
+    """Preprocessed values of any shape; the two features are the last dimension, as Keras's layers need them."""
     return keras.ops.moveaxis(preprocess(gradients), 0, -1)
 
 
 def _nearly_nothing(dtype):
-    """The last layer of d and of m: fast weights that start far smaller than slow ones, and drown nothing."""
+    """The last layer of d and of m; fast weights start much smaller than slow ones, so slow weights dominate first."""
     return keras.layers.Dense(1, kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3), dtype=dtype)
 
 
 def _class_rows(table, n_classes):
-    """The rows of the first classes; those beyond the table are fixed random numbers of its scale."""
+    """The rows of the first classes; rows beyond the table are fixed random numbers of the same scale."""
     table = tf.convert_to_tensor(table)
     known, width = table.shape
     more = tf.random.stateless_normal([tf.maximum(n_classes - known, 0), width], seed=[17, 4], dtype=table.dtype)

@@ -1,8 +1,8 @@
 """Nearest neighbour among learned features (Baseline-nearest-neighbor of Ravi & Larochelle, ICLR 2017, section 5.1).
 
-A network is trained to classify between all meta-train classes jointly. For an episode it embeds the support
-set, by what its last layer would get, and a query belongs to the class of the nearest support example. The paper
-does not name the distance; the authors' released code takes the cosine, and so do we.
+A network is trained to classify all meta-train classes jointly. For an episode it embeds the support set, with the
+input of its last layer as features, and a query belongs to the class of the nearest support example. The paper
+does not name the distance; this module uses the cosine, like the authors' released code.
 """
 
 import keras
@@ -16,9 +16,9 @@ from ml_lstm.methods.families.nearest_example import nearest_example_logits
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class NearestNeighbour(NormalizedByEpisode):
-    """Gives a query the class of the support example whose features make the smallest angle with its own.
+    """Gives a query the class of the support example whose features have the largest cosine with its own.
 
-    Batch norm normalises the support set by its own statistics, and queries by those too.
+    Batch norm normalises both the support set and queries by the support set's statistics.
 
     Args:
         learner, problem, **options: see `NormalizedByEpisode`.

@@ -1,4 +1,4 @@
-"""Nearest neighbour among the pixels themselves: what can be had without any learning.
+"""Nearest neighbour among the pixels themselves: a baseline without any learning.
 
 The baseline "Pixels, cosine" of Vinyals et al., *Matching Networks for One Shot Learning*, NIPS 2016, which
 later papers cite as pixel kNN: 41.7 % on Omniglot 5-way 1-shot, 26.7 % on 20-way.
@@ -14,15 +14,15 @@ from ml_lstm.methods.families.nearest_example import nearest_example_logits
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class PixelNearestNeighbour(FewShotClassifier):
-    """Gives a query the class of the support example whose pixels make the smallest angle with its own.
+    """Gives a query the class of the support example whose pixels have the largest cosine with its own.
 
     There is nothing to train.
 
     Args:
         problem: see `FewShotClassifier`.
-        centred_pixels: whether the mean of meta-training is taken from pixels, so that the empty paper around two
-            characters does not make them alike; else they are as they are, which is plausibly what the published figure
-            is of.
+        centred_pixels: whether the mean of meta-training is subtracted from pixels, so that the blank paper around two
+            characters does not make them similar. Otherwise the pixels are used unchanged, which probably matches the
+            published figure.
     """
 
     trains = False

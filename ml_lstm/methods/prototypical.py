@@ -1,6 +1,6 @@
 r"""Prototypical Networks (Snell, Swersky & Zemel, Prototypical Networks for Few-shot Learning, NIPS 2017).
 
-A class is the mean of its support examples in a learned space, and a query belongs to the nearest mean.
+A class is represented by the mean of its support examples in a learned space, and a query belongs to the nearest mean.
 """
 
 import math
@@ -15,7 +15,7 @@ from ml_lstm.methods.families.inner_loop import class_mask, mask_logits, squared
 from ml_lstm.methods.families.nearest_example import cosines
 
 INITIAL_TEMPERATURE = {"squared_euclidean": 1.0, "cosine": 10.0}
-"""What a learned factor on distances starts from: the paper's; what `MetaBaseline` has for cosines."""
+"""Initial value of the learned factor on distances: the paper's; and that of `MetaBaseline` for cosines."""
 
 
 @keras.saving.register_keras_serializable("ml_lstm")
@@ -25,18 +25,18 @@ class PrototypicalNetworks(EmbeddingBasedClassifier):
     .. math:: v_c = \frac{1}{|S_c|} \sum_{(x_i, y_i) \in S_c} f_\theta(x_i), \qquad
         P(y = c | x) = \mathrm{softmax}_c(-\tau d(f_\theta(x), v_c))
 
-    :math:`\tau` is 1 in the paper. As cosines differ by 2 at most, no class of five could then have a probability above
-    0.65, however sure: there it is learned, by its logarithm, so that it stays positive.
+    :math:`\tau` is 1 in the paper. As cosines differ by at most 2, no class of five could then have a probability above
+    0.65. So with cosines tau is learned; the weight is its logarithm, which keeps tau positive.
 
     Args:
         learner, problem: see `EmbeddingBasedClassifier`; the paper trains with more classes than it tests with.
-        distance: d, between query and prototype; cosine: one minus the cosine of the angle.
-        learn_temperature: where tau, a factor on distances, is learned: cosine: with that distance only, where it
-            starts from 10; always: with the squared distance too, where it starts from 1; never: it is 1.
+        distance: the distance d between query and prototype; cosine: one minus the cosine of the angle.
+        learn_temperature: when to learn tau, a factor on distances. cosine: only with that distance, starting from 10;
+            always: also with the squared distance, starting from 1; never: it is 1.
         **shared: see `EmbeddingBasedClassifier`.
 
     Raises:
-        ValueError: as `EmbeddingBasedClassifier`.
+        ValueError: like `EmbeddingBasedClassifier`.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 r"""Relation Network (Sung et al., Learning to Compare: Relation Network for Few-Shot Learning, CVPR 2018).
 
-A small convolutional network looks at the feature maps of a class and of a query, one upon the other, and scores how
-they relate, from 0 to 1. Scores are trained towards 1 for the query's class and 0 for the others.
+A small convolutional network reads the stacked feature maps of a class and of a query, and scores from 0 to 1 how they
+relate. Training moves the scores towards 1 for the query's class and towards 0 for the others.
 """
 
 import keras
@@ -16,23 +16,24 @@ from ml_lstm.options import Count
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class RelationNetwork(EmbeddingBasedClassifier):
-    r"""Scores pairs of class and query.
+    r"""Scores pairs of a class and a query.
 
     .. math:: r_c(x) = g_\phi([\tfrac{1}{|S_c|} \sum_{i: y_i = c} f_\theta(x_i), f_\theta(x)]), \qquad
         L = \frac{1}{QK} \sum_{x, c} (r_c(x) - 1_{y(x) = c})^2
 
-    with the feature maps joined along the channels. A logit is log r, so that probabilities are the scores
-    divided by their sum. The paper sums the maps of a class, and always asks for the number of shots that it trained
-    for; the mean is the same for one shot, up to a factor for any number, and lets it differ, between classes too.
+    where brackets join feature maps along the channels. A logit is log r, so probabilities are the scores
+    divided by their sum. The paper sums the maps of a class, and always tests with the number of shots of its training.
+    The mean equals the sum for one shot and differs by a factor for more; it allows shots to differ, even between
+    classes.
 
     Args:
-        learner: see `EmbeddingBasedClassifier`; its output are feature maps [n, h, w, F]: `feature_maps(...)`, say.
+        learner: see `EmbeddingBasedClassifier`; outputs feature maps [n, h, w, F], for example `feature_maps(...)`.
         problem: see `EmbeddingBasedClassifier`.
-        relation_units: of the dense layer before the score.
+        relation_units: units of the dense layer before the score.
         **shared: see `EmbeddingBasedClassifier`.
 
     Raises:
-        ValueError: as `EmbeddingBasedClassifier`.
+        ValueError: like `EmbeddingBasedClassifier`.
     """
 
     features_rank = 4
@@ -64,10 +65,10 @@ class RelationNetwork(EmbeddingBasedClassifier):
 
 
 class RelationModule(keras.layers.Layer):
-    """Two blocks of (3x3 convolution, batch norm, ReLU, 2x2 max-pool), a dense ReLU layer, and a number.
+    """Two blocks of (3x3 convolution, batch norm, ReLU, 2x2 max-pool), a dense ReLU layer, and one output.
 
-    The first convolution is over two maps joined along the channels. Being linear, it is the sum of one over each,
-    which is computed once for a map rather than once for a pair.
+    The first convolution is over two maps joined along the channels. As it is linear, it is the sum of one convolution
+    over each; these are computed once for each map instead of once for each pair.
 
     Args:
         hidden_units: of the dense layer.

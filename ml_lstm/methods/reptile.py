@@ -1,8 +1,8 @@
 r"""Reptile (Nichol, Achiam & Schulman, On First-Order Meta-Learning Algorithms, 2018).
 
-A network is trained on one problem after another, each time from the initial weights, and these are then moved
-a little towards what the training made of them. There is no gradient through the training, and no query set:
-in meta-training the examples of both sets are trained on.
+A network is trained on one problem after another, each time from the initial weights. These then move a little
+towards the trained weights. No gradient goes through the training, and there is no query set: meta-training trains on
+the examples of both sets.
 """
 
 import keras
@@ -21,32 +21,32 @@ class Reptile(GradientDescentClassifier):
     .. math:: \theta \leftarrow \theta + \epsilon \frac{1}{B} \sum_{i=1}^{B} (SGD(L_i, \theta, k) - \theta)
 
     over the B episodes of a meta-batch (1: the serial version). Compile it with `keras.optimizers.SGD`, whose
-    learning rate is :math:`\epsilon`: the meta-gradient is what the inner steps took from the weights.
+    learning rate is :math:`\epsilon`: the meta-gradient is the initial weights minus the adapted ones.
 
     Args:
         learner, problem: see `GradientBasedClassifier`.
-        **shared: see `GradientDescentClassifier`; `inner_steps` is k. What concerns a gradient through the inner steps,
-            or queries in meta-training, is refused.
+        **shared: see `GradientDescentClassifier`; `inner_steps` is k. Options about a gradient through the inner steps,
+            or about queries in meta-training, raise an error.
 
     Raises:
-        ValueError: as `GradientDescentClassifier`.
+        ValueError: like `GradientDescentClassifier`.
     """
 
     unused_options = frozenset({"second_order", "query_statistics", "recompute_inner_steps"})
 
     @staticmethod
     def make_optimizer(steps: int, *, learning_rate: Rate = 1e-3, learning_rate_schedule: Schedule = "constant"):
-        """Interpolation, nothing clipped; see `FewShotClassifier.make_optimizer`.
+        """SGD, which interpolates between weights, without clipping; see `FewShotClassifier.make_optimizer`.
 
         Args:
-            steps: meta-steps in all.
-            learning_rate: the step from the initial weights towards the adapted ones.
-            learning_rate_schedule: how it goes; cosine: to 1 % of it at the last episode.
+            steps: number of meta-steps.
+            learning_rate: size of the step from the initial weights towards the adapted ones.
+            learning_rate_schedule: course of the learning rate; cosine: it falls to 1 % at the last episode.
         """
         return keras.optimizers.SGD(scheduled(learning_rate, learning_rate_schedule, steps))
 
     def meta_gradient(self, episodes):
-        """Initial less adapted weights, mean over the meta-batch; see `FewShotClassifier.meta_gradient`."""
+        """Initial minus adapted weights, mean over the meta-batch; see `FewShotClassifier.meta_gradient`."""
 
         def results(episode):
             images = tf.concat([self.prepare(episode.support_images), self.prepare(episode.query_images)], axis=0)
@@ -57,6 +57,6 @@ class Reptile(GradientDescentClassifier):
             return last.loss, tf.reduce_mean(correct(labels, logits)), moved
 
         losses, accuracies, moved = self.map_episodes(results, Episode(*episodes))
-        # A shared head moves as one: all outputs by the mean of what each was moved.
+        # A shared head moves as a whole: all outputs by the mean of their moves.
         moved = self.network.spread(tf.reduce_mean(moved, axis=0), self.n_way)
         return losses, accuracies, self.network.unflatten(moved)

@@ -1,8 +1,8 @@
 r"""Ridge regression on learned features, R2-D2 (Bertinetto, Henriques, Torr & Vedaldi, Meta-learning with
 Differentiable Closed-form Solvers, ICLR 2019).
 
-A support set is fitted by the linear function of its features that is the best there is, in closed form. The gradient
-of meta-training goes through the solution, so that features are learned which such a function tells apart.
+The linear function of the features that fits a support set best is computed in closed form. The gradient of
+meta-training goes through this solution, so training finds features that such a function can classify.
 """
 
 import math
@@ -26,19 +26,19 @@ class RidgeRegression(EmbeddingBasedClassifier):
           = X^\top (X X^\top + S \lambda I)^{-1} Y, \qquad
         P(y = c | x) = \mathrm{softmax}_c(\alpha [f_\theta(x), 1] W + \beta)
 
-    with the support set's features and a column of ones in the rows of X, its one-hot labels in Y, and :math:`\lambda`,
-    :math:`\alpha` and :math:`\beta` learned, lambda by its logarithm, so that it stays positive. The ones and the mean
-    over examples, which make lambda independent of their number, are those of the authors' code. A softmax does not see
-    :math:`\beta`, which is the same for all classes: it is there for the scores to be the paper's.
+    The rows of X are the support set's features followed by a one; those of Y are its one-hot labels. :math:`\lambda`,
+    :math:`\alpha` and :math:`\beta` are learned; the weight of lambda is its logarithm, which keeps lambda positive.
+    The ones, and the mean over examples, which makes lambda independent of their number, come from the authors' code.
+    :math:`\beta` is equal for all classes and does not change the softmax; it is there so that scores are the paper's.
 
     Args:
         learner, problem: see `EmbeddingBasedClassifier`.
-        initial_ridge: what lambda starts from.
-        initial_scale: what alpha starts from; 10 is the authors' for CIFAR-FS.
+        initial_ridge: initial value of lambda.
+        initial_scale: initial value of alpha; the authors use 10 for CIFAR-FS.
         **shared: see `EmbeddingBasedClassifier`.
 
     Raises:
-        ValueError: as `EmbeddingBasedClassifier`.
+        ValueError: like `EmbeddingBasedClassifier`.
     """
 
     def __init__(
@@ -75,18 +75,18 @@ class RidgeRegression(EmbeddingBasedClassifier):
 
 
 def _exact(features):
-    """Features [n, F] in a precision that a system of equations can be solved in: float32 for less."""
+    """Features [n, F] in a precision in which a linear system can be solved: at least float32."""
     return features if features.dtype == tf.float64 else tf.cast(features, tf.float32)
 
 
 def ridge_weights(inputs: tf.Tensor, targets: tf.Tensor, ridge: tf.Tensor) -> tf.Tensor:
-    """Solves a ridge regression by Cholesky's method, in the smaller of its two systems of equations (Woodbury).
+    """Solves a ridge regression by Cholesky decomposition, in the smaller of its two linear systems (Woodbury).
 
     Args:
         inputs: X, [S, F].
         targets: Y, [S, K].
-        ridge: lambda, positive; the squared error that it weighs against is the mean over examples. One that is nothing
-            beside the inputs' rounding errors is raised to these: the matrix would not be positive definite.
+        ridge: lambda, positive, relative to the mean squared error over examples. A lambda far below the inputs'
+            rounding errors is raised to their size, as otherwise the matrix would not be positive definite.
 
     Returns:
         W, [F, K].

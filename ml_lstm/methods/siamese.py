@@ -1,7 +1,7 @@
 r"""Siamese network (Koch, Zemel & Salakhutdinov, Siamese Neural Networks for One-shot Image Recognition, 2015).
 
-Two pictures go through the same network, and a weighted L1 distance of what comes out tells how probably they are of
-the same class. A query belongs to the class of the support picture that it most probably shares.
+Two images go through the same network, and a weighted L1 distance of its outputs gives the probability that they are of
+the same class. A query belongs to the class of the support image with the highest probability.
 """
 
 import keras
@@ -15,20 +15,20 @@ from ml_lstm.options import Whole
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class SiameseNetwork(EmbeddingBasedClassifier):
-    r"""Verifies whether two pictures are of one class.
+    r"""Verifies whether two images are of one class.
 
     .. math:: p(x_i, x_j) = \sigma(w \cdot |h(x_i) - h(x_j)| + b), \qquad h(x) = \sigma(U f_\theta(x) + u)
 
-    h is the paper's dense layer (section 3.1), or without `sigmoid_units` the features :math:`f_\theta` themselves.
+    h is the paper's dense layer (section 3.1); without `sigmoid_units` h is the features :math:`f_\theta` themselves.
 
-    Meta-training lowers the binary cross-entropy of all pairs of pictures of an episode, those of one class
-    and those of two classes weighing half each, as if as many of both had been drawn. A class's logit is that of its
-    best pair.
+    Meta-training minimises the binary cross-entropy of all pairs of images of an episode. Pairs of one class and pairs
+    of two classes have a weight of one half each, as if equally many of both had been drawn. A class's logit is that of
+    its best pair.
 
     Args:
         learner, problem: see `EmbeddingBasedClassifier`.
-        sigmoid_units: of the sigmoid layer h that features go through before they are compared, 4096 in the paper; 0:
-            none, they are compared as they are.
+        sigmoid_units: units of the sigmoid layer h, which features pass before they are compared, 4096 in the paper;
+            0: no such layer.
         **shared: see `EmbeddingBasedClassifier`.
     """
 
@@ -46,7 +46,7 @@ class SiameseNetwork(EmbeddingBasedClassifier):
         self.built = True
 
     def summarize(self, features, labels, n_classes):
-        """All examples as they are compared, [S, F]; see `EmbeddingBasedClassifier.summarize`."""
+        """All examples' compared features, [S, F]; see `EmbeddingBasedClassifier.summarize`."""
         return {"features": self.compared(features), "labels": labels}
 
     def compare(self, adaptation, features, training):
@@ -56,20 +56,20 @@ class SiameseNetwork(EmbeddingBasedClassifier):
         return best_of_class(self.pair_logits(self.compared(features), adaptation["features"]), labels, n_classes)
 
     def compared(self, features: tf.Tensor) -> tf.Tensor:
-        """h of features [n, F]: [n, `sigmoid_units`], or the features."""
+        """h of features [n, F]: [n, `sigmoid_units`], or the features themselves."""
         return self.squashed(features) if self.squashed else features
 
     def pair_logits(self, features: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-        """Of h, [m, F] and [n, F]: the logits [m, n] of being of one class."""
+        """The logits [m, n] of being of one class, for h [m, F] and [n, F]."""
         return tf.squeeze(self.similarity(tf.abs(features[:, None] - others[None])), axis=-1)
 
     def objective(self, logits, query_labels, features, labels):
-        """Verification of all pairs; see `EmbeddingBasedClassifier.objective`."""
+        """The loss of verifying all pairs; see `EmbeddingBasedClassifier.objective`."""
         same = tf.cast(tf.equal(labels[:, None], labels[None]), features.dtype)
         features = self.compared(features)
         losses = tf.nn.sigmoid_cross_entropy_with_logits(same, self.pair_logits(features, features))
         other = 1.0 - same
-        same -= tf.eye(tf.shape(same)[0], dtype=same.dtype)  # a picture with itself is no pair
+        same -= tf.eye(tf.shape(same)[0], dtype=same.dtype)  # an image with itself is not a pair
         return (
             sum(tf.math.divide_no_nan(tf.reduce_sum(losses * kind), tf.reduce_sum(kind)) for kind in (same, other)) / 2
         )

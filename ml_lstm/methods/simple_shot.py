@@ -1,9 +1,9 @@
 r"""SimpleShot (Wang, Chao, Weinberger & van der Maaten, SimpleShot: Revisiting Nearest-Neighbor Classification for
 Few-Shot Learning, 2019).
 
-A network is trained to classify between all meta-train classes jointly, as ever. A new class is the mean of its support
-examples' features, and a query belongs to the nearest mean. What makes that strong is what is done to features first:
-the mean of the meta-train classes is taken from them, and they are brought to length 1.
+A network is trained to classify all meta-train classes jointly, as usual. A new class is the mean of its support
+examples' features, and a query belongs to the nearest mean. The strength of the method comes from transforming features
+first: it subtracts the mean of the meta-train classes and scales features to length 1.
 """
 
 from typing import Literal
@@ -21,28 +21,28 @@ from ml_lstm.options import Share
 
 @keras.saving.register_keras_serializable("ml_lstm")
 class SimpleShot(KeepsAverages, JointlyTrained):
-    r"""Classifies by the distance to the mean of each class, among transformed features of a jointly trained network.
+    r"""Classifies by the distance to the mean of each class, in transformed features of a jointly trained network.
 
     .. math::
         z(x) = \frac{f_\theta(x) - \bar f}{\lVert f_\theta(x) - \bar f \rVert}, \qquad
         v_c = \frac{1}{|S_c|} \sum_{(x_i, y_i) \in S_c} z(x_i), \qquad
         P(y = c | x) = \mathrm{softmax}_c(-\lVert z(x) - v_c \rVert^2)
 
-    with the mean :math:`\bar f` of the meta-train classes' features in `base_mean`. It is a running average over the
-    batches of training, each normalised by itself, as batch norm's are, and has the same momentum: the network changes
-    while it is trained, and features of its past would be others. A network that is not trained here has none: there
-    the mean over the support set's classes of each class's mean is in its place.
+    where :math:`\bar f`, stored in `base_mean`, is the mean of the meta-train classes' features. It is a running
+    average over the training batches, each normalised by its own statistics, like the averages of batch norm, and with
+    the same momentum: the network changes during training, so its earlier features would differ. A network that is not
+    trained here has no such mean; then the mean over the support set's classes of each class's mean replaces it.
 
     Args:
         learner, problem: see `JointlyTrained`.
-        transform: of features; CL2N: centred by the mean of the meta-train classes and brought to length 1, as above;
-            L2N: brought to length 1; UN: none.
-        batch_norm_momentum: weight of the newest batch in the averages that are kept over training, of the features
-            and, for layers of the learner that have none of their own, of batch norm.
+        transform: transform of the features; CL2N: subtract the mean of the meta-train classes and scale to length 1;
+            L2N: scale to length 1; UN: none.
+        batch_norm_momentum: weight of the newest batch in the averages that are kept over training: those of the
+            features and, for layers of the learner without a momentum of their own, of batch norm.
         **shared: see `JointlyTrained`.
 
     Raises:
-        ValueError: as `JointlyTrained`.
+        ValueError: like `JointlyTrained`.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class SimpleShot(KeepsAverages, JointlyTrained):
 
     @property
     def kept_averages(self):
-        """Batch norm's and the features'; see `KeepsAverages.kept_averages`."""
+        """The averages of batch norm and of the features; see `KeepsAverages.kept_averages`."""
         return [*super().kept_averages, self.base_mean, self.base_collected]
 
     def training_features(self, images):
-        """See `JointlyTrained.training_features`; the averages take them in."""
+        """See `JointlyTrained.training_features`; updates the averages."""
         features = self.embed(images, training=True)
         mean = tf.cast(tf.reduce_mean(tf.stop_gradient(features), axis=0), self.base_mean.dtype)
         known = tf.convert_to_tensor(self.base_collected) > 0
@@ -81,7 +81,7 @@ class SimpleShot(KeepsAverages, JointlyTrained):
         return features
 
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
-        """The mean of each class, and what features are centred by; see `FewShotClassifier.adapt`."""
+        """The mean of each class, and the centre subtracted from features; see `FewShotClassifier.adapt`."""
         labels = self.support_classes(support_labels)
         features = self.embed(support_images)
         n_classes = tf.reduce_max(labels) + 1
@@ -98,10 +98,10 @@ class SimpleShot(KeepsAverages, JointlyTrained):
         return mask_logits(-squared_distances(features, adaptation["centroids"]), adaptation["class_mask"])
 
     def unfamiliarity(self, adaptation: Adaptation, logits: tf.Tensor) -> tf.Tensor:
-        r"""Of features of length 1, minus the largest :math:`z(x) \cdot v_c`; see `FewShotClassifier.unfamiliarity`.
+        r"""For features of length 1, minus the largest :math:`z(x) \cdot v_c`; see `FewShotClassifier.unfamiliarity`.
 
-        Its mean for a query of class c does not depend on how many examples the class has, as that of the distance
-        does.
+        Its mean for a query of class c does not depend on how many examples the class has, while the mean of the
+        distance does.
         """
         if self.transform == "UN":
             return super().unfamiliarity(adaptation, logits)
@@ -109,7 +109,7 @@ class SimpleShot(KeepsAverages, JointlyTrained):
         return -tf.reduce_max((1.0 + lengths + logits) / 2.0, axis=1)
 
     def _centre(self, features, labels, n_classes):
-        """What is taken from features [S, F]: [F], zero where nothing is."""
+        """The centre [F] to subtract from features [S, F]; zero for a transform without one."""
         if self.transform != "CL2N":
             return tf.zeros_like(features[0])
         present = tf.cast(class_mask(labels, n_classes), features.dtype)
@@ -119,5 +119,5 @@ class SimpleShot(KeepsAverages, JointlyTrained):
         return tf.where(known, tf.cast(self.base_mean, features.dtype), of_support)
 
     def _transformed(self, features, centre):
-        """Features [n, F] as they are compared."""
+        """The transformed features [n, F]."""
         return features if self.transform == "UN" else tf.nn.l2_normalize(features - centre, axis=1)

@@ -1,4 +1,4 @@
-"""Pictures of what there is to see: of an episode and its answers, and of a data set."""
+"""Drawings of an episode with its answers, and of a data set."""
 
 import importlib
 
@@ -6,7 +6,7 @@ __all__ = ["contact_sheet", "episode_sheet"]
 
 
 def __getattr__(name):
-    # Imported at first use: a sheet of a data set needs data, and a sheet of answers is drawn where there are none.
+    # Imported at first use: a sheet of a data set needs ml_lstm.data, while sheets of answers are drawn without it.
     if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""One picture of a data set: some classes of each split, some pictures of each."""
+"""An image of a data set: some classes of each split, some images of each class."""
 
 from collections.abc import Mapping
 
@@ -12,13 +12,13 @@ NAME_WIDTH, TITLE_HEIGHT = 170, 34
 
 
 def contact_sheet(pools: Mapping[str, ClassPool], classes: int = 6, pictures: int = 10, cell: int = 56) -> np.ndarray:
-    """Draws a row for each of some classes, from the first to the last at equal distances, split after split.
+    """Draws a row for each of some classes, evenly spaced from the first to the last, split after split.
 
     Args:
         pools: by split.
-        classes: rows a split, at most.
-        pictures: in a row, at most; likewise at equal distances.
-        cell: side of a drawn picture in pixels.
+        classes: largest number of rows for each split.
+        pictures: largest number of images in a row; also evenly spaced.
+        cell: side of a drawn image in pixels.
 
     Returns:
         uint8 [H, W, 3].
@@ -30,7 +30,7 @@ def contact_sheet(pools: Mapping[str, ClassPool], classes: int = 6, pictures: in
     draw, y = ImageDraw.Draw(sheet), MARGIN
     for split, pool in pools.items():
         shape = "x".join(map(str, pool.image_shape))
-        title = f"{split}: {pool.num_classes:,} classes, {len(pool.images):,} pictures of {shape}"
+        title = f"{split}: {pool.num_classes:,} classes, {len(pool.images):,} images of {shape}"
         draw.text((MARGIN, y + 4), title, INK, TITLE_FONT)
         y += TITLE_HEIGHT
         for source, view in chosen[split]:
@@ -50,12 +50,12 @@ def contact_sheet(pools: Mapping[str, ClassPool], classes: int = 6, pictures: in
 
 
 def _classes(pool, most):
-    """Index and view of at most `most` classes, from the first of each to the last."""
+    """Source index and view of at most `most` classes, from the first to the last of both."""
     steps = np.linspace(0, 1, min(most, pool.num_classes))
     sources, views = (((total - 1) * steps).round().astype(int) for total in (len(pool.counts), pool.num_views))
     return list(dict.fromkeys(zip(sources.tolist(), views.tolist(), strict=True)))
 
 
 def _spread(total, most):
-    """At most `most` whole numbers below `total`, the first and the last among them."""
+    """At most `most` whole numbers below `total`, including the first and the last."""
     return np.unique(np.linspace(0, total - 1, min(total, most)).round().astype(int))

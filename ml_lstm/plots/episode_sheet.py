@@ -1,4 +1,4 @@
-"""One picture of one episode: what the learner adapted on, what it answered, and where it was wrong."""
+"""An image of one episode: the support set, the answers, and which of them are wrong."""
 
 from collections.abc import Sequence
 
@@ -47,26 +47,26 @@ def episode_sheet(
     max_queries_per_class: int = 8,
     cell: int = 64,
 ) -> np.ndarray:
-    """Draws an episode: a row a class, its support pictures, then its queries.
+    """Draws an episode: a row for each class, with its support images, then its queries.
 
-    Below a query stand the predicted class and its probability: green where right, red and framed where not.
-    The title's accuracy and the counts at the left are of all queries, also of those not drawn (`+n`).
-    Where labels of queries are not known, a query is in the row of its predicted class, above its name.
+    Below a query are the predicted class and its probability: green if correct, red and framed if not.
+    The title's accuracy and the counts at the left are over all queries, including those not drawn (`+n`).
+    If the labels of queries are unknown, a query is in the row of its predicted class, above its name.
 
     Args:
         support_images: uint8 [n_support, h, w, 1 or 3].
         support_labels: int [n_support], in [0, n_way); classes may have different numbers of shots.
         query_images: uint8 [n_query, h, w, 1 or 3].
-        query_labels: int [n_query], in [0, n_way); None where they are not known.
+        query_labels: int [n_query], in [0, n_way); None if they are unknown.
         probabilities: float [n_query, n_way].
         class_names: n_way names; without them a class is called by its number.
-        query_names: n_query names, of files say, where labels are not known.
-        max_queries_per_class: queries drawn in a row, the first ones.
-        cell: side of a drawn picture in pixels.
+        query_names: n_query names, for example of files, if labels are unknown.
+        max_queries_per_class: number of queries drawn in a row, the first ones.
+        cell: side of a drawn image in pixels.
     Returns:
         uint8 [H, W, 3].
     Raises:
-        ValueError: where shapes, dtypes, labels or the number of names do not fit together.
+        ValueError: if shapes, dtypes, labels or the number of names do not fit together.
     """
     support_images, support_labels = np.asarray(support_images), np.asarray(support_labels)
     query_images, probabilities = np.asarray(query_images), np.asarray(probabilities)
@@ -80,7 +80,7 @@ def episode_sheet(
     for kind, given, count in (("class", class_names, n_way), ("query", query_names, len(query_images))):
         if given is not None and len(given) != count:
             raise ValueError(f"{kind}_names must be {count} names, received {len(given)}: {given}.")
-    # The number in front of a name tells classes apart in captions, even where their names are cut to the same.
+    # The number before a name distinguishes classes in captions, even if two names are shortened to the same text.
     names = [f"{k} {class_names[k]}" if known else class_names[k] for k in range(n_way)] if class_names else []
     names = [" ".join(name.split()) for name in names or [f"class {k}" for k in range(n_way)]]
 
@@ -94,7 +94,7 @@ def episode_sheet(
         f"{rights[k]} of {queries[k]} right" if known and queries[k] else _counted(queries[k]) for k in range(n_way)
     ]
 
-    # A caption needs some width even below a tiny picture.
+    # A caption needs some width even below a tiny image.
     column = max(cell, 48)
     pitch = column + GUTTER
     below = [names[predicted] for predicted in predictions] if known else query_names or [""] * len(predictions)
@@ -118,7 +118,7 @@ def episode_sheet(
     draw.text((query_x, MARGIN + 30), heading, INK, SMALL_FONT)
 
     def paste(image: np.ndarray, x: int, y: int, color: tuple[int, int, int], frame: int) -> None:
-        # The frame lies outside the picture, so it hides none of it.
+        # The frame is outside the image and hides none of it.
         framed = ImageOps.expand(thumbnail(image, cell), border=frame, fill=color)
         sheet.paste(framed, (x + (column - framed.width) // 2, y + (cell - framed.height) // 2))
 

@@ -1,4 +1,4 @@
-"""Figures with axes, by matplotlib, which is an extra."""
+"""Figures with axes, drawn by matplotlib, an optional dependency."""
 
 import contextlib
 import importlib.util
@@ -10,7 +10,7 @@ from ml_lstm.errors import UserError
 
 
 def require_matplotlib() -> None:
-    """Finds out before long work whether figures can be drawn after it.
+    """Checks before long work that figures can be drawn after it.
 
     Raises:
         UserError: if matplotlib is not installed.
@@ -21,13 +21,13 @@ def require_matplotlib() -> None:
 
 @contextlib.contextmanager
 def saved_figure(path: Path, panels: tuple[int, int] = (1, 1)) -> Iterator[Any]:
-    """Gives axes of matplotlib to draw into, and writes them to a PNG in the end.
+    """Provides matplotlib axes to draw into, and saves them as a PNG at the end.
 
-    Names in the legend are taken word for word: `$` is a dollar sign. Axes without a labelled line have no legend.
+    The legend shows names word for word: `$` is a dollar sign. Axes without a labelled line have no legend.
 
     Args:
         path: of the PNG.
-        panels: rows and columns of axes; the axes come as an array [rows, columns] where there are several.
+        panels: rows and columns of axes; several axes come as an array [rows, columns].
 
     Raises:
         UserError: if matplotlib is not installed.

@@ -1,4 +1,4 @@
-"""Gate values of single parameters over the updates of an episode, a panel a layer, a curve an episode."""
+"""Gate values of single parameters over the updates of an episode: a panel for each layer, a curve for each episode."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ NAMES = ("forget gate", "input gate")
 
 
 def draw_gates(axes: Any, layers: Sequence[str], forget_gates: np.ndarray, input_gates: np.ndarray) -> None:
-    """Draws forget gates over input gates; the panels of a gate have one scale, so that layers can be compared.
+    """Draws forget gates above input gates; all panels of a gate have the same scale, so that layers can be compared.
 
     Args:
         axes: of matplotlib, [2, L].

@@ -1,4 +1,4 @@
-"""A matrix as colours with its numbers in them."""
+"""A matrix as colours, with its values in them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +7,16 @@ import numpy as np
 
 
 def draw_heat_map(axes: Any, rows: Sequence[str], columns: Sequence[str], values: np.ndarray) -> None:
-    """Draws a matrix, its first row above.
+    """Draws a matrix, with its first row at the top.
 
     Args:
         axes: of matplotlib.
         rows: names of the rows.
         columns: names of the columns.
-        values: [rows, columns]; NaN for what there is not, which stays empty.
+        values: [rows, columns]; NaN for missing values, whose cells stay empty.
     """
     values = np.asarray(values, float)
-    # Above the grid, which whoever saves the figure draws.
+    # Above the grid, which the caller draws when saving the figure.
     image = axes.imshow(values, cmap="viridis", aspect="auto", zorder=2)
     axes.set_axisbelow(True)
     axes.set_xticks(range(len(columns)), columns)

@@ -1,4 +1,4 @@
-"""Meta-validation accuracy over episodes, a line a run."""
+"""Meta-validation accuracy over episodes, a line for each run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,19 +10,19 @@ Curve = Sequence[tuple[int, float]]
 
 
 def draw_learning_curves(curves: Mapping[str, Curve], path: Path, on_train_classes: Mapping[str, Curve] = {}) -> None:
-    """Draws curves, each with a dot where it is highest, and in the same colour, dashed, that on meta-train classes.
+    """Draws curves, each with a dot at its maximum; curves on meta-train classes are dashed, in the same colour.
 
     Args:
         curves: of meta-validation, by the name of the run.
-        path: of the picture, a PNG.
-        on_train_classes: of the same problems of meta-train classes, for those runs that have it.
+        path: of the PNG.
+        on_train_classes: of the same problems with meta-train classes, for the runs that have them.
 
     Raises:
         UserError: if matplotlib is not installed.
     """
     with saved_figure(path) as axes:
         for name, validations in curves.items():
-            # A name that begins with an underscore would be left out of the legend.
+            # Matplotlib omits a name that begins with an underscore from the legend.
             color = draw_curve(axes, validations, f"\u200b{name}")
             if name in on_train_classes:
                 label = f"\u200b{name}, meta-train classes"
@@ -38,7 +38,7 @@ def draw_curve(axes, curve: Curve, label: str, dot: bool = True, **style) -> str
         axes: of matplotlib.
         curve: in fractions; drawn in %.
         label: for the legend.
-        dot: whether to mark where it is highest.
+        dot: whether to mark the maximum.
         **style: of the line.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A run directory: what it is bound to, building from it, checkpoints."""
+"""A run directory: the options it is bound to, its method, and its checkpoints."""
 
 from ml_lstm.runs.checkpoints import CheckpointStore
 from ml_lstm.runs.directory import RunDirectory, trained_method

@@ -1,4 +1,4 @@
-"""Runs side by side: what each came to, after how long, and the options in which they differ."""
+"""Runs side by side: the result of each, its training time, and the options in which they differ."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,19 +11,19 @@ from ml_lstm.training import Progress
 
 
 class Outcome(NamedTuple):
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         name: of the run, as its user calls it.
         accuracy: as a fraction.
-        interval: half width of its 95 % confidence interval; None where that was not measured.
-        measured: what the accuracy is of, in words.
-        episodes: of meta-training, to the weights that were measured.
-        seconds: that it took to train those; None where that was not written down.
-        parameters: how many numbers training moves.
-        options: what the run is bound to, by name.
+        interval: half width of its 95 % confidence interval; None if it was not measured.
+        measured: what was measured, in words.
+        episodes: of meta-training, until the weights that were measured.
+        seconds: training time of those weights; None if it was not recorded.
+        parameters: how many values training changes.
+        options: the options that the run is bound to, by name.
         validations: `(episodes trained, accuracy)` of each meta-validation.
-        train_classes: the same on meta-train classes, where that was measured.
+        train_classes: the same on meta-train classes, if it was measured.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Outcome(NamedTuple):
 
 
 def outcome(path: str) -> Outcome:
-    """What a run came to, by its newest evaluation or, before the first, its best meta-validation.
+    """The result of a run: its newest evaluation or, without one, its best meta-validation.
 
     Args:
         path: of the run.
 
     Raises:
-        UserError: if it is no run, has neither, or is damaged.
+        UserError: if it is not a run, has neither, or is damaged.
     """
     run = RunDirectory(path)
     method, episodes, at_best = trained_method(run)
@@ -68,7 +68,7 @@ def outcome(path: str) -> Outcome:
             **found,
         )
     if not at_best.validations:
-        raise UserError(f"{path} was neither evaluated nor validated yet: train it to its first validation.")
+        raise UserError(f"{path} has no evaluation and no validation yet: train it to its first validation.")
     return Outcome(
         accuracy=at_best.best_accuracy,
         interval=None,
@@ -96,7 +96,7 @@ def _in_words(result):
 
 
 def differing(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
-    """The options in which runs differ, by name: the value of each run, None where an option does not concern it."""
+    """The options in which runs differ, by name: the value of each run, None for a run without the option."""
     names = {name: None for outcome in outcomes for name in outcome.options}
     found = {name: [outcome.options.get(name) for outcome in outcomes] for name in names}
     return {name: values for name, values in found.items() if any(value != values[0] for value in values)}

@@ -26,10 +26,10 @@ _LARGEST_SIDE = 2**14  # pixels
 
 
 class RunDirectory:
-    """`flags.json`, `backup/` (to resume from), `checkpoints/` (best weights), events, `evaluate-*.json`.
+    """Reads and writes `flags.json`, `backup/` (to resume from), `checkpoints/` (best weights), `evaluate-*.json`.
 
-    Where the learner comes from a file or a download, `learner.keras` is the network as training began with it, so that
-    the run can do without those; of frozen weights it is the only copy.
+    If the learner comes from a file or a download, `learner.keras` holds the network at the start of training, so that
+    the run no longer needs the file or the download; for frozen weights it is the only copy.
 
     Args:
         path: the directory.
@@ -40,17 +40,17 @@ class RunDirectory:
         self._flags_path = self.path / "flags.json"
 
     def exists(self, bound: settings.Values) -> bool:
-        """Whether the run is there already, to be continued with these options.
+        """Whether the run exists already and can continue with these options.
 
         Args:
-            bound: what decides the weights, see `settings.bound`.
+            bound: the options that determine the weights, see `settings.bound`.
 
         Raises:
             UserError: if it belongs to another configuration, or the directory holds something else.
         """
         if not self._flags_path.exists():
             if self.path.exists() and (not self.path.is_dir() or any(map(self._is_foreign, self.path.iterdir()))):
-                raise UserError(f"{self.path} is in use and is no run (no flags.json): give another --run_dir.")
+                raise UserError(f"{self.path} is in use and is not a run (no flags.json): give another --run_dir.")
             return False
         mine = self.bound()
         differing = [
@@ -66,15 +66,15 @@ class RunDirectory:
         return True
 
     def _is_foreign(self, path):
-        """Whether a file is of something else than a run that was killed before it had its flags."""
+        """Whether a file belongs to something other than a run that was killed before it had its flags."""
         begun = path.name in (_LOCK, _NETWORK, f".{_NETWORK}")
         return not begun and not path.name.startswith(f".{self._flags_path.name}.")
 
     def lock(self) -> TrainingLock:
-        """Keeps other processes from training here until this one ends, or releases it.
+        """Keeps other processes from training here until this process ends or releases the lock.
 
         Raises:
-            UserError: if another one trains here.
+            UserError: if another process trains here.
         """
         return TrainingLock(self.path / _LOCK)
 
@@ -84,10 +84,10 @@ class RunDirectory:
         """Binds a new directory to options and to its data.
 
         Args:
-            bound: what decides the weights, see `settings.bound`.
+            bound: the options that determine the weights, see `settings.bound`.
             problem: of its data.
             classes: `FewShotData.class_digest` of its data.
-            network: untrained, to be kept; see `settings.keeps_network`.
+            network: the untrained network to store; see `settings.keeps_network`.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if network:
@@ -100,32 +100,32 @@ class RunDirectory:
         write_json(self._flags_path, {"flags": bound, "images": images, "classes": classes})
 
     def require_classes(self, classes: str) -> None:
-        """Refuses data that would be split otherwise than those of the run: it may have trained on the test's classes.
+        """Checks that data are split like those of the run, which may otherwise have trained on the test's classes.
 
         Args:
             classes: `FewShotData.class_digest` of data that the run's own options describe.
 
         Raises:
-            UserError: if they are others. An older run does not know its own.
+            UserError: if the classes differ. An older run has no digest and passes.
         """
         known = self._read()["classes"]
         if known not in (None, classes):
             raise UserError(
-                f"The classes of the data are not those that {self.path} was begun with, so they are split otherwise: "
+                f"The classes of the data are not those that {self.path} was started with, so the split differs: "
                 "restore the data, or start a new run (evaluate --dataset=NAME tests on other data)."
             )
 
     def values(self, **others: Any) -> settings.Values:
-        """The choices and options of the run as they are in force.
+        """The choices and options that apply to the run.
 
-        What the run was not told of, as it is older, has its default, which is what was done before there was a choice;
-        what this version does not know is named, once.
+        An option missing in an older run has its default, which is the behaviour from before the option existed.
+        Options that this version does not know are printed once.
 
         Args:
-            **others: in place of the run's own.
+            **others: replace the run's own values.
 
         Raises:
-            UserError: if the directory is no run, or one of a version with other choices.
+            UserError: if the directory is not a run, or a run of a version with other choices.
         """
         recorded = self._recorded | others
         try:
@@ -141,22 +141,22 @@ class RunDirectory:
         recorded = self._read()["flags"]
         unknown = settings.unknown(recorded)
         if unknown:
-            print(f"{self.path} has options that this version does not know, which are left out: {', '.join(unknown)}.")
+            print(f"{self.path} has options that this version does not know and ignores: {', '.join(unknown)}.")
         return recorded
 
     def bound(self) -> settings.Values:
-        """What the run is bound to, as JSON holds it.
+        """The options that the run is bound to, as in JSON.
 
         Raises:
-            UserError: as `values`.
+            UserError: like `values`.
         """
         return settings.bound(self.values())
 
     def problem(self) -> Problem:
-        """What the run's method was told of its data.
+        """What the run's method knows of its data.
 
         Raises:
-            UserError: as `values`.
+            UserError: like `values`.
         """
         values, images = self.values(), self._read()["images"]
         unknown = sorted(images.keys() - {*Problem._fields})
@@ -172,27 +172,27 @@ class RunDirectory:
             raise self._damaged() from None
 
     def copy_flags(self, directory: Path) -> None:
-        """Writes `flags.json` into another directory, which then says what the run is bound to."""
+        """Writes `flags.json` into another directory, with the options that the run is bound to."""
         write_json(directory / self._flags_path.name, self._read())
 
     def network(self) -> keras.Model | None:
-        """The untrained network that the run keeps; None if it keeps none, as its options make it again.
+        """The untrained network that the run stores; None if it stores none, as its options can create it again.
 
         Raises:
-            UserError: if it cannot be read, and as `values`.
+            UserError: if it cannot be read, and like `values`.
         """
         if not settings.keeps_network(self.values()):
             return None
         try:
             return keras.saving.load_model(self.path / _NETWORK, compile=False, safe_mode=True)
-        except Exception as error:  # whatever a damaged file makes Keras say
+        except Exception as error:  # Keras raises many kinds of errors for a damaged file
             raise UserError(
-                f"{self.path / _NETWORK}, the network that the run began with, cannot be read "
+                f"{self.path / _NETWORK}, the network that the run started with, cannot be read "
                 f"({sentence_of(error)}): restore it, or start a new run."
             ) from error
 
     def evaluations(self) -> list[dict[str, Any]]:
-        """What `evaluate` wrote here: accuracy, interval and setting of each evaluation, see `evaluations.read`.
+        """The results that `evaluate` wrote here: accuracy, interval and setting of each, see `evaluations.read`.
 
         Raises:
             UserError: if one is damaged.
@@ -200,7 +200,7 @@ class RunDirectory:
         return evaluations.read(self.path)
 
     def add_evaluation(self, record: dict[str, Any]) -> Path:
-        """Writes down a result, see `evaluations.write`."""
+        """Writes a result, see `evaluations.write`."""
         return evaluations.write(self.path, record)
 
     def _read(self):
@@ -212,7 +212,7 @@ class RunDirectory:
                 "classes": contents.get("classes"),
             }
         except FileNotFoundError:
-            raise UserError(f"{self.path} is no run directory (no flags.json): check --run_dir.") from None
+            raise UserError(f"{self.path} is not a run directory (no flags.json): check --run_dir.") from None
         except (ValueError, KeyError, TypeError, RecursionError):
             raise self._damaged() from None
 
@@ -220,11 +220,11 @@ class RunDirectory:
         return UserError(f"{self._flags_path} is damaged: restore it, or start a new run.")
 
     def backup(self, **objects) -> CheckpointStore:
-        """The checkpoints that training goes on from."""
+        """The checkpoints that training resumes from."""
         return self._store("backup", objects)
 
     def has_backup(self) -> bool:
-        """Whether there is something that training goes on from."""
+        """Whether there is a checkpoint that training resumes from."""
         return bool(CheckpointStore(self.path / "backup").numbers())
 
     def best(self, **objects) -> CheckpointStore:
@@ -237,10 +237,10 @@ class RunDirectory:
 
 
 def _checked(problem):
-    """The problem, if it can be one.
+    """Checks the values of a problem, and returns it.
 
     Raises:
-        TypeError, ValueError, OverflowError: for one that a damaged file describes.
+        TypeError, ValueError, OverflowError: for values from a damaged file.
     """
     height, width, channels = problem.image_shape
     whole = [height, width, channels, *([] if problem.train_classes is None else [problem.train_classes])]
@@ -256,17 +256,17 @@ def _checked(problem):
 
 
 def trained_method(run: RunDirectory, lean: bool = False) -> tuple[FewShotClassifier, int, Progress]:
-    """The method with the best weights of a run, or the newest ones if none was validated yet; or their averages.
+    """The method with the best weights of a run, or with the newest ones (or their averages) before any validation.
 
     Args:
         run: trained.
-        lean: whether to leave out what only training has a use for, see `settings.build_lean_method`.
+        lean: whether to omit parts that only training needs, see `settings.build_lean_method`.
 
     Returns:
         `(method, episodes it was trained for, Progress at that time)`.
 
     Raises:
-        UserError: if nothing was saved, or all is damaged.
+        UserError: if nothing was saved, or everything is damaged.
     """
     if lean:
         method = settings.build_lean_method(run.values(), run.problem())

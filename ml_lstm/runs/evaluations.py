@@ -1,4 +1,4 @@
-"""What `evaluate` measured of a run: a file each, none of which takes the place of another result."""
+"""The results of `evaluate` for a run: one file each; none replaces another result."""
 
 import hashlib
 import itertools
@@ -15,19 +15,19 @@ _QUOTED = ("accuracy", "confidence_interval_95", "episodes", "dataset", "data_di
 _QUOTED += ("n_query", "within_alphabets", "transductive_batch_norm", "inner_steps", "train_episodes")
 _REQUIRED = ("accuracy", "confidence_interval_95", "episodes", "dataset", "split", "n_way", "k_shot", "n_query")
 
-# What differs between two measurements of the same.
+# Fields that differ between two measurements of the same thing.
 _OF_THE_DAY = ("evaluate_seconds", "train_seconds", "device", "commit")
 
 
 def write(directory: Path, record: dict[str, Any]) -> Path:
-    """Writes a result under a name that says what of; one that is there already, and is another, is kept.
+    """Writes a result under a name that describes it; an existing file with another result stays.
 
     Args:
         directory: of the run.
-        record: the result; what it must hold is what `read` gives.
+        record: the result; it must hold the fields that `read` returns.
 
     Returns:
-        The file: `evaluate-<data>-<split>-<problem>-<episodes>episodes.json`, with a number if that is taken.
+        The file: `evaluate-<data>-<split>-<problem>-<episodes>episodes.json`, with a number if that name is taken.
     """
     name = _name(record)
     for number in itertools.count(1):
@@ -39,7 +39,7 @@ def write(directory: Path, record: dict[str, Any]) -> Path:
 
 def _name(record):
     place = record["data_dir"]
-    if place:  # by its last name, which may be another directory's too, and a few characters of all
+    if place:  # its last part, which other directories may share, and a few characters of a hash of all of it
         last = re.sub(r"[^\w.-]+", "_", Path(place).name, flags=re.ASCII)[:40]
         place = f"-{last}-{hashlib.sha256(place.encode(errors='surrogateescape')).hexdigest()[:6]}"
     setting = f"{record['n_way']}way-{record['k_shot']}shot-{record['n_query']}query-{record['episodes']}episodes"
@@ -65,19 +65,19 @@ def _of_any_day(record):
 
 
 def read(directory: Path) -> list[dict[str, Any]]:
-    """What was measured, whatever version of ml_lstm did; what an older one did not write is None.
+    """All results, whichever version of ml_lstm wrote them; a field that an older version did not write is None.
 
     Raises:
-        UserError: for a file that is no result.
+        UserError: for a file that is not a result.
     """
     return [read_result(path) for path in sorted(directory.glob("evaluate-*.json"))]
 
 
 def newest(directory: Path) -> dict[str, Any] | None:
-    """Of the results the one that was written last, with `train_seconds`, None in an older one; None without any.
+    """The result written last, with `train_seconds` (None in an older one); None if there are no results.
 
     Raises:
-        UserError: if that is none, or damaged.
+        UserError: if the file is not a result, or damaged.
     """
     paths = sorted(directory.glob("evaluate-*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name))
     if not paths:
@@ -88,10 +88,10 @@ def newest(directory: Path) -> dict[str, Any] | None:
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """One of those results.
+    """Reads one result.
 
     Raises:
-        UserError: for a file that is none.
+        UserError: for a file that is not a result.
     """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -99,7 +99,7 @@ def read_result(path: Path) -> dict[str, Any]:
             raise ValueError
         return {name: result.get(name) for name in _QUOTED}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise UserError(f"{path} is no result of evaluate, or damaged: remove it, or evaluate again.") from None
+        raise UserError(f"{path} is not a result of evaluate, or damaged: remove it, or evaluate again.") from None
 
 
 def _is_number(value):

@@ -1,4 +1,4 @@
-"""Where training starts from what another run has learned: which runs will do, and what is said of it."""
+"""Initial weights from another run: which runs are accepted, and the line printed about it."""
 
 from ml_lstm import options
 from ml_lstm.errors import UserError
@@ -13,20 +13,22 @@ def take_initial_weights(method: FewShotClassifier, values: settings.Values) -> 
 
     Args:
         method: untrained.
-        values: that it was built by.
+        values: the options that it was built with.
 
     Returns:
-        A line that says what was taken, and what was not.
+        A line that says what was loaded, and what was not.
 
     Raises:
-        UserError: if there is no such run, it is not trained, or its network is another one; says what differs.
+        UserError: if there is no such run, it is not trained, or its network differs; the message says in what.
     """
     run = RunDirectory(values["initial_weights"])
     if not (run.path / "flags.json").is_file():
-        raise UserError(f"--initial_weights={run.path} is no run directory (no flags.json): give one that train made.")
+        raise UserError(
+            f"--initial_weights={run.path} is not a run directory (no flags.json): give one that train created."
+        )
     mine, theirs = settings.bound(values), run.bound()
     if "learner" not in theirs:
-        raise UserError(f"--initial_weights={run.path}: {theirs['method']} has no --learner: give a run that has.")
+        raise UserError(f"--initial_weights={run.path}: {theirs['method']} has no --learner: give a run that has one.")
     differing = _differences(theirs, mine, values["learner"])
     if theirs["learner"] != mine["learner"]:
         raise _other_network(run, differing)
@@ -48,7 +50,7 @@ def _other_network(run, differing):
 
 
 def _differences(theirs, mine, learner):
-    """In words: what of the network, or of what it sees, one run has otherwise than another."""
+    """The options of the network and of its input in which two runs differ, in words."""
     names = ["learner", *options.of(settings.component("learner", learner)), "dataset", "image_size"]
     return [
         f"--{name} was {theirs.get(name)!r}, is {mine.get(name)!r}"

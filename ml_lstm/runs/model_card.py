@@ -1,4 +1,4 @@
-"""What goes with a model wherever it is used: how it came about, and what one should know beforehand."""
+"""The card that accompanies a model: how it was trained, and what its users should know."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from ml_lstm.runs.directory import RunDirectory
 
 
 def model_card(run: RunDirectory, method: FewShotClassifier, train_episodes: int) -> dict[str, Any]:
-    """The card of a trained run, as JSON can hold it.
+    """The card of a trained run, as a JSON value.
 
-    Among it are `trained_on`, a sentence, and `limits`, sentences for who uses the model. How good it is, `figures`, is
-    for the caller to add: a list of what `evaluate` found, and an empty one where nothing was measured.
+    It includes `trained_on`, a sentence, and `limits`, sentences for users of the model. The caller adds `figures`,
+    the model's accuracy: a list of results of `evaluate`, empty if nothing was measured.
 
     Args:
         run: where it was trained.
         method: with its weights.
-        train_episodes: how many those are of.
+        train_episodes: number of episodes these weights were trained for.
     """
     trained = run.bound()
     return {
@@ -34,10 +34,10 @@ def model_card(run: RunDirectory, method: FewShotClassifier, train_episodes: int
 
 
 def answering(method: FewShotClassifier) -> dict[str, Any]:
-    """What a card says of the answers: of how many classes, after how many inner steps, and whether with `familiarity`.
+    """The fields of a card about answers: the number of classes, of inner steps, and whether there is `familiarity`.
 
     Args:
-        method: as it answers.
+        method: as it is served.
     """
     return {
         "most_classes": method.most_classes,
@@ -49,40 +49,41 @@ def answering(method: FewShotClassifier) -> dict[str, Any]:
 def _trained_on(run):
     classes, source = run.problem().train_classes, run.bound()["dataset"]
     count = "" if classes is None else f"{classes:,} "
-    return f"The {count}meta-training classes of {'a folder of pictures' if source == 'folder' else source}."
+    return f"The {count}meta-training classes of {'a folder of images' if source == 'folder' else source}."
 
 
 def classes_in_words(method: FewShotClassifier) -> str:
-    """How many classes a support set may have."""
+    """The number of classes allowed in a support set, in words."""
     return "any number of classes" if method.most_classes is None else f"at most {method.most_classes} classes"
 
 
 def _most_in_training(run, method):
     if isinstance(method, Calibrated):
         method = method.method
-    classes = run.problem().train_classes  # None of an older run
+    classes = run.problem().train_classes  # None in an older run
     if isinstance(method, JointlyTrained) and classes:
-        return f"training told {classes:,} apart at once"
+        return f"training used {classes:,} classes at once"
     return f"meta-training had up to {method.n_way}"
 
 
 def limits(run: RunDirectory, method: FewShotClassifier) -> list[str]:
-    """What the one who uses a model should know beforehand, in sentences.
+    """What users of a model should know before they use it, in sentences.
 
     Args:
         run: where it was trained.
         method: with its weights.
     """
     height, width, channels = run.problem().image_shape
-    of_none = ": none stands for something else."
+    of_none = ", even if it belongs to none of them."
     if isinstance(method, Calibrated):
         of_none = (
-            "; a familiarity below 0.05 says that it is probably of none of them, as it does of 5 % of those that are."
+            "; a familiarity below 0.05 means that it probably belongs to none of them, which is wrong for about 5 % "
+            "of the queries that do belong to one."
         )
     return [
         f"{classes_in_words(method).capitalize()} in a support set; {_most_in_training(run, method)}.",
         f"Images are resized to {height}x{width} pixels of {channels} channel(s), whatever their proportions; an "
         f"encoded image may have at most {MAX_PIXELS} pixels.",
-        f"Meta-trained on {run.bound()['dataset']}: on other kinds of images expect less than was measured there.",
+        f"Meta-trained on {run.bound()['dataset']}: on other kinds of images, expect lower accuracy than measured.",
         f"Every query gets one of the support set's classes{of_none}",
     ]

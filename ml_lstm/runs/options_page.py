@@ -1,4 +1,4 @@
-"""Writes docs/options.md, every option of every component: python -m ml_lstm.runs.options_page > docs/options.md"""
+"""Writes docs/options.md, all options of all components: python -m ml_lstm.runs.options_page > docs/options.md"""
 
 from ml_lstm import options
 from ml_lstm.runs import settings
@@ -6,11 +6,11 @@ from ml_lstm.runs import settings
 _HEAD = """\
 # Options
 
-What can be chosen of a run: by `python -m ml_lstm.train --NAME=VALUE`, in a flag file, or as a keyword argument in
-Python. An option that concerns nothing that was chosen is refused where it is typed, and passed over with a line where
-it stands in a flag file. Those marked *free* decide how, not what, is computed: a run may go on with another value.
+The options of a run: set them by `python -m ml_lstm.train --NAME=VALUE`, in a flag file, or as keyword arguments in
+Python. On the command line, an option that none of the chosen components has is an error; in a flag file it is ignored,
+and a line says so. Options marked *free* change how, not what, is computed: a run can continue with another value.
 
-This page is made from the constructors by `python -m ml_lstm.runs.options_page > docs/options.md`.
+This page is generated from the constructors by `python -m ml_lstm.runs.options_page > docs/options.md`.
 
 ## Choices
 

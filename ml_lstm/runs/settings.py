@@ -1,4 +1,4 @@
-"""What a run is made of: the components that are chosen by name, and the options of what was chosen."""
+"""The configuration of a run: the components chosen by name, and their options."""
 
 import re
 import sys
@@ -29,18 +29,19 @@ from ml_lstm.methods import METHODS, FewShotClassifier
 from ml_lstm.training import AverageWeights, SaveProgress, meta_train, take_network
 
 Values = dict[str, Any]
-"""What was chosen, and the value of each option of that, by name."""
+"""The names of the chosen components, and the values of their options, by name."""
 
 
 class Choice(NamedTuple):
     """A component that is chosen by name.
 
     Attributes:
-        registry: what there is, by name.
+        registry: the components, by name.
         default: a name.
         help: a sentence.
-        find: for names beside those: what has the options of what one names; a `ValueError` for one that nothing has.
-        kinds: what such names may stand for, with what has their options.
+        find: for names outside the registry: returns the component of a name, or raises a `ValueError` for an unknown
+            one.
+        kinds: forms of such names, each with a component that has the same options.
     """
 
     registry: Mapping[str, Any]
@@ -51,7 +52,7 @@ class Choice(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What may be chosen."""
+        """The possible names."""
         return ", ".join([*sorted(self.registry), *self.kinds, *(["package.module:function"] if self.find else [])])
 
 
@@ -59,25 +60,25 @@ CHOICES = {
     "dataset": Choice(SOURCES, "glyphs", "Source of classes and images."),
     "method": Choice(METHODS, "meta_lstm", "Few-shot classifier to train."),
     "cell": Choice(CELLS, "meta_lstm", "Update rule."),
-    "learner": Choice(LEARNERS, "conv4", "Network that is adapted, or makes features.", find_learner, KINDS),
+    "learner": Choice(LEARNERS, "conv4", "Network that is adapted, or computes features.", find_learner, KINDS),
 }
 
 
 def component(choice: str, name: str) -> Callable:
-    """What a choice names, as that which has options."""
+    """The component with a name, in the form that has the options."""
     registry, find = CHOICES[choice].registry, CHOICES[choice].find
     found = registry[name] if name in registry or not find else find(name)
     return found.load if choice == "dataset" else found
 
 
 def concerned(method: str) -> list[str]:
-    """Of `CHOICES` those that there are with a method: a cell and a learner only where it is made of one."""
+    """The names in `CHOICES` that apply to a method: a cell and a learner only if the method has one."""
     made_of = options.parts(METHODS[method])
     return [name for name in CHOICES if name in ("dataset", "method") or name in made_of]
 
 
 def takers_of(chosen: Mapping[str, str]) -> list[tuple[str, Callable]]:
-    """All that has options with some choices, see `options.Takers`."""
+    """Everything that has options for these choices, see `options.Takers`."""
     method = METHODS[chosen["method"]]
     takers = [(f"--{name}={chosen[name]}", component(name, chosen[name])) for name in concerned(chosen["method"])]
     takers += [("data", FewShotData), ("data", data.load), ("training", distribution), ("devices", devices.use)]
@@ -91,11 +92,10 @@ def takers_of(chosen: Mapping[str, str]) -> list[tuple[str, Callable]]:
 
 
 def all_takers(learner: str | None = None) -> list[tuple[str, Callable]]:
-    """All that has options, whatever is chosen.
+    """Everything that has options, for all choices.
 
     Args:
-        learner: one that is none of `LEARNERS`, and may have options of its own, too; a name that nothing has is
-            passed over.
+        learner: one outside `LEARNERS`, which may have its own options too; an unknown name is ignored.
     """
     takers = [
         (f"--{choice}={name}", component(choice, name)) for choice in CHOICES for name in CHOICES[choice].registry
@@ -116,7 +116,7 @@ def _is_own_function(learner):
 
 
 def options_of(chosen: Mapping[str, str]) -> dict[str, options.Option]:
-    """The options that there are with some choices, by name."""
+    """The options for these choices, by name."""
     unused = getattr(options.target(METHODS[chosen["method"]]), "unused_options", ())
     found = options.collected(takers_of(chosen))
     return {name: next(iter(of_takers.values())) for name, of_takers in found.items() if name not in unused}
@@ -126,8 +126,8 @@ def define_flags(only_free: bool = False, but: Sequence[str] = ()) -> None:
     """Defines a flag for each choice and each option.
 
     Args:
-        only_free: whether to leave out the choices, and what a run is bound to.
-        but: options to leave out besides.
+        only_free: whether to omit the choices, and the options that a run is bound to.
+        but: further options to omit.
     """
     if not only_free:
         for name, choice in CHOICES.items():
@@ -141,12 +141,12 @@ def define_flags(only_free: bool = False, but: Sequence[str] = ()) -> None:
 
 
 def typed_learner(argv):
-    """The learner that is asked for, before there are flags for the options that it has."""
+    """The learner on the command line, read before the flags of its own options are defined."""
     only = flags.FlagValues()
     flags.DEFINE_string("learner", None, "", flag_values=only)
     try:
         only(flag_files.with_contents(argv), known_only=True)
-    except flags.Error:  # told when all flags are parsed
+    except flags.Error:  # reported when all flags are parsed
         return None
     return only.learner
 
@@ -159,17 +159,17 @@ def given(flag_values: flags.FlagValues = flags.FLAGS) -> Values:
 
 
 def from_flags(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> Values:
-    """What the flags describe, defaults filled in.
+    """The configuration that the flags describe, including defaults.
 
-    An option that concerns nothing that was chosen is refused where it was typed; one from a flag file is passed over
-    with a line, so that several runs can share a file.
+    On the command line, an option that none of the chosen components has is an error. In a flag file it is ignored,
+    and a line is printed, so that several runs can share a file.
 
     Args:
-        argv: as typed, flag files by their names.
+        argv: as typed, with flag files by name.
         flag_values: parsed.
 
     Raises:
-        flags.Error: for such an option, or a value that it cannot have.
+        flags.Error: for such an option, or a value that an option cannot have.
     """
     found = given(flag_values)
     chosen = {name: found.get(name, CHOICES[name].default) for name in CHOICES}
@@ -185,7 +185,7 @@ def from_flags(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS)
         raise flags.IllegalFlagValueError(f"--{name} {_who_takes(name, chosen)}: leave it out.")
     if strays:
         listed = ", ".join(f"--{name}" for name in strays)
-        print(f"Passed over, as nothing that was chosen takes them: {listed}.")
+        print(f"Ignored, as nothing that was chosen takes them: {listed}.")
     try:
         return complete({name: value for name, value in found.items() if name in there})
     except ValueError as error:
@@ -205,13 +205,13 @@ def _who_takes(name, chosen):
 
 
 def complete(found: Mapping[str, Any]) -> Values:
-    """Choices and options as they are in force.
+    """The choices and options that apply, including defaults.
 
     Args:
-        found: some of them; others, and those that concern nothing, are left out.
+        found: some of them; it adds missing ones, and drops those that do not apply.
 
     Raises:
-        ValueError: for a name that there is not, or a value that an option cannot have.
+        ValueError: for an unknown name, or a value that an option cannot have.
     """
     chosen = {name: found.get(name, CHOICES[name].default) for name in CHOICES}
     for name in ("dataset", "method"):
@@ -238,13 +238,13 @@ def _require_known(choice, name):
 
 
 def unknown(found: Mapping[str, Any]) -> list[str]:
-    """Names that are no option of anything there is: those of another version."""
+    """Names that are not options of any component: those of another version."""
     known = {*CHOICES, *options.collected(all_takers(found.get("learner")))}
     return sorted(name for name in found if name not in known)
 
 
 def bound(values: Values) -> Values:
-    """Of what is in force what a run is bound to, as JSON can hold it; to what is in a file, wherever that is."""
+    """The values that a run is bound to, as JSON values; a file counts by its content, wherever it is."""
     free = {name for name, option in options_of(values).items() if option.free}
     if values.get("learning_rate_schedule", "constant") != "constant":
         free.discard("episodes")  # the schedule's length
@@ -267,7 +267,7 @@ def load_data(values: Values, test_episodes: int = 600, all_classes: bool = Fals
 
 
 def keeps_network(values: Values) -> bool:
-    """Whether a run keeps the network that it begins with, as that comes from a file or a download."""
+    """Whether a run stores the network that it starts from, because it comes from a file or a download."""
     return "learner" in values and is_kept(values["learner"])
 
 
@@ -279,7 +279,7 @@ def build_network(values: Values, problem: Problem) -> keras.Model | None:
         problem: of its data.
 
     Raises:
-        UserError: for one that cannot be made.
+        UserError: for a network that cannot be built.
     """
     if "learner" not in values:
         return None
@@ -291,13 +291,13 @@ def build_network(values: Values, problem: Problem) -> keras.Model | None:
 
 
 def require_pretrained(values: Values) -> None:
-    """Refuses a pretrained network whose weights are not to be had.
+    """Checks that the weights of a pretrained network are available.
 
     Args:
         values: see `complete`.
 
     Raises:
-        UserError: says where they are looked for.
+        UserError: if they are not; the message says where they were looked for.
     """
     if values.get("pretrained", "none") != "none":
         side = values["image_size"]
@@ -305,33 +305,33 @@ def require_pretrained(values: Values) -> None:
 
 
 def require_averages(values: Values) -> None:
-    """Refuses `frozen_batch_norm` where there is nothing that batch norm could have got averages from.
+    """Checks that batch norm has averages from somewhere if `frozen_batch_norm` is set.
 
     Args:
         values: see `complete`.
 
     Raises:
-        UserError: says what to give.
+        UserError: if it has none; the message says which option to give.
     """
     if values.get("frozen_batch_norm") and values.get("initial_weights") is None and not keeps_network(values):
         raise UserError(
-            "--frozen_batch_norm keeps the averages that a network comes with, and this one starts from chance: "
-            "give --initial_weights=RUN, or leave it out."
+            "--frozen_batch_norm keeps the averages that a network starts with, but this network starts from random "
+            "weights: give --initial_weights=RUN, or leave --frozen_batch_norm out."
         )
 
 
 def build_lean_method(values: Values, problem: Problem) -> FewShotClassifier:
-    """The method that a run's choices and options describe, to be given trained weights: only what answers need.
+    """The method that a run's choices and options describe, with only the parts that answers need, for trained weights.
 
-    It has no head for the classes of training, computes in float32 whatever it was trained in (bfloat16 is slow on
-    processors that lack it), and leaves random numbers as they are.
+    It has no head for the classes of training. It computes in float32 even if it was trained in bfloat16, which is slow
+    on processors without bfloat16 instructions. It does not set random seeds.
 
     Args:
         values: see `complete`.
         problem: of its data.
 
     Raises:
-        UserError: for options that do not go together.
+        UserError: for options that exclude each other.
     """
     plain = {"mixed_precision": False} if "mixed_precision" in values else {}
     values, problem = values | plain, problem._replace(train_classes=None)
@@ -344,15 +344,15 @@ def build_method(values: Values, problem: Problem, network: keras.Model | None =
     Args:
         values: see `complete`.
         problem: of its data.
-        network: in place of what `build_network` makes.
+        network: used instead of the result of `build_network`.
 
     Raises:
-        UserError: for options that do not go together.
+        UserError: for options that exclude each other.
     """
     keras.utils.set_random_seed(values["seed"])
     network = network or build_network(values, problem)
     if keeps_network(values):
-        # What else there is does not depend on whether the network was made, or read from where it is kept.
+        # The other weights must not depend on whether the network was built or read from its file.
         keras.utils.set_random_seed(values["seed"])
     return _assembled(values, problem, network)
 
@@ -371,17 +371,17 @@ def _assembled(values, problem, network):
 
 
 def _body_of(method, network, n_way):
-    # A user's own network may give features, which have no head to take off.
+    # A user's own network may output features, without a head to remove.
     if method.body_of is embedding and not ends_in_class_head(network, n_way):
         return network
     return method.body_of(network)
 
 
 def make_optimizer(method: FewShotClassifier, values: Values, steps: int) -> keras.optimizers.Optimizer:
-    """What the method is compiled with, to be trained for so many meta-steps."""
+    """The optimizer that the method is compiled with, for this number of meta-steps."""
     return method.make_optimizer(steps, **options.pick(type(method).make_optimizer, values))
 
 
 def make_averages(method: FewShotClassifier, values: Values) -> AverageWeights | None:
-    """The averages of its weights that a run keeps, as they are before training; None where it keeps none."""
+    """The averages of its weights that a run keeps, before training; None if it keeps none."""
     return AverageWeights(method, **options.pick(AverageWeights, values)) if values.get("average_weights") else None

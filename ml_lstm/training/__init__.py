@@ -1,4 +1,4 @@
-"""What Keras lacks for meta-training: exact resume, clean stops, and pictures of episodes."""
+"""Additions to Keras for meta-training: exact resume, clean stops, and images of episodes."""
 
 from ml_lstm.training.average_weights import AverageWeights
 from ml_lstm.training.callbacks import (

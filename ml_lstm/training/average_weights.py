@@ -1,4 +1,4 @@
-"""Averages of the weights over meta-steps, which are validated, kept and served in their place."""
+"""Averages of the weights over meta-steps, which are validated, saved and served instead of the weights."""
 
 from typing import Annotated
 
@@ -12,30 +12,30 @@ _Momentum = Annotated[float, Rule(lambda value: 0 <= value < 1, "at least 0 and 
 
 
 class AverageWeights(keras.callbacks.Callback):
-    r"""Keeps a running average of all that training moves, and lends it to the method for each validation.
+    r"""Keeps a running average of all variables that training changes, and gives it to the method for each validation.
 
-    After meta-step d = 1, 2, ... each weight's average goes from the weight that training started from to
+    The average of a weight starts from the weight's initial value. After meta-step d = 1, 2, ... it becomes
 
     .. math:: \bar\theta_d = m_d\,\bar\theta_{d-1} + (1 - m_d)\,\theta_d, \quad m_d = \min(m, (1 + d) / (10 + d))
 
-    (Polyak & Juditsky, *Acceleration of Stochastic Approximation by Averaging*, 1992; the bound, by which early steps
-    are forgotten, is that of `tf.train.ExponentialMovingAverage`). Training goes on from its own weights, as if there
-    were no averages. When `fit` ends the method has the averages.
+    (Polyak & Juditsky, *Acceleration of Stochastic Approximation by Averaging*, 1992; the bound, which makes early
+    steps count less, is that of `tf.train.ExponentialMovingAverage`). Training continues from its own weights, as if
+    there were no averages. When `fit` ends, the method has the averages.
 
-    Beside the weights that the optimizer moves, it is of the running averages that a method keeps over training (batch
-    norm's), which `keras.callbacks.SwapEMAWeights` and the optimizers' `use_ema` leave as they are: those of other
-    weights then. Goes before all that validates or shows the method.
+    The averages include the weights that the optimizer changes and the running averages that a method keeps over
+    training (batch norm's). `keras.callbacks.SwapEMAWeights` and the optimizers' `use_ema` leave the latter unchanged,
+    so that they belong to other weights. Put this callback before all that validate or show the method.
 
     Args:
         method: built, with the weights that training starts from.
-        average_weights: momentum m of a running average of the weights over meta-steps, 0.999 say, which is what is
-            validated, kept as best and exported. 0: no average, but the weights themselves.
+        average_weights: momentum m of a running average of the weights over meta-steps, for example 0.999. The average
+            is validated, kept as best and exported. 0: no average; the weights themselves are used.
 
     Attributes:
-        state: what a checkpoint must hold for training to go on; saved while the method has its own weights.
+        state: what a checkpoint must hold to continue training; save it while the method has its own weights.
 
     Raises:
-        ValueError: for a momentum that is none.
+        ValueError: for a momentum out of range.
     """
 
     def __init__(self, method: MetaLearner, *, average_weights: _Momentum = 0.0):
@@ -46,18 +46,18 @@ class AverageWeights(keras.callbacks.Callback):
         self._weights = [*_floats(method.trainable_variables), *_floats(method.kept_averages)]
         self._averages = [tf.Variable(tf.convert_to_tensor(weight), trainable=False) for weight in self._weights]
         trained = len(_floats(method.trainable_variables))
-        # Apart, as a method that is only served may lack the last of what was trained, a head.
+        # Two lists, as a method that is only served may lack the last of the trained weights, those of a head.
         self.state = tf.train.Checkpoint(trained=self._averages[:trained], kept=self._averages[trained:])
         self._lent = False
         self._take_in = tf.function(self._taken_in, autograph=False)
 
     def lend(self) -> None:
-        """Gives the method the averages in place of its own weights, if it does not have them already."""
+        """Gives the method the averages instead of its own weights, unless it has them already."""
         if not self._lent:
             self._swap()
 
     def give_back(self) -> None:
-        """Gives the method its own weights again, if it has the averages."""
+        """Gives the method its own weights back, if it has the averages."""
         if self._lent:
             self._swap()
 

@@ -1,4 +1,4 @@
-"""What Keras's callbacks lack: saving that resumes exactly, clean stops, searches, and episodes per second."""
+"""Additions to Keras's callbacks: saving for an exact resume, clean stops, searches, and episodes per second."""
 
 import math
 import time
@@ -15,21 +15,21 @@ from ml_lstm.training.progress import Progress
 
 
 class Store(Protocol):
-    """Where `SaveProgress` saves: `ml_lstm.runs.CheckpointStore`, say."""
+    """Where `SaveProgress` saves, for example `ml_lstm.runs.CheckpointStore`."""
 
     def save(self, number: int) -> None:
-        """Writes what the store holds, as of so many episodes."""
+        """Writes the contents of the store, after this number of episodes."""
 
 
 class Interrupted(Exception):
-    """The run was asked to stop, and has been saved."""
+    """The run was asked to stop and has been saved."""
 
 
 class EpisodesPerSecond(keras.callbacks.Callback):
-    """Adds `episodes_per_second`, over the epoch so far, to the logs; goes before whatever shows them.
+    """Adds `episodes_per_second`, over the epoch so far, to the logs; put it before callbacks that show them.
 
     Args:
-        meta_batch_size: episodes a step.
+        meta_batch_size: episodes in a step.
     """
 
     def __init__(self, meta_batch_size: int):
@@ -51,10 +51,10 @@ class EpisodesPerSecond(keras.callbacks.Callback):
 class Tune(keras.callbacks.Callback):
     """Lets the method search on the meta-validation episodes before it is validated, see `FewShotClassifier.tune`.
 
-    Adds what was chosen to the logs; goes before whatever shows them.
+    It adds the chosen values to the logs; put it before callbacks that show them.
 
     Args:
-        episodes: of meta-validation, in meta-batches.
+        episodes: meta-validation episodes, in meta-batches.
     """
 
     def __init__(self, episodes: tf.data.Dataset):
@@ -69,14 +69,14 @@ class Tune(keras.callbacks.Callback):
 
 
 TRAIN_CLASSES = "train_classes_"
-"""What the names of logs of meta-train classes begin with, as those of meta-validation begin with `val_`."""
+"""Prefix of the logs' names for meta-train classes; that of meta-validation is `val_`."""
 
 
 class ValidateTrainClasses(keras.callbacks.Callback):
     """After each meta-validation, validates the method in the same way on problems of meta-train classes.
 
-    Adds `train_classes_loss` and `train_classes_accuracy` to the logs; goes before whatever shows or saves them. What
-    `Tune` found on the meta-validation episodes is left as it is.
+    Adds `train_classes_loss` and `train_classes_accuracy` to the logs; put it before callbacks that show or save them.
+    It does not change the values that `Tune` found on the meta-validation episodes.
 
     Args:
         episodes: like those of meta-validation, in meta-batches.
@@ -92,7 +92,7 @@ class ValidateTrainClasses(keras.callbacks.Callback):
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Raises when an episode's meta-loss is not finite, before anything is saved.
+    """Raises an error if an episode's meta-loss is not finite, before anything is saved.
 
     Raises:
         UserError: with the index of the episode.
@@ -108,20 +108,21 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
 
 class SaveProgress(keras.callbacks.Callback):
-    """Saves the run after each epoch and when asked to stop, and the best weights after each validation.
+    """Saves the run after each epoch and when it is asked to stop, and the best weights after each validation.
 
     Args:
         backup: the store to resume from; holds the model, the optimizer and `progress`.
         best: the store of the weights with the best validation accuracy.
-        progress: kept up to date here.
-        meta_batch_size: episodes a step.
-        stop_requested: says whether the run was asked to stop.
-        shared: among which processes the run is shared: the chief saves, and its validations count. None for one.
-        averages: which the method has at the end of an epoch, to be saved as best and given back before the backup.
-        early_stopping: stop after so many meta-validations without a better one; 0: never.
+        progress: updated by this callback.
+        meta_batch_size: episodes in a step.
+        stop_requested: returns whether the run was asked to stop.
+        shared: the processes that share the run: the chief saves, and its validations count. None for one process.
+        averages: those that the method has at the end of an epoch: they are saved as best, and the method gets its own
+            weights back before the backup.
+        early_stopping: stop after this number of meta-validations without a better one; 0: never.
 
     Raises:
-        Interrupted: once the run has been saved because it was asked to stop.
+        Interrupted: after the run was saved because it was asked to stop.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class SaveProgress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._count_time()
         best_so_far = self._progress.best_accuracy
-        # Of all workers the chief's, lest they round apart and one stop while others wait for it.
+        # All workers use the chief's value: rounding could differ, and one would stop while others wait for it.
         accuracy = self._shared.workers(logs["val_accuracy"])[0]
         self._progress.validations.append((self._episodes, accuracy))
         if f"{TRAIN_CLASSES}accuracy" in logs:

@@ -1,4 +1,4 @@
-"""What a network starts from where that is not chance: the weights of one that is trained already."""
+"""Initial weights of a network from another network that is already trained."""
 
 from collections.abc import Callable
 
@@ -14,24 +14,24 @@ from ml_lstm.training.meta_step import MetaLearner
 def take_network(
     method: MetaLearner, trained: Callable[[str], MetaLearner], *, initial_weights: str | None = None
 ) -> list[str]:
-    """Gives a method the weights of another method's network, its `learner`; its own other weights stay.
+    """Gives a method the weights of another method's network, its `learner`; the method's other weights stay.
 
-    The two networks are compared from the images on, class heads apart: a method may leave out the last layers. A class
-    head is taken where it fits. Where a method's batch norm has averages of its own in each episode, those that the
-    other one kept over training are not taken.
+    The comparison of the two networks starts at the images and ignores class heads: a method may omit the last layers.
+    A class head is copied if it fits. If a method's batch norm has its own averages in each episode, the averages that
+    the other method kept over training are not copied.
 
     Args:
         method: untrained.
-        trained: from `initial_weights` to the method there.
-        initial_weights: directory of another run, of any method with the same learner, whose network training starts
-            from; unset: from chance. To be trained to classify first, by `simple_shot` say, and meta-trained then.
+        trained: returns the method of `initial_weights`.
+        initial_weights: directory of another run, of any method with the same learner; training starts from its
+            network. Unset: from random weights. Use it to train a network to classify first, for example by
+            `simple_shot`, and to meta-train it afterwards.
 
     Returns:
-        The names of layers and weights to be trained that were left as they are; all of them where nothing was asked
-        for.
+        The names of trainable layers and weights that were left unchanged; all of them without `initial_weights`.
 
     Raises:
-        ValueError: if the networks are not the same; the method is then as it was.
+        ValueError: if the networks are not the same; the method is then unchanged.
     """
     taken = set()
     if initial_weights is not None:
@@ -47,7 +47,7 @@ def take_network(
 
 
 def _pairs(network, other, n_way, other_n_way):
-    """Weights of a network, each with the one of another network that it corresponds to."""
+    """Pairs of a network's weights and the corresponding weights of another network."""
     (body, head), (other_body, other_head) = _parts(network, n_way), _parts(other, other_n_way)
     pairs = list(zip(body, other_body, strict=False))
     for mine, theirs in pairs:
@@ -61,7 +61,7 @@ def _pairs(network, other, n_way, other_n_way):
 
 
 def _parts(network, n_way):
-    """The weights of a network, in the order of its layers, without those of its class head, and those."""
+    """The weights of a network in the order of its layers: those without the class head, and those of the head."""
     last = last_layer(network)
     head = {id(weight) for weight in last.weights} if last and ends_in_class_head(network, n_way) else set()
     return (
@@ -79,7 +79,7 @@ def _described(weight):
 
 
 def _episodic_averages(network):
-    """Ids of the averages that start anew in each episode, unless they are frozen."""
+    """Ids of the averages that restart in each episode, unless they are frozen."""
     layers = [layer for layer in nested_layers(network) if isinstance(layer, EpisodicBatchNormalization)]
     return {
         id(average) for layer in layers if layer.trainable for average in (layer.mean, layer.variance, layer.collected)
@@ -87,7 +87,7 @@ def _episodic_averages(network):
 
 
 def _names(method):
-    """By id of a weight: the name of the layer of the network, or of the method, that it is in; else its own."""
+    """By id of a weight: the name of its layer in the network or the method; else the weight's own name."""
     layers = [*method.layers, *method.learner.layers]
     own = {id(weight): weight.name for weight in method.weights}
     return own | {id(weight): layer.name for layer in layers for weight in layer.weights}

@@ -1,4 +1,4 @@
-"""Keras's `fit`, in as many calls as an exact resume needs."""
+"""Keras's `fit`, split into the calls that an exact resume needs."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,7 +15,7 @@ from ml_lstm.training.meta_step import MetaLearner
 
 
 def steps_of(episodes: int, meta_batch_size: int) -> int:
-    """Meta-steps that `episodes` take; the last one may go a little beyond."""
+    """The number of meta-steps for `episodes`; the last step may contain a few more episodes."""
     return -(-episodes // meta_batch_size)
 
 
@@ -35,23 +35,23 @@ def meta_train(
 ) -> None:
     """Trains a compiled method from the meta-step that its optimizer has reached to the last one.
 
-    An epoch is the time between two meta-validations. The episodes of a step depend on its number alone, so
-    that a run continued from any step sees what an undisturbed run sees. For a method that trains on batches of
-    images, a batch counts as an episode; one that has nothing to train is validated, and that is all.
+    An epoch is the time between two meta-validations. The episodes of a step depend only on its number, so
+    a run that resumes at any step gets the same episodes as an uninterrupted run. For a method that trains on batches
+    of images, a batch counts as an episode. A method that has nothing to train is only validated.
 
     Args:
-        method: compiled; `method.optimizer.iterations` says where to begin.
-        data: what to train on, and meta-validation episodes.
+        method: compiled; training starts at `method.optimizer.iterations`.
+        data: the training data, and meta-validation episodes.
         callbacks: for `fit`; one of them may set `method.stop_training`.
         verbose: see `keras.Model.fit`.
-        shared: among which devices a meta-batch is shared; it has prepared the method. None for one device.
-        averages: of the method's weights, to be validated in their place; None for the weights themselves.
-        episodes: episodes to meta-train for, in all; those before the beginning counted in.
+        shared: the devices that share a meta-batch; it has prepared the method. None for one device.
+        averages: of the method's weights, validated instead of them; None for the weights themselves.
+        episodes: total number of episodes to meta-train for, including those before a resume.
         meta_batch_size: episodes in a meta-step.
-        validation_interval: episodes between meta-validations, an epoch; the run is saved as often.
-        validate_train_classes: whether each meta-validation also measures as many problems of the same kind (`n_way`,
-            `k_shot`, `n_query`) of meta-train classes, their images as they are. If that accuracy rises while the
-            meta-validation accuracy falls, the method over-fits.
+        validation_interval: episodes between meta-validations, an epoch; the run is saved equally often.
+        validate_train_classes: whether each meta-validation also measures equally many problems of the same kind
+            (`n_way`, `k_shot`, `n_query`) of meta-train classes, with unchanged images. If that accuracy rises while
+            the meta-validation accuracy falls, the method is overfitting.
     """
     shared = shared or Distribution()
     validation = data.validation.batch(1, drop_remainder=True)
@@ -67,7 +67,7 @@ def meta_train(
     sampler = method.training_sampler(data)
     while step < last:
         epoch, within = divmod(step, epoch_steps)
-        # Whole epochs in one call; what is left of one begun before, or a short last one, in a call of its own.
+        # Whole epochs in one call; the rest of an epoch begun earlier, or a short last epoch, in a separate call.
         whole = 0 if within else (last - step) // epoch_steps
         steps = epoch_steps if whole else min(epoch_steps - within, last - step)
         method.fit(
@@ -91,7 +91,7 @@ def _validate(
     callbacks: list[keras.callbacks.Callback],
     verbose: int | str,
 ) -> None:
-    """An epoch without a step, so that the callbacks save and show what they always do."""
+    """An epoch without steps, so that the callbacks save and show what they usually do."""
     listed = keras.callbacks.CallbackList(callbacks, model=method)
     listed.on_train_begin()
     listed.on_epoch_begin(0)

@@ -1,4 +1,4 @@
-"""The outer update: what a meta-step does with the loss of each episode, and how `fit` is told of it."""
+"""The outer update: how a meta-step uses the loss of each episode, and its integration into `fit`."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,14 +11,14 @@ from ml_lstm.learners import meta_training
 
 
 class FirstNonFiniteEpisode(keras.metrics.Metric):
-    """Index of the first meta-training episode whose loss or gradient was not finite, or -1; kept over epochs."""
+    """Index of the first meta-training episode with a non-finite loss or gradient, or -1; not reset between epochs."""
 
     def __init__(self):
         super().__init__(name="first_non_finite_episode")
         self._index = self.add_variable((), initializer=keras.initializers.Constant(-1), dtype="int64", name="index")
 
     def update_state(self, losses, gradient_norm, step):
-        """Takes in the losses [B] and the gradient's norm of the meta-batch number `step`."""
+        """Checks the losses [B] and the gradient's norm of the meta-batch number `step`."""
         size = tf.size(losses, out_type=tf.int64)
         bad = ~tf.math.is_finite(losses)
         index = tf.cast(step, tf.int64) * size + tf.argmax(bad)
@@ -33,10 +33,10 @@ class FirstNonFiniteEpisode(keras.metrics.Metric):
 
 
 class MetaLearner(keras.Model):
-    """What learns across episodes: a subclass has `episode_loss`, and `fit` lowers it.
+    """A model that learns across episodes: a subclass defines `episode_loss`, and `fit` minimises it.
 
     `compile(optimizer=...)`, `fit` and `evaluate` take `Episode`s, in meta-batches or one by one, and report `loss`,
-    `accuracy` and, in training, `gradient_norm`. Other loops than Keras's find here what they need to know of it.
+    `accuracy` and, in training, `gradient_norm`. Training loops other than Keras's can use the methods here too.
     """
 
     def __init__(self, **kwargs):
@@ -53,13 +53,13 @@ class MetaLearner(keras.Model):
         weighted_metrics=None,
         **settings,
     ) -> None:
-        """Sets what `fit` goes by; the loss is the method's own, and so are the metrics.
+        """Configures `fit`; a method has its own loss and metrics.
 
         Args:
             optimizer: of the meta-steps, see `make_optimizer`.
             loss: None.
             loss_weights: None.
-            metrics: `["accuracy"]` or none: loss and accuracy are reported in any case.
+            metrics: `["accuracy"]` or none: loss and accuracy are always reported.
             weighted_metrics: None.
             **settings: see `keras.Model.compile`.
 
@@ -67,7 +67,7 @@ class MetaLearner(keras.Model):
             ValueError: for a loss, or for other metrics.
         """
         if loss is not None or loss_weights is not None:
-            raise ValueError(f"{type(self).__name__} has a loss of its own, got loss={loss!r}: leave that out.")
+            raise ValueError(f"{type(self).__name__} has its own loss, got loss={loss!r}: leave it out.")
         asked_for = [metrics] if isinstance(metrics, str) else list(metrics or ())
         others = [metric for metric in (*asked_for, *(weighted_metrics or ())) if metric not in ("accuracy", "loss")]
         if others:
@@ -75,35 +75,35 @@ class MetaLearner(keras.Model):
         super().compile(optimizer, **settings)
 
     def compile_from_config(self, config):
-        """Compiles a loaded method as it was; Keras does so only where `compile` is its own."""
+        """Compiles a loaded method with its saved settings; Keras does this only for models without a `compile`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
             self.optimizer.build(self.trainable_variables)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Those that the steps here report, without the mean of a compiled loss that Keras adds under the same name."""
+        """The metrics reported by the steps here, without Keras's mean of a compiled loss, also called `loss`."""
         return [metric for metric in super().metrics if metric.name != "loss" or metric is self._means["loss"]]
 
     @property
     def kept_averages(self) -> list[keras.Variable]:
-        """What a meta-step moves beside `trainable_variables`; nothing unless overridden."""
+        """The variables that a meta-step changes besides `trainable_variables`; none unless overridden."""
         return []
 
     def episode_loss(
         self, episode: Episode | LabelledBatch, training: bool, query_statistics: str = "support"
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The loss that meta-training lowers, of one episode, and logits; see `FewShotClassifier.episode_loss`."""
+        """The meta-training loss of one episode, and its logits; see `FewShotClassifier.episode_loss`."""
         raise NotImplementedError
 
     def label_bound(self, items: Episode | LabelledBatch, training: bool) -> int | None:
-        """How many classes the labels of `fit`'s items may tell apart; None for any number, unless overridden."""
+        """The number of classes allowed for the labels of `fit`'s items; None, for any number, unless overridden."""
         return None
 
     def episode_results(
         self, items: Episode | LabelledBatch, training: bool = False, query_statistics: str = "support"
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Loss [B] and accuracy [B] of each episode in a meta-batch, one independent of the other."""
+        """Loss [B] and accuracy [B] of each episode in a meta-batch; episodes do not depend on each other."""
 
         def result(item):
             loss, logits = self.episode_loss(item, training, query_statistics)
@@ -115,14 +115,14 @@ class MetaLearner(keras.Model):
     def map_episodes(
         function: Callable[[Episode | LabelledBatch], tuple[tf.Tensor, ...]], items: Episode | LabelledBatch
     ) -> tuple[tf.Tensor, ...]:
-        """Calls a function with each episode of a meta-batch, side by side.
+        """Calls a function with each episode of a meta-batch, in parallel.
 
         Args:
             function: from an episode to floating-point tensors.
             items: a meta-batch of B.
 
         Returns:
-            Those tensors, [B, ...] each.
+            The results, [B, ...] each.
         """
         size = items[-1].shape[0]
         if size is None:
@@ -130,19 +130,19 @@ class MetaLearner(keras.Model):
             results = tf.function(function, autograph=False).get_concrete_function(one).structured_outputs
             signature = tuple(tf.TensorSpec(result.shape, result.dtype) for result in results)
             return tf.map_fn(function, items, fn_output_signature=signature)
-        # Traced once and called for each episode: short graphs to build, and the episodes run in parallel.
+        # Traced once and called for each episode: the graph is built fast, and the episodes run in parallel.
         function = tf.function(function, autograph=False)
         results = [function(tf.nest.map_structure(lambda tensor: tensor[index], items)) for index in range(size)]  # noqa: B023
         return tuple(tf.stack(column) for column in zip(*results, strict=True))
 
     def meta_gradient(self, episodes: Episode) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """What the optimizer descends along: the gradient of the meta-batch's mean loss.
+        """The gradient of the meta-batch's mean loss, for the optimizer.
 
         Args:
             episodes: a meta-batch of B.
 
         Returns:
-            Losses [B], accuracies [B] and the gradient to each of `trainable_variables`.
+            Losses [B], accuracies [B] and the gradient with respect to each of `trainable_variables`.
         """
         with tf.GradientTape() as tape:
             losses, accuracies = self.episode_results(episodes, training=True)
@@ -153,8 +153,8 @@ class MetaLearner(keras.Model):
         """One meta-step: the compiled optimizer applies `meta_gradient`.
 
         An episode that is not in a meta-batch is a meta-batch of one.
-        Under a `tf.distribute` strategy `episodes` are a replica's share of the meta-batch, and what is applied and
-        returned is that of the whole.
+        Under a `tf.distribute` strategy `episodes` are a replica's share of the meta-batch; the step applies and
+        returns the results of the whole meta-batch.
         """
         episodes = as_meta_batch(episodes)
         episodes = with_values_in_range(episodes, self.label_bound(episodes, training=True))
@@ -172,7 +172,7 @@ class MetaLearner(keras.Model):
         return {name: metric.result() for name, metric in self._means.items()}
 
     def test_step(self, episodes):
-        """Loss and accuracy of a meta-batch, its queries classified as when served."""
+        """Loss and accuracy of a meta-batch, with queries classified as when served."""
         episodes = as_meta_batch(episodes)
         episodes = with_values_in_range(episodes, self.label_bound(episodes, training=False))
         losses, accuracies = self.episode_results(episodes)

@@ -1,4 +1,4 @@
-"""How far a run is, said in a line."""
+"""A line about the progress of a run."""
 
 import time
 
@@ -9,16 +9,16 @@ from ml_lstm.training.progress import Progress
 
 
 class Outlook(keras.callbacks.Callback):
-    """Says after each epoch how far the whole run is, how long the rest will take, and what was best so far.
+    """Prints after each epoch how far the whole run is, the remaining time, and the best accuracy so far.
 
-    The time is that of this process's meta-steps and validations so far, but for the first step, in which graphs are
-    traced. Goes after `SaveProgress`, which keeps `progress`, and after `keras.callbacks.ProgbarLogger`, whose line it
-    would break.
+    The remaining time is estimated from this process's meta-steps and validations so far, without the first step, which
+    traces graphs. Put this callback after `SaveProgress`, which updates `progress`, and after
+    `keras.callbacks.ProgbarLogger`, whose line it would break.
 
     Args:
-        progress: kept by `SaveProgress`.
-        episodes: in all.
-        meta_batch_size: episodes a step.
+        progress: updated by `SaveProgress`.
+        episodes: total number of episodes.
+        meta_batch_size: episodes in a step.
     """
 
     def __init__(self, progress: Progress, episodes: int, meta_batch_size: int):
@@ -55,7 +55,7 @@ class Outlook(keras.callbacks.Callback):
 
 
 def in_words(seconds: float) -> str:
-    """A time to wait, no more exactly than one would tell it: `3 h 20 min`, `12 min` or `40 s`."""
+    """A waiting time in words, rounded as in speech: `3 h 20 min`, `12 min` or `40 s`."""
     seconds = round(seconds)
     if seconds < 90:
         return f"{seconds} s"

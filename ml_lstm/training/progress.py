@@ -1,4 +1,4 @@
-"""What training remembers beside weights."""
+"""The state of training besides weights."""
 
 import json
 
@@ -6,12 +6,12 @@ import tensorflow as tf
 
 
 class Progress(tf.train.experimental.PythonState):
-    """What a run remembers beside weights; saved with them.
+    """The state of a run besides weights; saved with them.
 
     Attributes:
-        seconds: of meta-training so far, validation included.
+        seconds: of meta-training so far, including validation.
         validations: `(episodes trained, accuracy)` of each meta-validation so far.
-        train_classes: the same on meta-train classes, of those meta-validations that measured it.
+        train_classes: the same on meta-train classes, for the meta-validations that measured it.
     """
 
     def __init__(self):
@@ -21,7 +21,7 @@ class Progress(tf.train.experimental.PythonState):
 
     @property
     def best_accuracy(self) -> float:
-        """Of all meta-validations so far; below 0 before the first."""
+        """The best accuracy of all meta-validations so far; below 0 before the first."""
         return max((accuracy for _, accuracy in self.validations), default=-1.0)
 
     @property
@@ -42,7 +42,7 @@ class Progress(tf.train.experimental.PythonState):
             self.validations = _curve(state["validations"])
             self.train_classes = _curve(state.get("train_classes", ()))  # older runs have none
         except (LookupError, TypeError, OverflowError) as error:
-            raise ValueError(f"no progress of a run: {string_value[:100]!r}") from error
+            raise ValueError(f"not the progress of a run: {string_value[:100]!r}") from error
 
 
 def _curve(points):

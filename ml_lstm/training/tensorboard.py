@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: scalars, gates, an episode as a picture, the configuration; all over episodes."""
+"""TensorBoard's view of a run: scalars, gates, an image of an episode, the configuration; all over episodes."""
 
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,19 @@ from ml_lstm.plots.episode_sheet import episode_sheet
 from ml_lstm.training.callbacks import TRAIN_CLASSES
 
 _MEASURED = {"val_": "validation", TRAIN_CLASSES: "train_classes"}
-"""Where scalars go, by what their names begin with; others are of training."""
+"""Subdirectories for scalars, by prefix of their names; others belong to training."""
 
 
 class ScalarBoard(keras.callbacks.Callback):
-    """Writes what each epoch logs, `keras.callbacks.TensorBoard`'s scalars over episodes in place of epochs.
+    """Writes the logs of each epoch: the scalars of `keras.callbacks.TensorBoard`, over episodes instead of epochs.
 
-    The configuration goes where the scalars of meta-validation go: HParams takes for a run's metrics what is written
-    beside its configuration.
+    The configuration goes beside the scalars of meta-validation: HParams uses the values written beside a run's
+    configuration as its metrics.
 
     Args:
-        log_dir: of the run; training's scalars go to `train` there, meta-validation's to `validation`, and those of
-            the same on meta-train classes, if there are any, to `train_classes`: TensorBoard shows them in one chart.
-        meta_batch_size: episodes a step.
+        log_dir: of the run. Training's scalars go to `train` there, those of meta-validation to `validation`, and those
+            of the same on meta-train classes, if any, to `train_classes`: TensorBoard shows them in one chart.
+        meta_batch_size: episodes in a step.
         configuration: shown under HParams; lists are shown as text.
     """
 
@@ -66,13 +66,13 @@ class ScalarBoard(keras.callbacks.Callback):
 
 
 class EpisodeBoard(keras.callbacks.Callback):
-    """Writes, after each epoch, how the method handles one fixed episode.
+    """Writes, after each epoch, the method's results on one fixed episode.
 
     Args:
         log_dir: for the event file.
-        meta_batch_size: episodes a step.
+        meta_batch_size: episodes in a step.
         episode: a meta-validation episode with uint8 images.
-        class_names: of the episode's classes, for the picture; None for their numbers.
+        class_names: of the episode's classes, for the image; None for their numbers.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class EpisodeBoard(keras.callbacks.Callback):
     def _look_at_episode(self):
         support = self._episode.support_images, self._episode.support_labels
         logits = self.model.classify(self.model.adapt(*support), self._episode.query_images)
-        # A method may tell more classes apart than the episode has.
+        # A method may have outputs for more classes than the episode.
         probabilities = tf.nn.softmax(logits)[:, : int(np.max(self._episode.support_labels)) + 1]
         return probabilities, self.model.diagnostics(*support)
 
@@ -118,5 +118,5 @@ class EpisodeBoard(keras.callbacks.Callback):
 
 
 def _episodes(model, meta_batch_size):
-    """How many a method was trained on so far."""
+    """The number of episodes that a method was trained on so far."""
     return int(tf.convert_to_tensor(model.optimizer.iterations)) * meta_batch_size

@@ -1,11 +1,11 @@
-"""The zoo: trained models that ship with the package, each with a card that says what it is good for.
+"""The zoo: trained models that ship with the package, each with a card that says what it is for.
 
     model = ml_lstm.zoo.load("photos")
     adaptation = model.adapt(support_images, support_labels)
     logits = model.classify(adaptation, query_images)
 
-An entry is a directory: `flags.json`, as a run has it, `weights.weights.h5` and `card.json`.
-`python -m ml_lstm.zoo.add` makes one of a run.
+An entry is a directory with `flags.json`, like that of a run, `weights.weights.h5` and `card.json`.
+`python -m ml_lstm.zoo.add` makes one from a run.
 """
 
 from ml_lstm.zoo.classifier import picture_classifier

@@ -1,4 +1,4 @@
-"""Makes a model of the zoo of a trained run: python -m ml_lstm.zoo.add --run_dir=RUN --name=NAME ..."""
+"""Adds a trained run to the zoo as a model: python -m ml_lstm.zoo.add --run_dir=RUN --name=NAME ..."""
 
 import shlex
 
@@ -14,26 +14,29 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """What `zoo.add` takes."""
+    """Defines the flags of `zoo.add`."""
     flags.DEFINE_string("run_dir", None, "Directory of a trained run.")
-    flags.DEFINE_string("name", None, "Of the model; one that is there is replaced.")
-    flags.DEFINE_string("zoo_dir", str(SHIPPED), "Where models are; by default in the package, to be shipped with it.")
+    flags.DEFINE_string("name", None, "Name of the model; an existing one is replaced.")
+    flags.DEFINE_string("zoo_dir", str(SHIPPED), "Directory of models; by default the package, which ships them.")
     flags.DEFINE_string("trained_on", None, "Card: a sentence on the images and classes that it was trained on.")
-    flags.DEFINE_string("licence", None, "Card: of the weights, and of what they were trained on.")
+    flags.DEFINE_string("licence", None, "Card: licence of the weights, and of the data they were trained on.")
     flags.DEFINE_string("confidence", None, "Card: a sentence on how far to trust its probabilities.")
     flags.DEFINE_multi_string("bad_at", None, "Card: a sentence on what it is bad at; may be given several times.")
     flags.DEFINE_integer(
-        "episodes", 200, "Of meta-validation, to calibrate it on, and of meta-test, to judge that by.", lower_bound=2
+        "episodes",
+        200,
+        "Number of meta-validation episodes to calibrate with, and of meta-test episodes to judge by.",
+        lower_bound=2,
     )
     flags.DEFINE_string(
-        "json", None, "File to write to how well calibrated it is, docs/results/zoo_NAME_calibration.json."
+        "json", None, "File for the results of the calibration, docs/results/zoo_NAME_calibration.json."
     )
     settings.define_flags(only_free=True, but=("episodes", "validate_train_classes"))
     flags.mark_flags_as_required(["run_dir", "name", "trained_on", "licence", "confidence", "bad_at"])
 
 
 def main() -> None:
-    """Writes the entry and says how large it is."""
+    """Writes the entry and prints its size."""
     run = RunDirectory(FLAGS.run_dir)
     data = settings.load_data(run.values(**settings.given()))
     run.require_classes(data.class_digest())
@@ -56,8 +59,8 @@ def main() -> None:
 def _in_words(found):
     return "\n".join(
         f"  {found['n_way']}-way {test['k_shot']}-shot: probabilities are off by {test['calibration_error']:.1%} on "
-        f"average, uncalibrated by {test['uncalibrated_error']:.1%}. Of other classes {test['found']:.0%} of the "
-        f"images are told, at {test['false_alarms']:.1%} false alarms."
+        f"average, uncalibrated by {test['uncalibrated_error']:.1%}. It recognises {test['found']:.0%} of the images "
+        f"of unknown classes as such, at {test['false_alarms']:.1%} false alarms."
         for test in found["tests"]
     )
 

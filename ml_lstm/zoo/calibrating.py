@@ -1,4 +1,4 @@
-"""What makes a model's probabilities rates: found on meta-validation classes, and judged on meta-test classes."""
+"""Calibration of a model's probabilities: fitted on meta-validation classes, and judged on meta-test classes."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ _QUERIES = 5  # of each class
 
 
 def calibrate(entry: Entry, data: FewShotData, episodes: int) -> dict[str, Any]:
-    """Calibrates a model on problems of one and of five pictures a class, and writes that into its card.
+    """Calibrates a model on problems with one and with five images in a class, and writes the result into its card.
 
     Args:
         entry: the model.
-        data: that it was trained on.
-        episodes: of each kind, of meta-validation, and to be judged by of meta-test.
+        data: the data that it was trained on.
+        episodes: number of meta-validation episodes for each kind of problem, and of meta-test episodes to judge by.
 
     Returns:
-        How well calibrated it is, by `judged`, for each kind; and what kinds these are.
+        How well calibrated it is, by `judged`, for each kind of problem; and the settings of these problems.
 
     Raises:
         DataError: if the splits are too small for such problems.
@@ -41,6 +41,6 @@ def calibrate(entry: Entry, data: FewShotData, episodes: int) -> dict[str, Any]:
 
 def _answered(method: FewShotClassifier, data, split, n_way, k_shot, episodes):
     pool = data.pools[split]
-    # As many classes again, which the support set lacks.
+    # Equally many classes are added that the support set does not have.
     sampler = EpisodeSampler(pool, 2 * n_way, k_shot, _QUERIES, name=f"The {split} split")
     return answered(method, sampler.dataset(count=episodes), n_way)

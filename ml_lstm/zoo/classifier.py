@@ -1,4 +1,4 @@
-"""A model of the zoo that learns from picture files at once, with no export in between."""
+"""A model of the zoo that learns from image files directly, without an export."""
 
 import tensorflow as tf
 
@@ -9,15 +9,15 @@ from ml_lstm.zoo.entries import find
 
 
 def picture_classifier(name: str) -> PictureClassifier:
-    """A model of the zoo as `adapt` takes an export, and with its answers.
+    """A model of the zoo in the form in which `adapt` takes an export, and with the same answers.
 
-    Nothing is traced: to trace the decoders alone takes longer than to call them for some dozens of pictures.
+    Nothing is traced: tracing the decoders alone takes longer than calling them for some dozens of images.
 
     Args:
         name: see `ml_lstm.zoo.load`.
 
     Raises:
-        UserError: as `ml_lstm.zoo.load`.
+        UserError: like `ml_lstm.zoo.load`.
     """
     entry = find(name)
     answers = Answers(entry.method(), entry.run.problem().image_shape)

@@ -1,4 +1,4 @@
-"""The directory of a trained model in the zoo: reading one, and making one of a run."""
+"""The directory of a trained model in the zoo: reading one, and creating one from a run."""
 
 import functools
 import json
@@ -36,19 +36,19 @@ def load(name: str) -> FewShotClassifier:
         name: one of `names()`, or a directory, `DIR/NAME`, that `ml_lstm.zoo.add` wrote.
 
     Raises:
-        UserError: if there is none, or it is damaged.
+        UserError: if there is no such model, or it is damaged.
     """
     return find(name).method()
 
 
 def card(name: str) -> dict[str, Any]:
-    """What is known of a model of the zoo: what it was trained on and its licence, figures, limits, calibration.
+    """The card of a model of the zoo: its training data and licence, figures, limits, calibration.
 
     Args:
         name: as for `load`.
 
     Raises:
-        UserError: as `load`.
+        UserError: like `load`.
     """
     return find(name).card
 
@@ -60,25 +60,27 @@ def find(name: str) -> "Entry":
         name: as for `load`.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is no such model.
     """
     path = for_tensorflow(name) if os.sep in name else SHIPPED / name
     if (path / _CARD).is_file() and (os.sep in name or name in names()):
         return Entry(path)
     if os.sep in name:
-        raise UserError(f"{path} is no model of the zoo (no {_CARD}): give a directory that zoo.add wrote, or a name.")
+        raise UserError(
+            f"{path} is not a model of the zoo (no {_CARD}): give a directory that zoo.add wrote, or a name."
+        )
     there = f"there are {', '.join(names())}" if names() else "it is empty"
-    raise UserError(f"There is no model {name!r} in the zoo: {there}; or give a directory, DIR/NAME, as zoo.add wrote.")
+    raise UserError(f"The zoo has no model {name!r}: {there}; or give a directory, DIR/NAME, that zoo.add wrote.")
 
 
 class Entry:
-    """A trained model in a directory of its own.
+    """A trained model in its own directory.
 
     Args:
-        path: the directory; `find` makes sure that it is there.
+        path: the directory; `find` checks that it exists.
 
     Attributes:
-        run: its `flags.json`, which tells as a run's does what it was made of.
+        run: its `flags.json`, which describes the model like that of a run.
     """
 
     def __init__(self, path: Path):
@@ -104,15 +106,15 @@ class Entry:
         self.__dict__.pop("card", None)
 
     def tell_limits(self, method: FewShotClassifier) -> None:
-        """Writes into the card's `limits` all that its user should know beforehand, what it is bad at included."""
+        """Writes all that users should know beforehand into the card's `limits`, including what the model is bad at."""
         own = [*self.card["bad_at"], self.card["confidence"]]
         self.write_card(self.card | answering(method) | {"limits": limits(self.run, method) + own})
 
     def method(self) -> FewShotClassifier:
-        """The method with its weights, calibrated if its card says how.
+        """The method with its weights, calibrated if its card has a calibration.
 
         Raises:
-            UserError: as `uncalibrated_method`.
+            UserError: like `uncalibrated_method`.
         """
         method, found = self.uncalibrated_method(), self.card.get("calibration")
         if found is None:
@@ -136,27 +138,27 @@ class Entry:
         return method
 
     def _damaged(self, file):
-        return UserError(f"{self.path / file} is damaged, or of another version of ml_lstm: install the package anew.")
+        return UserError(f"{self.path / file} is damaged, or of another version of ml_lstm: reinstall the package.")
 
 
 def write_entry(run: RunDirectory, card: Mapping[str, Any], path: Path) -> Entry:
-    """Makes an entry of a trained run, in place of one that is there.
+    """Creates an entry from a trained run; an existing entry is replaced.
 
     Args:
         run: trained.
-        card: what is to be known of it, beside what its run tells, see `model_card`.
+        card: further fields of the card, besides those from the run, see `model_card`.
         path: the entry's directory; its name is the model's.
 
     Raises:
-        UserError: for a name that no model can have, a network that comes from elsewhere, or a run that is not trained.
+        UserError: for an invalid name, a network that comes from a file or a download, or a run that is not trained.
     """
     if not re.fullmatch(_NAME, path.name):
         raise UserError(f"--name={path.name}: use small letters, digits and _, a letter first.")
     values = run.values()
     if settings.keeps_network(values):
         raise UserError(
-            f"--learner={values['learner']} comes from a file or a download, which the zoo does not keep: train one of "
-            "ml_lstm's own networks."
+            f"--learner={values['learner']} comes from a file or a download, which the zoo does not store: train one "
+            "of ml_lstm's own networks."
         )
     method, episodes, progress = trained_method(run, lean=True)
     path.mkdir(parents=True, exist_ok=True)
@@ -170,10 +172,10 @@ def write_entry(run: RunDirectory, card: Mapping[str, Any], path: Path) -> Entry
 
 
 def save_halved(method: FewShotClassifier, path: Path) -> None:
-    """Writes weights as `save_weights` does, but matrices and kernels in half precision, which need half the space.
+    """Writes weights like `save_weights`, but with matrices and kernels in half precision, to save half the space.
 
-    Vectors stay float32, as do tensors with a number that half precision does not reach: they are small, and among them
-    are variances.
+    Vectors stay float32: they are small, and include variances. Tensors with a value too large for half precision
+    stay float32 too.
 
     Args:
         method: with its weights.

@@ -1,4 +1,4 @@
-"""Puts what `evaluate` measured into a model's card: python -m ml_lstm.zoo.figures --model=NAME --results=FILE,FILE"""
+"""Adds results of `evaluate` to a model's card: python -m ml_lstm.zoo.figures --model=NAME --results=FILE,FILE"""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """What `zoo.figures` takes."""
-    flags.DEFINE_string("model", None, "The model, or DIR/NAME, as zoo.add wrote.")
-    flags.DEFINE_list("results", None, "Files that evaluate --model wrote, in docs/results; in place of earlier ones.")
+    """Defines the flags of `zoo.figures`."""
+    flags.DEFINE_string("model", None, "The model, or DIR/NAME of a directory that zoo.add wrote.")
+    flags.DEFINE_list("results", None, "Files that evaluate --model wrote, in docs/results; they replace earlier ones.")
     flags.mark_flags_as_required(["model", "results"])
 
 
@@ -36,13 +36,13 @@ def _figure(path: Path, entry):
     found = evaluations.read_result(path)
     if found["train_episodes"] != entry.card["train_episodes"]:
         raise UserError(
-            f"{path} is of weights of {found['train_episodes']} episodes, and {entry.name} has those of "
+            f"{path} is for weights of {found['train_episodes']} episodes, but {entry.name} has weights of "
             f"{entry.card['train_episodes']}: evaluate --model={entry.name} again."
         )
     if found["inner_steps"]:
         raise UserError(
-            f"{path} is of {found['inner_steps']} inner steps, which are not those of {entry.name}: evaluate "
-            f"--model={entry.name} again, without --inner_steps."
+            f"{path} is for {found['inner_steps']} inner steps, unlike {entry.name}: evaluate --model={entry.name} "
+            "again, without --inner_steps."
         )
     return found | {"result": path.name}
 

@@ -1,4 +1,4 @@
-"""Exports of the zoo's models, each made once and kept."""
+"""Exports of the zoo's models, each created once and kept in a cache."""
 
 import hashlib
 import os
@@ -20,10 +20,10 @@ _EXPORT = "ml_lstm.export"
 
 
 def kept_export(name: str) -> Path:
-    """A directory of versions of a model of the zoo, `<cache>/exports/NAME/<key>/`; it is made where it is not there.
+    """The directory of an exported model of the zoo, `<cache>/exports/NAME/<key>/`; exports the model if needed.
 
-    The key changes with whatever is in the model's files, in this package's code, and with TensorFlow. The cache is
-    `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`, and may be deleted at any time.
+    The key changes with the model's files, with this package's code, and with TensorFlow's version. The cache is
+    `$XDG_CACHE_HOME/ml_lstm` or `~/.cache/ml_lstm`; it may be deleted at any time.
 
     Args:
         name: see `ml_lstm.zoo.load`.
@@ -36,7 +36,7 @@ def kept_export(name: str) -> Path:
     if any(directory.glob("[0-9]*/saved_model.pb")):
         logging.info("%s: exported before, to %s", entry.name, directory)
     else:
-        logging.info("%s: is exported to %s, this once; it takes a minute or so", entry.name, directory)
+        logging.info("%s: exporting to %s, only this once; it takes about a minute", entry.name, directory)
         _export(entry, directory)
     return directory
 
@@ -49,9 +49,9 @@ def _key(entry: Entry) -> str:
 
 
 def _export(entry, directory):
-    """In a process of its own: what an export takes of TensorFlow's memory and threads is not the caller's."""
+    """Exports in a separate process, so that the caller does not keep TensorFlow's memory and threads."""
     command = [sys.executable, "-m", _EXPORT, f"--model={entry.path.absolute()}", f"--export_dir={directory}"]
-    # So that it is this package that runs, wherever it is called from.
+    # Makes the process use this package, wherever it is called from.
     paths = [str(_PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, errors="backslashreplace")

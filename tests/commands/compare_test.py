@@ -111,7 +111,7 @@ def test_a_table_in_markdown_keeps_its_columns_whatever_a_run_is_called():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda path: str(path), "is no run directory"),
+        (lambda path: str(path), "is not a run directory"),
         (lambda path: made(path), "has no checkpoint yet: train it first"),
     ],
 )
@@ -125,7 +125,7 @@ def test_a_run_that_was_not_validated_yet_is_refused_unless_it_was_evaluated(tmp
     directory = RunDirectory(run)
     method = settings.build_method(directory.values(), directory.problem())
     directory.backup(model=method, progress=Progress()).save(7)
-    with pytest.raises(UserError, match="run was neither evaluated nor validated yet: train it"):
+    with pytest.raises(UserError, match="run has no evaluation and no validation yet: train it"):
         outcome(run)
     evaluated(run, "a", accuracy=0.5, episodes=60)
     assert outcome(run).episodes == 7
@@ -167,5 +167,10 @@ def test_the_command_prints_and_writes_all_and_refuses_in_one_line(commands, run
     tables = files["markdown"].read_text().split("\n\n")
     assert [table.split(" | ")[0] for table in tables] == ["| run", "| option"]
     refused = commands.run("compare", runs[0], str(tmp_path / "none"))
+<<<<<<< HEAD
     assert "none is no run directory" in refused.refusal()
     assert "Give the directories" in commands.run("compare").refusal()
+=======
+    assert "none is not a run directory" in refused.refusal()
+    assert "Name the directories" in commands.run("compare").refusal()
+>>>>>>> langA

@@ -81,7 +81,9 @@ def test_a_run_of_another_network_is_refused_in_one_line_with_what_differs(case,
 def test_what_is_no_run_or_is_not_trained_is_refused_in_one_line(ended, commands, tmp_path):
     runs, _ = ended
     flags = ("--method=meta_baseline", f"--initial_weights={tmp_path}")
-    assert re.search("is no run directory.*give one that train made", commands.train(tmp_path / "a", *flags).refusal())
+    assert re.search(
+        "is not a run directory.*give one that train created", commands.train(tmp_path / "a", *flags).refusal()
+    )
     shutil.copy(runs / "classifier" / "flags.json", tmp_path)
     assert re.search("has no checkpoint yet: train it first", commands.train(tmp_path / "a", *flags).refusal())
     assert not (tmp_path / "a").exists()

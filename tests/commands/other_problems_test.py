@@ -89,7 +89,7 @@ def test_what_has_neither_steps_nor_gates_says_so(prototypical, tmp_path):
     assert last == "ml_lstm.evaluate: prototypical has no inner steps: leave out --inner_steps."
     refused = run("gates", f"--run_dir={prototypical.path}", f"--json={tmp_path / 'gates.json'}")
     assert refused.returncode == 1
-    assert "run: Only --method=meta_lstm has gates" in refused.stderr.splitlines()[-1]
+    assert "run: Only --method=meta_lstm with --cell=meta_lstm" in refused.stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())
 
 

@@ -61,5 +61,5 @@ def test_the_seed_decides_which_parameters(episodes):
     ids=["maml", "a rule without gates", "pixels"],
 )
 def test_a_method_without_gates_is_refused(method, episodes):
-    with pytest.raises(UserError, match=r"meta_lstm has gates, by --cell=meta_lstm, complete_lstm or gru"):
+    with pytest.raises(UserError, match="meta_lstm with --cell=meta_lstm, complete_lstm or gru has gates"):
         gate_values(method(), episodes)

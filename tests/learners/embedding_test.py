@@ -47,18 +47,18 @@ def test_the_last_feature_maps_are_found_in_every_kind_of_model_that_says_what_i
 
 
 def test_a_subclassed_model_keeps_its_head_and_is_refused():
-    with pytest.raises(ValueError, match="is a subclassed model, of which its head cannot be taken off"):
+    with pytest.raises(ValueError, match="is a subclassed model, so its head cannot be removed"):
         embedding(subclassed())
-    with pytest.raises(ValueError, match="is a subclassed model, of which its head cannot be taken off"):
+    with pytest.raises(ValueError, match="is a subclassed model, so its head cannot be removed"):
         embedding(keras.Sequential([keras.Input(SHAPE), subclassed()]))
-    with pytest.raises(ValueError, match="what follows its feature maps cannot be taken off"):
+    with pytest.raises(ValueError, match="the part after its feature maps cannot be removed"):
         feature_maps(subclassed())
 
 
 def test_a_head_that_gives_no_logits_is_refused():
     with pytest.raises(ValueError, match="not in one with activation 'softmax'"):
         embedding(sequential(activation="softmax"))
-    with pytest.raises(ValueError, match="gives logits and can be taken off, not in Softmax"):
+    with pytest.raises(ValueError, match="gives logits and can be removed, not in Softmax"):
         embedding(keras.Sequential([keras.Input(SHAPE), functional(), keras.layers.Softmax()]))
     inputs = keras.Input((4,))
     with pytest.raises(ValueError, match="not in Softmax"):

@@ -52,5 +52,5 @@ def test_it_adapts_classifies_and_trains(name):
 
 
 def test_a_cell_with_other_weights_is_refused_in_words():
-    with pytest.raises(ValueError, match=r"weights in float32, and the learner in float64: make the cell with dtype"):
+    with pytest.raises(ValueError, match=r"weights in float32, and the learner in float64: create the cell with dtype"):
         METHODS["meta_lstm"](learner(), PROBLEM, CELLS["meta_lstm"]())

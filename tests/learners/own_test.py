@@ -97,7 +97,7 @@ def test_the_arguments_of_a_function_are_options(module, monkeypatch, tmp_path):
         ("odd", "the option table is of a type that no flag can have"),
         ("none", "must return a keras.Model, not NoneType"),
         ("broken", r"failed: ZeroDivisionError: division by zero, .*\.py:\d+\."),
-        ("narrow", "tells 2 classes apart, and the problem has 3"),
+        ("narrow", "has outputs for 2 classes, and the problem has 3"),
     ],
 )
 def test_what_is_wrong_with_a_function_is_told_in_one_line(function, message, module):
@@ -189,7 +189,7 @@ def test_what_is_wrong_with_a_file_is_told_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
     saved(tmp_path / "narrow.keras", classes=2)
     values = settings.complete({"method": "maml", "learner": str(tmp_path / "narrow.keras"), "n_way": WAY})
-    with pytest.raises(UserError, match="tells 2 classes apart, and the problem has 3"):
+    with pytest.raises(UserError, match="has outputs for 2 classes, and the problem has 3"):
         settings.build_method(values, PROBLEM)
 
 
@@ -224,7 +224,7 @@ def test_a_run_does_without_the_file_and_is_bound_to_what_was_in_it(tmp_path):
     with pytest.raises(UserError, match=r"--learner was 'net.keras@sha256:.*', is 'net.keras@sha256:"):
         run.exists(settings.bound(settings.complete({**values, "learner": str(moved)})))
     (tmp_path / "run" / "learner.keras").write_text("damaged")
-    with pytest.raises(UserError, match="the network that the run began with, cannot be read"):
+    with pytest.raises(UserError, match="the network that the run started with, cannot be read"):
         trained_method(run)
     assert size < 4000
 

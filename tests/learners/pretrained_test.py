@@ -244,7 +244,7 @@ def test_a_file_that_is_none_is_refused_in_a_sentence(suffix, tmp_path):
 
 
 def test_images_that_the_network_cannot_take_are_refused():
-    with pytest.raises(ValueError, match="1 or 3 channels, not of 4"):
+    with pytest.raises(ValueError, match="1 or 3 channels, not 4"):
         application(NAME, (32, 32, 4), WAY, pretrained="none")
     with pytest.raises(ValueError, match="xception does not take images of 32x32: "):
         application("xception", (32, 32, 3), WAY, pretrained="none")
@@ -259,5 +259,5 @@ def test_a_download_that_fails_says_which_file_to_put_where(monkeypatch):
         application("nasnet_large", (64, 64, 3), WAY)
     message = str(caught.value)
     assert "NASNet-large-no-top.h5 at " in message  # another name than in the cache
-    assert "models/nasnet_large_no_top.h5, or give --pretrained=FILE" in message
+    assert "models/nasnet_large_no_top.h5, or pass its path as --pretrained=FILE" in message
     assert "\n" not in message

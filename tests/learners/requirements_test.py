@@ -90,22 +90,22 @@ def test_a_learner_without_its_head_gives_features(make):
 
 
 def test_conv4_with_its_head_is_refused_whatever_its_width():
-    with pytest.raises(ValueError, match=r"take it off with ml_lstm.learners.embedding.*n_way \(3\)"):
+    with pytest.raises(ValueError, match=r"remove it with ml_lstm.learners.embedding.*n_way \(3\)"):
         refuse_class_head(conv4(SHAPE, n_way=20, filters=4), WAY)
     refuse_class_head(embedding(conv4(SHAPE, n_way=20, filters=WAY)), WAY)
 
 
 def test_features_of_another_rank_are_refused():
-    with pytest.raises(ValueError, match=r"must be feature maps .* ml_lstm.learners.feature_maps takes off"):
+    with pytest.raises(ValueError, match=r"must be feature maps .* ml_lstm.learners.feature_maps removes"):
         require_features(embedding(functional()), SHAPE, WAY, rank=4)
-    with pytest.raises(ValueError, match=r"must be features .* ml_lstm.learners.embedding takes off"):
+    with pytest.raises(ValueError, match=r"must be features .* ml_lstm.learners.embedding removes"):
         require_features(feature_maps(functional()), SHAPE, WAY)
 
 
 @pytest.mark.parametrize("make", [functional, sequential, subclassed])
 def test_batch_norm_with_wrong_second_derivatives_is_refused(make):
     learner = make()
-    with pytest.raises(ValueError, match=r"take ml_lstm\.learners\.EpisodicBatchNormalization in its place"):
+    with pytest.raises(ValueError, match=r"use ml_lstm\.learners\.EpisodicBatchNormalization instead"):
         refuse_wrong_second_derivatives(learner)
     learner.trainable = False
     refuse_wrong_second_derivatives(learner)

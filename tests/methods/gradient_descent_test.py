@@ -209,7 +209,7 @@ def test_a_shared_head_stays_shared():
             lambda: MAML(learner(), PROBLEM, eval_inner_steps=-1),
             "eval_inner_steps must be a whole number, at least 0, got -1",
         ),
-        (lambda: Reptile(learner(), PROBLEM, second_order=True), "Reptile makes no use of second_order"),
+        (lambda: Reptile(learner(), PROBLEM, second_order=True), "Reptile does not use second_order"),
     ],
 )
 def test_a_bad_setting_is_refused_with_the_value_received(make, message):

@@ -72,7 +72,7 @@ def test_a_string_is_told_letter_by_letter_and_answered_so(spelling):
 
 
 def test_strings_too_short_for_the_classes_are_refused(method):
-    with pytest.raises(ValueError, match="label_characters=1 tells 5 classes apart, fewer than the 6"):
+    with pytest.raises(ValueError, match="label_characters=1 is enough for 5 classes, but the problem has 6"):
         MemoryAugmentedNetwork(method.learner, PROBLEM._replace(n_way=6), label_characters=1)
 
 

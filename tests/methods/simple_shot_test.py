@@ -58,7 +58,7 @@ def test_a_network_not_trained_here_is_centred_by_the_mean_of_the_support_sets_c
 
 def test_a_network_without_classes_to_train_on_cannot_be_trained():
     batch = LabelledBatch(tf.constant(SUPPORT), tf.constant(LABELS))
-    with pytest.raises(ValueError, match="how many classes there are to train on: give it train_classes"):
+    with pytest.raises(ValueError, match="no number of classes to train on: give it train_classes"):
         new_method(train_classes=None).episode_loss(batch, training=True)
 
 

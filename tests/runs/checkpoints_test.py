@@ -33,7 +33,7 @@ def test_a_checkpoint_of_another_model_is_not_called_damaged(tmp_path):
     now = keras.Sequential([keras.Input((3,)), keras.layers.ReLU(), keras.layers.Dense(2)])
     store = CheckpointStore(tmp_path, model=now)
     for restore in (store.restore_newest, lambda: store.restore(1)):
-        with pytest.raises(UserError, match=r"episode-1 is of another model .* version of ml_lstm"):
+        with pytest.raises(UserError, match=r"episode-1 belongs to another model .* version of ml_lstm"):
             restore()
     assert store.numbers() == [1]
 
@@ -44,7 +44,7 @@ def _dense(units):
 
 def test_a_checkpoint_of_other_shapes_is_not_called_damaged(tmp_path):
     CheckpointStore(tmp_path, model=_dense(2)).save(1)
-    with pytest.raises(UserError, match="episode-1 is of another model"):
+    with pytest.raises(UserError, match="episode-1 belongs to another model"):
         CheckpointStore(tmp_path, model=_dense(4)).restore_newest()
 
 

@@ -50,7 +50,7 @@ def test_a_run_knows_its_problem(run):
 
 def test_a_run_is_bound_to_the_classes_of_its_data(run):
     run.require_classes("its classes")
-    with pytest.raises(UserError, match="split otherwise: restore the data"):
+    with pytest.raises(UserError, match="the split differs: restore the data"):
         run.require_classes("other classes")
 
 
@@ -78,10 +78,7 @@ def test_options_of_another_version_are_named_once_and_left_out(run, capsys):
     newer = rewritten(run, teleport=True)
     assert newer.exists(bound())
     newer.values()
-    assert (
-        capsys.readouterr().out
-        == f"{run.path} has options that this version does not know, which are left out: teleport.\n"
-    )
+    assert capsys.readouterr().out == f"{run.path} has options that this version does not know and ignores: teleport.\n"
 
 
 def test_a_choice_of_another_version_is_refused_in_words(run):
@@ -104,7 +101,7 @@ def test_what_a_start_left_that_was_killed_does_not_keep_a_run_from_there(tmp_pa
     run.lock().release()
     assert not run.exists(bound())
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(UserError, match="in use and is no run"):
+    with pytest.raises(UserError, match="in use and is not a run"):
         run.exists(bound())
 
 
@@ -168,11 +165,11 @@ def test_what_another_version_knows_of_images_is_named(run):
 def test_something_in_place_of_checkpoints_is_refused_before_training(place, run):
     directory = getattr(run, place)().directory
     directory.write_text("mine")
-    with pytest.raises(UserError, match=r"is no directory, as a run has it: remove it"):
+    with pytest.raises(UserError, match=r"is not a directory, as in a run: remove it"):
         getattr(run, place)()
     directory.unlink()
     directory.symlink_to("nowhere")
-    with pytest.raises(UserError, match=r"is no directory"):
+    with pytest.raises(UserError, match=r"is not a directory"):
         getattr(run, place)()
 
 

@@ -93,7 +93,7 @@ def test_a_damaged_result_is_named_and_not_replaced(contents, tmp_path):
     taken = evaluations.write(tmp_path, RECORD)
     contents = contents if isinstance(contents, bytes) else contents.encode()
     taken.write_bytes(contents)
-    with pytest.raises(UserError, match=r"episodes\.json is no result of evaluate, or damaged: remove it"):
+    with pytest.raises(UserError, match=r"episodes\.json is not a result of evaluate, or damaged: remove it"):
         evaluations.read(tmp_path)
     assert evaluations.write(tmp_path, RECORD) != taken
     assert taken.read_bytes() == contents

@@ -50,7 +50,7 @@ def test_storage_without_locks_is_said_in_a_line(number, tmp_path, monkeypatch, 
     monkeypatch.setattr(fcntl, "flock", flock)
     TrainingLock(tmp_path / "lock").release()
     (line,) = capsys.readouterr().out.splitlines()
-    assert line == f"{tmp_path} is on storage without locks: see to it that no other process trains there."
+    assert line == f"{tmp_path} is on storage without locks: make sure that no other process trains there."
 
 
 def test_a_pipe_of_that_name_is_not_waited_for(tmp_path):

@@ -69,7 +69,7 @@ def test_what_concerns_nothing_chosen_is_passed_over_in_a_flag_file(parse, tmp_p
     values = parse("--method=prototypical", f"--flagfile={path}")
     assert values["k_shot"] == 2
     assert not {"inner_steps", "cell"} & values.keys()
-    assert capsys.readouterr().out == "Passed over, as nothing that was chosen takes them: --cell, --inner_steps.\n"
+    assert capsys.readouterr().out == "Ignored, as nothing that was chosen takes them: --cell, --inner_steps.\n"
 
 
 def components():

@@ -44,5 +44,5 @@ def test_the_curves_are_whole_and_say_of_which_run_they_are(run, tmp_path):
 def test_what_is_no_run_is_refused_in_a_line(tmp_path):
     ended = curves(f"--run_dir={tmp_path}", f"--json={tmp_path / 'curves.json'}")
     assert ended.returncode == 1
-    assert "is no run directory" in ended.stderr and "Traceback" not in ended.stderr
+    assert "is not a run directory" in ended.stderr and "Traceback" not in ended.stderr
     assert not (tmp_path / "curves.json").exists()

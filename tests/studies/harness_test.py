@@ -158,7 +158,7 @@ def test_words_of_a_command_go_to_its_log_one_after_the_other(tmp_path):
 
 
 def test_a_command_that_fails_is_told_by_its_last_line(tmp_path):
-    with pytest.raises(UserError, match=r"status 3, no such data \(all that it said is in .*a\.log\)"):
+    with pytest.raises(UserError, match=r"status 3, no such data \(its whole output is in .*a\.log\)"):
         harness.call(
             step(tmp_path, "import sys; print('so far so good'); print('no such data', file=sys.stderr); sys.exit(3)")
         )

@@ -59,5 +59,5 @@ def test_a_part_has_question_source_table_figure_and_findings_in_this_order(exam
 
 def test_a_study_that_has_not_run_says_so(example):
     part = page.page().partition("## An example")[2]
-    assert "No results yet" in part
+    assert "no results yet" in part
     assert "Yes." not in part and "images/" not in part

@@ -84,7 +84,7 @@ def test_evaluate_says_loss_and_accuracy_once(metrics):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"loss": "mse"}, "Offset has a loss of its own, got loss='mse'"),
+        ({"loss": "mse"}, "Offset has its own loss, got loss='mse'"),
         ({"metrics": ["accuracy", "top_k"]}, r"got metrics=\['top_k'\]"),
         ({"weighted_metrics": ["auc"]}, r"got metrics=\['auc'\]"),
     ],

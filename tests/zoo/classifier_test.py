@@ -138,7 +138,7 @@ def test_pictures_are_classified_with_one_command_and_no_export(both, calibrated
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--model=photo"], "There is no model 'photo' in the zoo"),
+        (["--model=photo"], "The zoo has no model 'photo'"),
         ([], "give exactly one of --model or --saved_model"),
         (["--model=photos", "--saved_model=there/1"], "give exactly one of --model or --saved_model"),
     ],

@@ -60,10 +60,10 @@ def test_figures_of_other_weights_are_refused(added, tmp_path):
     (tmp_path / "other.json").write_text(json.dumps(result))
     refused = run("zoo.figures", f"--model={added.path}", f"--results={tmp_path / 'other.json'}")
     assert refused.returncode == 1
-    assert "is of weights of 8 episodes, and tiny has those of 4" in refused.stderr.splitlines()[-1]
+    assert "is for weights of 8 episodes, but tiny has weights of 4" in refused.stderr.splitlines()[-1]
     (tmp_path / "steps.json").write_text(json.dumps(result | {"train_episodes": 4, "inner_steps": 3}))
     refused = run("zoo.figures", f"--model={added.path}", f"--results={tmp_path / 'steps.json'}")
-    assert "is of 3 inner steps, which are not those of tiny" in refused.stderr.splitlines()[-1]
+    assert "is for 3 inner steps, unlike tiny" in refused.stderr.splitlines()[-1]
     assert added.card["figures"] == []
 
 

@@ -96,11 +96,11 @@ def test_a_model_that_is_not_there_is_one_line_with_those_that_are(tmp_path, mon
         (tmp_path / name / "card.json").write_text("{}")
     monkeypatch.setattr(zoo.entries, "SHIPPED", tmp_path)
     assert zoo.names() == ["one", "two"]
-    with pytest.raises(UserError, match="no model 'photo' in the zoo: there are one, two;"):
+    with pytest.raises(UserError, match="The zoo has no model 'photo': there are one, two;"):
         zoo.load("photo")
-    with pytest.raises(UserError, match="no model '' in the zoo"):
+    with pytest.raises(UserError, match="The zoo has no model ''"):
         zoo.load("")
-    with pytest.raises(UserError, match=r"nowhere is no model of the zoo \(no card.json\)"):
+    with pytest.raises(UserError, match=r"nowhere is not a model of the zoo \(no card.json\)"):
         zoo.load(str(tmp_path / "nowhere"))
 
 
@@ -131,7 +131,7 @@ def test_a_network_from_elsewhere_is_refused(run_and_model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("classes", "told"), [(1200, "training told 1,200 apart at once"), (None, "meta-training had up to 5")]
+    ("classes", "told"), [(1200, "training used 1,200 classes at once"), (None, "meta-training had up to 5")]
 )
 def test_a_jointly_trained_model_says_how_many_classes_if_that_is_known(monkeypatch, classes, told):
     run = find("photos").run

@@ -44,7 +44,7 @@ def serve():
 @pytest.mark.slow
 def test_a_model_is_exported_once_and_served_with_its_card(calibrated, cache, serve):
     url, written = serve(calibrated.path)
-    assert "calibrated: is exported to " in written
+    assert "calibrated: exporting to " in written
     (kept,) = cache.glob("calibrated/*")
     assert zoo.kept_export(str(calibrated.path)) == kept
     assert [path.name for path in kept.iterdir()] == ["1"]

@@ -1,1 +1,1 @@
-"""What several methods share: families of them, and the parts that those are made of."""
+"""What several methods share: base classes of families, and their parts."""

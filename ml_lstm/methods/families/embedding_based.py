@@ -1,4 +1,4 @@
-"""What the methods share that are meta-trained to compare queries with the support set in a learned space."""
+"""The base class of methods that are meta-trained to compare queries with the support set in a learned space."""
 
 import keras
 import tensorflow as tf
@@ -12,20 +12,20 @@ from ml_lstm.options import Share
 
 
 class EmbeddingBasedClassifier(KeepsAverages):
-    """Embeds pictures and compares the embeddings; a subclass has `summarize` and `compare`.
+    """Embeds images and compares the embeddings; a subclass implements `summarize` and `compare`.
 
-    In meta-training an episode's pictures are embedded together, normalised by one another, and the running
-    averages of the network take in their mean over the meta-batch.
+    In meta-training the images of an episode are embedded together and normalised by their joint statistics; the mean
+    of these over the meta-batch updates the running averages of the network.
 
     Args:
-        learner: the network, a built Keras model from images to features, of rank `features_rank`:
-            `embedding(conv4(...))`, say.
+        learner: the network, a built Keras model from images to features of rank `features_rank`; for example
+            `embedding(conv4(...))`.
         problem: see `FewShotClassifier`; episodes after meta-training may have any number of classes.
         batch_norm_momentum: weight of the newest batch in the averages that are kept over meta-training, for layers of
-            the learner that have none of their own.
+            the learner without a momentum of their own.
 
     Raises:
-        ValueError: for an option out of its range, or a learner that does not fit.
+        ValueError: for an option out of range, or a learner that does not fit.
     """
 
     features_rank = 2
@@ -40,7 +40,7 @@ class EmbeddingBasedClassifier(KeepsAverages):
 
     @property
     def trains(self) -> bool:
-        """Whether there is something to train: not in a frozen network that nothing is added to."""
+        """Whether there is something to train; a frozen network without additions has nothing."""
         return bool(self.trainable_variables)
 
     @property
@@ -49,10 +49,10 @@ class EmbeddingBasedClassifier(KeepsAverages):
         return None
 
     def summarize(self, features: tf.Tensor, labels: tf.Tensor, n_classes: int | tf.Tensor) -> Adaptation:
-        """What is kept of a support set.
+        """The adaptation to a support set.
 
         Args:
-            features: [S, ...], its embeddings.
+            features: [S, ...], embeddings of the support images.
             labels: int32 [S].
             n_classes: K, of the problem.
         """
@@ -74,7 +74,7 @@ class EmbeddingBasedClassifier(KeepsAverages):
     def objective(
         self, logits: tf.Tensor, query_labels: tf.Tensor, features: tf.Tensor, labels: tf.Tensor
     ) -> tf.Tensor:
-        """What meta-training lowers: the queries' cross-entropy, unless overridden.
+        """The loss of meta-training: the queries' cross-entropy, unless overridden.
 
         Args:
             logits: [Q, K], of the queries.
@@ -96,7 +96,7 @@ class EmbeddingBasedClassifier(KeepsAverages):
     def episode_loss(
         self, episode: Episode, training: bool, query_statistics: Statistics = "support"
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """`objective` and the queries' logits; see `FewShotClassifier.episode_loss`."""
+        """`objective` and the queries' logits in training; see `FewShotClassifier.episode_loss`."""
         if not training:
             return super().episode_loss(episode, training, query_statistics)
         support_labels, query_labels = (

@@ -1,4 +1,4 @@
-"""What the methods share that adapt a network to the support set by gradient steps."""
+"""The base class of methods that adapt a network to the support set by gradient steps."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal, NamedTuple
@@ -31,12 +31,12 @@ from ml_lstm.options import FREE, Count, Share, Whole
 
 
 class InnerStep(NamedTuple):
-    """What one update of the learner leaves behind.
+    """The result of one update of the learner.
 
     Attributes:
-        learner: the state after it.
-        loss: of the mini-batch, before it; a scalar in nats.
-        watched: values worth a histogram while training, by name, each [P].
+        learner: the state after the update.
+        loss: of the mini-batch before the update, a scalar in nats.
+        watched: values to plot as histograms during training, by name, each [P].
     """
 
     learner: LearnerState
@@ -45,38 +45,38 @@ class InnerStep(NamedTuple):
 
 
 class GradientBasedClassifier(FewShotClassifier):
-    """A network whose weights are learned so that a few gradient steps adapt it; an update rule is a subclass.
+    """A network whose weights are learned so that a few gradient steps adapt it; subclasses define the update rule.
 
-    The steps are along the gradient of the support set's mean cross-entropy, in which each class counts the same where
-    shots differ, see `balanced_weights`.
+    The steps follow the gradient of the support set's mean cross-entropy. Each class has the same weight in it, even
+    if shots differ, see `balanced_weights`.
 
     Args:
-        learner: the network to adapt, a built Keras model from images to logits, of the problem's `n_way` classes or
-            more; its weights are the learned initialisation.
+        learner: the network to adapt, a built Keras model from images to logits, with at least the problem's `n_way`
+            outputs; its weights are the learned initialisation.
         problem: see `FewShotClassifier`.
-        inner_steps: T, updates of the learner in an episode.
-        eval_inner_steps: T in evaluation and when served; 0: as in meta-training.
-        inner_batch_size: support images that an inner step sees; 0: the whole support set.
-        second_order: whether the meta-gradient goes through the learner's gradients and losses too, rather
-            than holding them constant.
-        query_statistics: what batch norm uses for queries in meta-training: batch, their own, or support, the averages
-            of the support set, as when served.
-        final_statistics: whether batch norm's averages take in the support set once more under the final
-            parameters; else the newest that they know is the step before.
-        shared_head: whether the classes' output weights all start from one learned vector, so that the order
-            of classes does not matter and there may be any number of them; the learner must end in a Dense
+        inner_steps: T, the number of inner steps: updates of the network on a support set.
+        eval_inner_steps: number of inner steps in evaluation and when served; 0: as in meta-training.
+        inner_batch_size: number of support images in an inner step; 0: the whole support set.
+        second_order: whether the meta-gradient also goes through the learner's gradients and losses, instead of
+            treating them as constants.
+        query_statistics: statistics that batch norm uses for queries in meta-training: batch, their own, or support,
+            the averages of the support set, as when served.
+        final_statistics: whether batch norm's averages include one more pass over the support set with the final
+            parameters; else their newest batch is from the last step, before its update.
+        shared_head: whether the output weights of all classes start from one learned vector, so that the order
+            of classes does not matter and any number of classes is possible; the learner must end in a Dense
             layer.
-        recompute_inner_steps: whether the meta-gradient computes each inner step's loss and gradient again, rather than
-            keep what lies between: much less memory with `second_order` and many steps, for a little more time. A run
-            may go on with another value.
-        batch_norm_momentum: weight of the newest batch in the averages of an episode, for layers of the learner that
-            have none of their own.
-        frozen_batch_norm: whether batch norm normalises by the averages that the network comes with, from
-            `initial_weights` say, so that each image is seen on its own; neither they nor scales and shifts change
-            then. Else each episode has averages of its own, of its support set.
+        recompute_inner_steps: whether the meta-gradient computes each inner step's loss and gradient again, instead of
+            keeping its intermediate values: much less memory with `second_order` and many steps, for a little more
+            time. A run can continue with another value.
+        batch_norm_momentum: weight of the newest batch in the averages of an episode, for layers of the learner
+            without a momentum of their own.
+        frozen_batch_norm: whether batch norm normalises by the averages that the network starts with, for example from
+            `initial_weights`, so that images do not affect each other; averages, scales and shifts then stay constant.
+            Else each episode has its own averages, from its support set.
 
     Raises:
-        ValueError: for an option out of its range, or a learner that does not fit.
+        ValueError: for an option out of range, or a learner that does not fit.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class GradientBasedClassifier(FewShotClassifier):
         outputs = require_logits(learner, problem.image_shape)
         if outputs < problem.n_way and not shared_head:
             raise ValueError(
-                f"The learner {learner.name!r} tells {outputs} classes apart, and the problem has {problem.n_way}: "
-                "make it wider, or give shared_head."
+                f"The learner {learner.name!r} has outputs for {outputs} classes, and the problem has "
+                f"{problem.n_way}: make it wider, or give shared_head."
             )
         if second_order:
             refuse_wrong_second_derivatives(learner)
@@ -137,7 +137,7 @@ class GradientBasedClassifier(FewShotClassifier):
         self.eval_inner_steps = steps
 
     def prepare(self, images) -> tf.Tensor:
-        """What the learner's frozen beginning makes of images [n, H, W, C], once for all inner steps; [n, ...]."""
+        """The output [n, ...] of the learner's frozen beginning for images [n, H, W, C], once for all inner steps."""
         return self.network.begin(self.normalize(images))
 
     def updates(
@@ -146,13 +146,13 @@ class GradientBasedClassifier(FewShotClassifier):
         """Updates the learner once for each batch.
 
         Args:
-            learner: before the first.
+            learner: the state before the first update.
             batches: of the support set.
             n_classes: K, of the problem.
             training: as for `adapt`.
 
         Yields:
-            What each update leaves behind; the last one is the adapted learner.
+            The result of each update; the last one has the adapted learner.
         """
         raise NotImplementedError
 
@@ -182,7 +182,7 @@ class GradientBasedClassifier(FewShotClassifier):
         return mask_logits(logits, adaptation["class_mask"])
 
     def explain(self, support_images, support_labels) -> dict[str, tf.Tensor]:
-        """See `FewShotClassifier.explain`; losses by batch norm's statistics of the support set, as in a step."""
+        """See `FewShotClassifier.explain`; losses use batch norm's statistics of the support set, as in a step."""
         images, labels = self.prepare(support_images), self.support_classes(support_labels)
         steps = list(self.steps(images, labels, training=False))
         n_classes = self._n_classes(labels, training=False)
@@ -204,17 +204,17 @@ class GradientBasedClassifier(FewShotClassifier):
         }
 
     def input_and_forget(self, step: InnerStep) -> tuple[tf.Tensor, tf.Tensor] | None:
-        """See `UpdateRule.input_and_forget`; None of a method without gates."""
+        """See `UpdateRule.input_and_forget`; None for a method without gates."""
         return None
 
     def gates(self, support_images, support_labels) -> tuple[tf.Tensor, tf.Tensor] | None:
-        """The input and the forget gate of each parameter in each step, see `UpdateRule.input_and_forget`.
+        """The input and the forget gates of each parameter in each step, see `UpdateRule.input_and_forget`.
 
         Args:
             support_images, support_labels: as for `adapt`.
 
         Returns:
-            Two of [T, P]; None for a method without gates.
+            Input gates and forget gates, [T, P] each; None for a method without gates.
         """
         images, labels = self.prepare(support_images), self.support_classes(support_labels)
         gates = [self.input_and_forget(step) for step in self.steps(images, labels, training=False)]
@@ -224,7 +224,7 @@ class GradientBasedClassifier(FewShotClassifier):
         return tf.stack(input_gates), tf.stack(forget_gates)
 
     def diagnostics(self, support_images, support_labels) -> dict[str, tf.Tensor]:
-        """The inner losses [T], and what the update rule shows, each [T, P]."""
+        """The inner losses [T], and the values that the update rule provides, each [T, P]."""
         images, labels = self.prepare(support_images), self.support_classes(support_labels)
         steps = list(self.steps(images, labels, training=False))
         return {
@@ -237,7 +237,7 @@ class GradientBasedClassifier(FewShotClassifier):
     ) -> tuple[tf.Tensor, tf.Tensor, tuple[tf.Tensor, ...]]:
         """Loss, gradient [P] and new statistics of the learner on a mini-batch, constant unless `second_order`."""
         if self.recompute_inner_steps:
-            # Told of meta-training, in which random layers are others, so that each is traced.
+            # The flag makes TensorFlow trace meta-training separately, as random layers behave differently there.
             return self._recomputed_inner_gradient([], state, constants=(batch, in_meta_training()))
         return self._inner_gradient(state, batch)
 
@@ -269,5 +269,5 @@ class GradientBasedClassifier(FewShotClassifier):
         return self.updates(self.network.initial_state(n_classes), batches, n_classes, training)
 
     def _n_classes(self, labels, training):
-        # In meta-training a number that is known beforehand: shapes that depend on data cannot be compiled.
+        # In meta-training a number known in advance: shapes that depend on data cannot be compiled.
         return tf.reduce_max(labels) + 1 if self.shared_head and not training else self.n_way

@@ -1,4 +1,4 @@
-"""What methods share inside an episode: mini-batches, orders, masks and the inner loss."""
+"""Parts that methods share inside an episode: mini-batches, orders, masks and the inner loss."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,18 +7,18 @@ import tensorflow as tf
 
 from ml_lstm.episode import as_unit_range
 
-# Added to the logit of a class that the support set lacks: its probability underflows to exactly 0.
+# Added to the logit of a class that the support set does not have: its probability underflows to exactly 0.
 MASKED_LOGIT = -1e9
 
 
 class InnerBatch(NamedTuple):
-    """What an inner step sees.
+    """The examples of an inner step.
 
     Attributes:
-        images: [n, ...], as far as the learner's frozen beginning has made something of them.
+        images: [n, ...], or the output of the learner's frozen beginning for them.
         labels: int32 [n].
         mask: [K], 1 for the classes of the support set.
-        weights: float64 [n], what each image counts in the loss, see `balanced_weights`.
+        weights: float64 [n], the weight of each image in the loss, see `balanced_weights`.
     """
 
     images: tf.Tensor
@@ -33,7 +33,7 @@ def class_mask(labels: tf.Tensor, n_way: int) -> tf.Tensor:
 
 
 def mask_logits(logits: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Takes the classes whose `mask` [n_way] is 0 out of the running in `logits` [n, n_way]."""
+    """`logits` [n, n_way], with `MASKED_LOGIT` added for classes whose `mask` [n_way] is 0."""
     return logits + tf.cast(1.0 - mask, logits.dtype) * MASKED_LOGIT
 
 
@@ -50,14 +50,14 @@ def mean_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor 
 
 
 def balanced_weights(labels: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """What each example counts so that classes count the same, whatever their shots.
+    """Weights of examples that give each class the same weight, whatever its shots.
 
-    Where all have as many, as in the papers, that is 1 exactly. Else a gradient step on the plain mean would favour the
-    classes with most examples in every answer.
+    If all classes have equally many examples, as in the papers, the weights are exactly 1. Otherwise a gradient step on
+    the plain mean would favour the classes with most examples in every answer.
 
     Args:
         labels: int [S], of a support set.
-        mask: [K], 1 for the classes that it has.
+        mask: [K], 1 for the classes in the support set.
 
     Returns:
         float64 [S], 1 on average.
@@ -67,12 +67,12 @@ def balanced_weights(labels: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
 
 def squared_distances(rows: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    """Of [m, F] and [n, F]: the squared Euclidean distances [m, n] between them."""
+    """The squared Euclidean distances [m, n] between rows [m, F] and others [n, F]."""
     return tf.reduce_sum(tf.math.squared_difference(rows[:, None], others[None]), axis=2)
 
 
 def canonical_order(features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """An order of a support set that does not depend on how a caller lists it: by class, then by the features' sum.
+    """An order of a support set that does not depend on the caller's order: by class, then by the features' sum.
 
     Args:
         features: [S, F].
@@ -86,7 +86,7 @@ def canonical_order(features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def seed_of(images: tf.Tensor) -> tf.Tensor:
-    """A seed that depends on nothing but the images, not even on their order.
+    """A seed that depends only on the images, not on their order.
 
     Args:
         images: [..., n, H, W, C], see `as_unit_range`.
@@ -98,12 +98,12 @@ def seed_of(images: tf.Tensor) -> tf.Tensor:
 
 
 def random_order(features: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """An order of a support set that is random, but does not depend on how a caller lists it.
+    """A random order of a support set that does not depend on the caller's order.
 
     Args:
         features: [S, F].
         labels: int [S].
-        seed: int32 scalar, `seed_of(images)` say.
+        seed: int32 scalar, for example `seed_of(images)`.
 
     Returns:
         int32 [S], indices.
@@ -112,19 +112,19 @@ def random_order(features: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tf.
 
 
 def inner_batch_indices(labels: tf.Tensor, steps: int, batch_size: int | None) -> list[tf.Tensor | None]:
-    """Which support examples each inner step sees.
+    """The support examples of each inner step.
 
-    The examples are dealt class after class, first examples first, and the steps take them in turn, going
-    around as often as needed. So each mini-batch is as balanced as it can be, no randomness is involved, and
-    the order in which a caller lists the classes does not matter.
+    The examples are listed class after class: the first example of each class, then the second ones, and so on. The
+    steps take them in turn and restart at the end of the list. So each mini-batch is as balanced as possible, no
+    randomness is involved, and the order in which a caller lists the classes does not matter.
 
     Args:
         labels: int [S].
-        steps: inner steps.
-        batch_size: examples a step; None for the whole support set.
+        steps: number of inner steps.
+        batch_size: examples in a step; None for the whole support set.
 
     Returns:
-        For each step int [min(batch_size, S)] indices, or None where a step takes the support set as it is.
+        For each step the indices, int [min(batch_size, S)], or None if a step takes the support set as it is.
     """
     if batch_size is None or (labels.shape[0] is not None and batch_size >= labels.shape[0]):
         return [None] * steps
@@ -138,13 +138,13 @@ def inner_batch_indices(labels: tf.Tensor, steps: int, batch_size: int | None) -
 
 
 def whole_batch(images: tf.Tensor, labels: tf.Tensor, n_classes: int | tf.Tensor) -> InnerBatch:
-    """All of a support set: images [S, ...] and labels int32 [S], of `n_classes` classes or fewer."""
+    """A whole support set as one batch: images [S, ...] and labels int32 [S], of at most `n_classes` classes."""
     mask = class_mask(labels, n_classes)
     return InnerBatch(images, labels, mask, balanced_weights(labels, mask))
 
 
 def inner_batches(support: InnerBatch, steps: int, batch_size: int | None) -> Iterator[InnerBatch]:
-    """What each inner step sees of a support set, see `inner_batch_indices`."""
+    """The batches of a support set, one for each inner step, see `inner_batch_indices`."""
     for taken in inner_batch_indices(support.labels, steps, batch_size):
         if taken is None:
             yield support

@@ -1,8 +1,8 @@
-"""What the methods share that need no meta-training: a network trained to tell all classes apart.
+"""The base classes of methods without meta-training: a network trained to classify all classes at once.
 
 "We first train a network to classify between all the classes jointly in the original meta-training set" (Ravi &
-Larochelle 2017, section 5.1). Only afterwards do episodes come in; how the network then answers them is what these
-methods differ in.
+Larochelle 2017, section 5.1). Episodes come only after this training; the methods differ in how the network answers
+them.
 """
 
 import keras
@@ -18,17 +18,18 @@ from ml_lstm.options import Count, Share
 class JointlyTrained(FewShotClassifier):
     """Trains a network and a dense head on mini-batches of all meta-train classes; a subclass answers episodes.
 
-    The head has served when training ends: neither `adapt` nor `classify` nor an export reads it.
+    The head is only for training: neither `adapt` nor `classify` nor an export reads it.
 
     Args:
-        learner: the network, a built Keras model from images to features [n, F]: `embedding(conv4(...))`, say.
-        problem: see `FewShotClassifier`; with the number of classes to train on, unless the network is trained already.
+        learner: the network, a built Keras model from images to features [n, F]; for example `embedding(conv4(...))`.
+        problem: see `FewShotClassifier`; must have the number of meta-train classes, unless the network is trained
+            already.
         batch_size: images in a batch; `episodes`, `meta_batch_size` and `validation_interval` count batches.
-        batch_norm_momentum: weight of the newest batch in batch norm's averages, for layers of the learner that have
-            none of their own.
+        batch_norm_momentum: weight of the newest batch in batch norm's averages, for layers of the learner without a
+            momentum of their own.
 
     Raises:
-        ValueError: for fewer than 2 classes to train on, an option out of its range, or a learner that does not fit.
+        ValueError: for fewer than 2 classes to train on, an option out of range, or a learner that does not fit.
     """
 
     unused_options = frozenset({"train_k_shot", "train_n_query"})
@@ -64,38 +65,38 @@ class JointlyTrained(FewShotClassifier):
     def episode_loss(
         self, episode: Episode | LabelledBatch, training: bool, query_statistics: Statistics = "support"
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """In training the cross-entropy of a `LabelledBatch`, else that of an episode's queries.
+        """The cross-entropy of a `LabelledBatch` in training, of an episode's queries otherwise.
 
         Returns:
             `(scalar loss in nats, logits)`, logits [n, train_classes] in training.
 
         Raises:
-            ValueError: for training on an episode, or where the problem has no number of classes to train on.
+            ValueError: for training on an episode, or if the problem has no number of classes to train on.
         """
         if not training:
             return super().episode_loss(episode, training, query_statistics)
         if not isinstance(episode, LabelledBatch):
             raise ValueError(
-                f"{type(self).__name__} trains on batches of all classes: take data.batches(batch_size).dataset()."
+                f"{type(self).__name__} trains on batches of all classes: use data.batches(batch_size).dataset()."
             )
         if self.joint_head is None:
-            raise ValueError("The problem does not say how many classes there are to train on: give it train_classes.")
+            raise ValueError("The problem has no number of classes to train on: give it train_classes.")
         logits = self.joint_head(self.training_features(episode.images))
         return mean_cross_entropy(episode.labels, logits), logits
 
     def training_features(self, images) -> tf.Tensor:
-        """Features of a mini-batch [n, H, W, C], normalised by itself."""
+        """Features of a mini-batch [n, H, W, C], normalised by its own statistics."""
         raise NotImplementedError
 
 
 class NormalizedByEpisode(JointlyTrained):
-    """A jointly trained network whose batch norm knows an episode's support set, and nothing of training.
+    """A jointly trained network whose batch norm uses an episode's support set, and no averages from training.
 
     Args:
         learner, problem, **options: see `JointlyTrained`.
 
     Raises:
-        ValueError: as `JointlyTrained`.
+        ValueError: like `JointlyTrained`.
     """
 
     def __init__(self, learner: keras.Model, problem: Problem, **options):
@@ -103,6 +104,6 @@ class NormalizedByEpisode(JointlyTrained):
         self._network = FunctionalLearner(learner, may_be_frozen=True)
 
     def training_features(self, images):
-        """See `JointlyTrained.training_features`; no average moves."""
+        """See `JointlyTrained.training_features`; changes no averages."""
         features, _ = self._network(self._network.initial_state(), self.normalize(images), training=True)
         return features

@@ -1,4 +1,4 @@
-"""A learned optimizer's step for all coordinates of a learner, as fast as a machine allows."""
+"""The step of a learned optimizer for all coordinates of a learner, fast on CPU and GPU."""
 
 import contextlib
 import contextvars
@@ -13,7 +13,7 @@ from ml_lstm.cells.coordinate_lstm import rational_tanh
 from ml_lstm.cells.preprocessing import NUM_FEATURES
 from ml_lstm.methods.families.recompute import Recomputed
 
-# Numbers in a block's widest tensor, the LSTM's four gates: 1 MiB, which stays in a core's own cache.
+# Values in a block's widest tensor, the LSTM's four gates: 1 MiB, which fits into the cache of a core.
 _BLOCK_SIZE = 2**18
 
 _COMPILES = contextvars.ContextVar("compiles", default=True)
@@ -21,7 +21,7 @@ _COMPILES = contextvars.ContextVar("compiles", default=True)
 
 @contextlib.contextmanager
 def without_xla() -> Iterator[None]:
-    """What is traced inside runs without XLA, as an export must: a server may lack it."""
+    """Runs without XLA whatever is traced inside; an export needs this, as a server may not have XLA."""
     token = _COMPILES.set(False)
     try:
         yield
@@ -30,11 +30,11 @@ def without_xla() -> Iterator[None]:
 
 
 class OptimizerState(NamedTuple):
-    """What a learned optimizer keeps of some coordinates.
+    """The state of a learned optimizer for some coordinates.
 
     Attributes:
-        cell: of the update rule, the parameters [P] first.
-        lstm: `(h, c)` of the LSTM in front of it, [H, P] each; empty without one.
+        cell: the state of the update rule, the parameters [P] first.
+        lstm: `(h, c)` of the LSTM in front of it, [H, P] each; empty without an LSTM.
     """
 
     cell: tuple[tf.Tensor, ...]
@@ -42,11 +42,11 @@ class OptimizerState(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """A learned optimizer between two steps.
+    """The state of a learned optimizer between two steps.
 
     Attributes:
-        states: of some coordinates each, in order, as many in each block: the last one is filled up with zeros.
-        weights: of the rule and the LSTM, read once for all steps, where the steps are compiled; else None.
+        states: one for each block of coordinates, in order; blocks are equally long, and zeros pad the last one.
+        weights: of the rule and the LSTM, read once for all steps, if the steps are compiled; else None.
     """
 
     states: list[OptimizerState]
@@ -54,16 +54,16 @@ class Blocks(NamedTuple):
 
 
 class LearnedOptimizer:
-    """An update rule, with the LSTM in front of it, at work on one learner.
+    """An update rule, and the LSTM in front of it, applied to one learner.
 
-    In a graph, unless it is traced `without_xla`, many coordinates are taken in blocks: a block's step is one compiled
-    function, which a core runs within its cache, and which keeps nothing for its gradient but its arguments. The
-    unrolled graph has a node for it rather than a hundred.
+    In a graph, many coordinates are split into blocks, unless it is traced `without_xla`. A block's step is one
+    compiled function: a core runs it within its cache, and it keeps only its arguments for its gradient. In the
+    unrolled graph it is one node instead of about a hundred.
 
     Args:
         cell: the update rule.
-        lstm: in front of it; None for none.
-        second_order: whether the meta-gradient goes through losses and gradients too.
+        lstm: the LSTM in front of it; None for none.
+        second_order: whether the meta-gradient also goes through losses and gradients.
     """
 
     def __init__(self, cell: UpdateRule, lstm: CoordinateLSTM | None, second_order: bool):
@@ -85,14 +85,14 @@ class LearnedOptimizer:
         state = OptimizerState(self._cell.get_initial_state(parameters, spread), lstm_state)
         coordinates = parameters.shape[0]
         compiles = _COMPILES.get() and self._cell.reads_features and not tf.executing_eagerly()
-        # An accelerator has no use for blocks: Keras has the whole step compiled there.
+        # Blocks do not help on an accelerator, where Keras compiles the whole step.
         if not compiles or coordinates is None or tf.config.get_visible_devices("GPU"):
             return Blocks([state], None)
         widest = 4 * self._lstm.units if self._lstm else NUM_FEATURES
         count = -(-coordinates * widest // _BLOCK_SIZE)
         if count == 1:
             return Blocks([state], None)
-        count += count % 2  # so that two cores have as much to do
+        count += count % 2  # an even number, so that two cores have the same amount of work
         size = -(-coordinates // count)
         parts = [_split(tensor, count, size) for tensor in tf.nest.flatten(state)]
         states = [tf.nest.pack_sequence_as(state, block) for block in zip(*parts, strict=True)]
@@ -102,12 +102,12 @@ class LearnedOptimizer:
         """One step.
 
         Args:
-            blocks: before it.
+            blocks: the state before the step.
             loss: scalar.
             gradient: [P].
 
         Returns:
-            The update rule's state [P] of all coordinates, the parameters first, and the blocks after it.
+            The update rule's state [P] of all coordinates, the parameters first, and the blocks after the step.
         """
         states, weights = blocks
         if weights is None:
@@ -133,13 +133,13 @@ class LearnedOptimizer:
 
 
 def _split(tensor, count, size):
-    """[..., P] in `count` blocks of `size`: XLA compiles one kind of block, where a smaller last one were a second."""
+    """Splits [..., P] into `count` blocks of `size`, padding the last: XLA then compiles a single shape."""
     rest = count * size - tensor.shape[-1]
     *blocks, last = tf.split(tensor, [size] * (count - 1) + [size - rest], axis=-1)
     return [*blocks, tf.pad(last, [[0, 0]] * (tensor.shape.rank - 1) + [[0, rest]])]
 
 
 def _join(blocks, coordinates):
-    """The other way round, [P]."""
+    """Joins blocks into [P], without the padding."""
     *blocks, last = blocks
     return tf.concat([*blocks, last[: coordinates - sum(block.shape[0] for block in blocks)]], axis=0)

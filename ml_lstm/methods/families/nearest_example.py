@@ -1,4 +1,4 @@
-"""What the methods share that give a query the class of the example most like it."""
+"""Parts of methods that give a query the class of its nearest example."""
 
 import tensorflow as tf
 
@@ -17,11 +17,11 @@ def best_of_class(scores: tf.Tensor, labels: tf.Tensor, n_classes: int | tf.Tens
         [Q, K], with `MASKED_LOGIT` for a class without example.
     """
     best = tf.transpose(tf.math.unsorted_segment_max(tf.transpose(scores), labels, n_classes))
-    return tf.maximum(best, tf.cast(MASKED_LOGIT, best.dtype))  # of no example it is the lowest float
+    return tf.maximum(best, tf.cast(MASKED_LOGIT, best.dtype))  # without an example it is the lowest float
 
 
 def cosines(rows: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    """Of [m, F] and [n, F]: the cosines [m, n] of the angles between them."""
+    """The cosines [m, n] of the angles between rows [m, F] and others [n, F]."""
     return tf.matmul(tf.nn.l2_normalize(rows, axis=1), tf.nn.l2_normalize(others, axis=1), transpose_b=True)
 
 

@@ -1,4 +1,4 @@
-"""Functions whose gradient computes them once more, rather than keep what lies between input and output."""
+"""Functions whose gradient runs them again instead of keeping intermediate values."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,15 +8,15 @@ import tensorflow as tf
 
 
 class Recomputed:
-    """A pure function of tensors, and of the weights of some Keras layers, that keeps nothing for its gradient.
+    """A pure function of tensors and of the weights of Keras layers that keeps no intermediate values for its gradient.
 
-    The gradient runs the function again: a third more arithmetic, and for that only arguments stay in memory. With
-    `jit_compile` both are compiled by XLA, one kernel after another without TensorFlow's executor between them; all
-    shapes have to be known then.
+    The gradient runs the function again: a third more arithmetic, but only the arguments stay in memory. With
+    `jit_compile`, XLA compiles both, so that kernels run one after another without TensorFlow's executor; all
+    shapes must be known then.
 
     Args:
         function: from nests of tensors to a nest of tensors.
-        layers: whose trainable weights the function reads.
+        layers: the layers whose trainable weights the function reads.
         jit_compile: whether XLA compiles it.
     """
 
@@ -28,16 +28,16 @@ class Recomputed:
         self._backward = tf.function(self._differentiate, jit_compile=jit_compile, autograph=False)
 
     def weights(self) -> list[tf.Tensor]:
-        """Those of the layers, to be read once for many calls."""
+        """The weights of the layers, to be read once for many calls."""
         return [tf.convert_to_tensor(weight) for layer in self._layers for weight in layer.trainable_variables]
 
     def __call__(self, weights: list[tf.Tensor], *arguments: Any, constants: tuple = ()) -> Any:
         """Calls the function as `function(*arguments, *constants)`.
 
         Args:
-            weights: that the layers are to have.
-            *arguments: through which gradients flow, as through the weights.
-            constants: through which none does.
+            weights: the values for the layers' weights.
+            *arguments: with gradients, like the weights.
+            constants: without gradients.
         """
         flat = [tf.convert_to_tensor(tensor) for tensor in tf.nest.flatten(arguments)]
 
@@ -50,8 +50,8 @@ class Recomputed:
                 upstream = _floating(upstream, like=tf.nest.flatten(outputs))
                 again = inner
                 if not self._jit_compile:
-                    # TensorFlow's optimizer of graphs would find the same operation on the same tensor twice, and keep
-                    # the first result: so these are other tensors, which are not there before the gradient is.
+                    # TensorFlow's graph optimizer merges equal operations on the same tensors and would keep the first
+                    # result. So these are new tensors, which exist only when the upstream gradient does.
                     with tf.control_dependencies(upstream):
                         again = tf.nest.map_structure(tf.identity, inner)
                 found = iter(self._backward(*again, constants, upstream))
@@ -80,5 +80,5 @@ class Recomputed:
 
 
 def _floating(tensors, like=None):
-    """Those of `tensors` that have a gradient: a state may hold a random seed, too."""
+    """The entries of `tensors` that have a gradient; a state may also hold a random seed."""
     return [tensor for tensor, kind in zip(tensors, like or tensors, strict=True) if kind.dtype.is_floating]

@@ -1,7 +1,7 @@
-"""What the methods share whose network does not change with the support set.
+"""The base class of methods whose network does not change with the support set.
 
-It is one function of one image: its batch norm has running averages that are kept over all of training, as in these
-methods' papers, and no episode moves them.
+The network is a function of one image. Its batch norm has running averages over the whole training, as in these
+methods' papers, and no episode changes them.
 """
 
 from collections.abc import Callable
@@ -17,32 +17,32 @@ from ml_lstm.methods.base import FewShotClassifier, Statistics
 
 
 class KeepsAverages(FewShotClassifier):
-    """Embeds images by a `learner` with running averages, which take in their mean over each meta-batch."""
+    """Embeds images by a `learner` with running averages, which each meta-batch updates by its mean."""
 
     keeps_averages = True
 
     @property
     def kept_averages(self) -> list[keras.Variable]:
-        """What training moves beside the gradient: the averages of batch norm, unless overridden."""
+        """The variables that training changes besides the gradient: the averages of batch norm, unless overridden."""
         return averages(self)
 
     def embed(self, images, training: bool = False) -> tf.Tensor:
-        """Features of images [n, H, W, C], normalised by one another only if `training`."""
+        """Features of images [n, H, W, C], normalised by their own batch only if `training`."""
         return self.learner(self.normalize(images), training=training)
 
     def query_features(self, images, query_statistics: Statistics) -> tf.Tensor:
-        """Features of queries [Q, H, W, C], by the averages of training or by their own batch."""
-        with keras.StatelessScope():  # the averages stay, whatever normalises
+        """Features of queries [Q, H, W, C], normalised by the averages of training or by their own batch."""
+        with keras.StatelessScope():  # keeps the averages unchanged in both cases
             return self.embed(images, training=query_statistics == "queries")
 
     def training_results(self, items: Episode | LabelledBatch) -> tuple[tf.Tensor, ...]:
-        """What a meta-step lowers, and what it is judged by.
+        """The losses that a meta-step minimises, the accuracies, and the new averages.
 
         Args:
             items: a meta-batch of B.
 
         Returns:
-            `(losses [B], accuracies [B], *averages)`: of each item, and what `kept_averages` are to be after it,
+            `(losses [B], accuracies [B], *averages)`: of each item, and the values of `kept_averages` after it,
             [B, ...] each.
         """
 
@@ -53,13 +53,13 @@ class KeepsAverages(FewShotClassifier):
         return self.map_episodes(results, items)
 
     def collecting(self, function: Callable[[], Any]) -> tuple[Any, list[tf.Tensor]]:
-        """Calls a function that would move the averages.
+        """Calls a function that updates the averages, and returns their new values instead of storing them.
 
         Args:
-            function: of no argument.
+            function: without arguments.
 
         Returns:
-            What it returned, and the averages as it would have them; they have not moved yet.
+            The function's result, and the new averages; the variables have not changed yet.
         """
         with keras.StatelessScope(seed_states(self)) as scope:
             result = function()
@@ -67,7 +67,7 @@ class KeepsAverages(FewShotClassifier):
         return result, [tf.convert_to_tensor(old if new is None else new) for old, new in moved]
 
     def meta_gradient(self, episodes):
-        """The gradient, and on the way the averages; see `FewShotClassifier.meta_gradient`."""
+        """Computes the gradient, and updates the averages; see `FewShotClassifier.meta_gradient`."""
         with tf.GradientTape() as tape:
             losses, accuracies, *moved = self.training_results(episodes)
             scaled_loss = self.optimizer.scale_loss(tf.reduce_mean(losses))
