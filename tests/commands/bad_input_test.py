@@ -232,13 +232,8 @@ _CASES = {
     _half_written_data: r"damaged or incomplete.*--data_dir",
     _too_many_ways: r"val split has 100 classes.*lower --n_way",
     _too_many_shots: r"15 support \+ 6 query.*has 20.*lower --k_shot or --n_query",
-<<<<<<< HEAD
     _forbidden_place: r"/sys/ml_lstm_run: (Operation not permitted|Permission denied|Read-only).*choose another path",
-    _nothing_to_evaluate: r"is no run directory.*check --run_dir",
-=======
-    _forbidden_place: r"/sys/ml_lstm_run: (Operation not permitted|Permission denied|Read-only).*choose another place",
     _nothing_to_evaluate: r"is not a run directory.*check --run_dir",
->>>>>>> langA
     _more_ways_than_trained: r"--n_way=6 is more than the 5 classes.*lower it, or train with more",
     _no_such_device: r"--devices=gpu:99: there is no gpu:99; this machine has ",
     _two_devices_for_one: r"--devices has 2 devices, but only one is used",

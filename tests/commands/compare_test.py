@@ -167,10 +167,5 @@ def test_the_command_prints_and_writes_all_and_refuses_in_one_line(commands, run
     tables = files["markdown"].read_text().split("\n\n")
     assert [table.split(" | ")[0] for table in tables] == ["| run", "| option"]
     refused = commands.run("compare", runs[0], str(tmp_path / "none"))
-<<<<<<< HEAD
-    assert "none is no run directory" in refused.refusal()
-    assert "Give the directories" in commands.run("compare").refusal()
-=======
     assert "none is not a run directory" in refused.refusal()
-    assert "Name the directories" in commands.run("compare").refusal()
->>>>>>> langA
+    assert "Give the directories" in commands.run("compare").refusal()

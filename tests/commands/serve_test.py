@@ -61,13 +61,8 @@ def test_a_served_model_is_as_accurate_as_evaluated(commands, trained_copy, eval
 @pytest.mark.parametrize(
     ("script", "flag", "problem"),
     [
-<<<<<<< HEAD
-        ("evaluate_served.py", "run_dir", "is no run directory (no flags.json): check --run_dir."),
-        ("load_test.py", "model_base_path", "has no versions: check --model_base_path."),
-=======
         ("evaluate_served.py", "run_dir", "is not a run directory (no flags.json): check --run_dir."),
-        ("load_test.py", "model_base_path", "has no version: check --model_base_path."),
->>>>>>> langA
+        ("load_test.py", "model_base_path", "has no versions: check --model_base_path."),
     ],
 )
 def test_a_script_says_what_is_wrong_in_one_line_too(tmp_path, script, flag, problem):
