@@ -100,19 +100,21 @@ class Step(NamedTuple):
 
 def run(study: Study) -> None:
     """Runs the command of a study."""
-    flags.DEFINE_string("out", None, "Directory of the study: its runs, its results, its table and its figure.")
+    flags.DEFINE_string("out", "runs/studies", "Directory for runs, results, the table and the figure.")
     flags.DEFINE_string("data_dir", None, "As for train. Unset: data are downloaded, or found where they were.")
     flags.DEFINE_enum(
         "scale", "small", SCALES, "small: minutes on two cores; hours: two or three there; paper: the published size."
     )
     flags.DEFINE_boolean("list", False, "Print the remaining commands, a line for each training, and stop.")
-    flags.register_validator("out", bool, "give the directory of the study")
+    flags.register_validator("out", bool, "give a directory")
     command.run(lambda: _run(study, expanded(FLAGS.out)))
 
 
 def _run(study, out):
     if FLAGS.list:
-        for steps in left(study.trainings(FLAGS.scale), out / FLAGS.scale, FLAGS.data_dir):
+        remaining = list(left(study.trainings(FLAGS.scale), out / FLAGS.scale, FLAGS.data_dir))
+        print(f"# {len(remaining)} trainings, {sum(steps[0].episodes for steps in remaining)} episodes in all")
+        for steps in remaining:
             print(" && ".join(shlex.join(step.command) for step in steps))
         return
     rows = carry_out(study, out, FLAGS.scale, FLAGS.data_dir)

@@ -26,7 +26,7 @@ _SHARED = {kind: name for name, kind in _KINDS.items() if kind.trains and kind.s
 def trained(selected):
     """Name → what one device and what two make of the same meta-batches."""
     result = subprocess.run(
-        [sys.executable, str(_SCRIPT), *dict.fromkeys([*selected("name"), "maml", "maml, broken"])],
+        [sys.executable, str(_SCRIPT), *dict.fromkeys([*selected("training"), "maml", "maml, broken"])],
         env=os.environ | {"PYTHONPATH": str(_SCRIPT.parents[2])},
         capture_output=True,
         text=True,
@@ -42,10 +42,10 @@ _FAST = ["maml", "prototypical", "meta_lstm, compiled"]
 _SLOW = sorted({*_SHARED, *_AVERAGED} - {*_FAST})
 
 
-@pytest.mark.parametrize("name", _AVERAGED)
+@pytest.mark.parametrize("training", _AVERAGED)
 @pytest.mark.slow
-def test_averages_of_the_weights_are_those_of_one_device(name, trained):
-    one, two = trained[name]
+def test_averages_of_the_weights_are_those_of_one_device(training, trained):
+    one, two = trained[training]
     apart = 0
     for (variable, expected), (_, found), (_, last) in zip(
         one["averages"], two["averages"], one["variables"], strict=True
@@ -55,12 +55,12 @@ def test_averages_of_the_weights_are_those_of_one_device(name, trained):
     assert apart > 3, "the averages are the last weights: tests nothing"
 
 
-@pytest.mark.parametrize("name", [*_FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in _SLOW)])
-def test_two_devices_train_as_one_does(name, trained):
-    one, two = trained[name]
+@pytest.mark.parametrize("training", [*_FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in _SLOW)])
+def test_two_devices_train_as_one_does(training, trained):
+    one, two = trained[training]
     assert one["moved"] > 1e-3
     # Meta Networks read gradients through a slope of up to e^10, which enlarges rounding as well.
-    rounding = 2e-3 if name.startswith("meta_networks") else 2e-5
+    rounding = 2e-3 if training.startswith("meta_networks") else 2e-5
     for (variable, expected), (_, found) in zip(one["variables"], two["variables"], strict=True):
         np.testing.assert_allclose(found, expected, rtol=rounding, atol=rounding, err_msg=variable)
     assert len(one["logs"]) == len(two["logs"]) == 2
