@@ -18,10 +18,10 @@ Experiments of the papers, and some of ml_lstm's own, each run by one command:
     python -m studies.NAME --data_dir=DIR --out=DIR --scale=hours
 
 `--scale=small` takes minutes on two cores and shows that everything works; `hours` takes two or three hours there, and
-the results below are from it; `paper` is the published size. A study consists of several trainings, and each can be
-interrupted: the same command resumes it. `--list` prints the remaining commands, a line for each training, so that
-several machines can share them. Results go to `DIR/NAME.json`, `.md` and `.png`. This page is generated from them by
-`python -m studies.page > docs/studies.md`.
+the results below, where there are any, are from it; `paper` is the published size. A study consists of several
+trainings, and each can be interrupted: the same command resumes it. `--list` prints the remaining commands, a line for
+each training, so that several machines can share them. Results go to `DIR/NAME.json`, `.md` and `.png`. This page is
+generated from them by `python -m studies.page > docs/studies.md`.
 """
 
 
