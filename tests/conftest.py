@@ -35,6 +35,16 @@ def pytest_addoption(parser):
     )
 
 
+_SHARING = {"commands", "page", "serving", "zoo"}
+
+
+def pytest_collection_modifyitems(items):
+    """Says what `--dist=loadgroup` keeps in one process: what shares fixtures that are slow to make."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder in _SHARING else f"{folder}/{item.path.name}"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_their_own(tmp_path_factory):
     """What tests cache does not stay in the user's."""
