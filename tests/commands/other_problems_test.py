@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from ml_lstm.data import load
 from ml_lstm.episode import Episode, Problem
 from ml_lstm.runs import RunDirectory, settings, trained_method
 from ml_lstm.training import Progress
+from tests import forks
 
 STATISTICS = {1: ([0.8], [0.3]), 3: ([0.7, 0.5, 0.2], [0.2, 0.3, 0.4])}
 
@@ -30,8 +29,7 @@ def saved(path, channels=1, **chosen):
 
 
 def run(command, *words):
-    words = [sys.executable, "-m", f"ml_lstm.{command}", *words]
-    return subprocess.run(words, capture_output=True, text=True, timeout=3600)
+    return forks.run(f"ml_lstm.{command}", *words)
 
 
 @pytest.fixture(scope="module")
