@@ -5,7 +5,7 @@ DEMO_RUN ?= runs/demo
 BENCH_JSON ?= runs/bench.json
 
 # A file's tests share what is slow to make, and those of some folders (tests/conftest.py): they stay in one process.
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --durations=30 --durations-min=5
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --durations=30 --durations-min=5
 
 .PHONY: demo test test-slow test-nightly test-package bench docs dist format clean
 

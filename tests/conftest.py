@@ -5,9 +5,11 @@ import ml_lstm  # isort: skip  # noqa: F401
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
 from tensorflow.python.eager import context
+from xdist.scheduler import LoadFileScheduling
 
 from ml_lstm.serving.server import memory
 
@@ -38,11 +40,26 @@ def pytest_addoption(parser):
 _SHARING = {"commands", "page", "serving", "zoo"}
 
 
+class _Together(LoadFileScheduling):
+    """Keeps the tests of a file in one process, and those of folders that share fixtures which are slow to make."""
+
+    def _split_scope(self, nodeid):
+        path = Path(nodeid.split("::")[0])
+        return path.parent.name if path.parent.name in _SHARING else str(path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return _Together(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest's own, which selects by marks
 def pytest_collection_modifyitems(items):
-    """Says what `--dist=loadgroup` keeps in one process: what shares fixtures that are slow to make."""
+    """A test marked `slow_unless(NAME=VALUES)` is fast only where each of its parameters NAME is one of VALUES."""
     for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in _SHARING else f"{folder}/{item.path.name}"))
+        for marker in item.iter_markers("slow_unless"):
+            if any(item.callspec.params[name] not in values for name, values in marker.kwargs.items()):
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session", autouse=True)

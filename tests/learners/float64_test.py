@@ -32,6 +32,7 @@ def learner():
     )
 
 
+@pytest.mark.slow_unless(name=["meta_lstm", "prototypical", "mann"])
 @pytest.mark.parametrize("name", WITH_LEARNER)
 def test_it_adapts_classifies_and_trains(name):
     kind = options.target(METHODS[name])

@@ -99,6 +99,7 @@ def test_each_meta_step_draws_other_numbers_and_the_same_again():
     np.testing.assert_array_equal(answer(), outside)
 
 
+@pytest.mark.slow_unless(chosen=[{"method": "prototypical"}, {"method": "maml", "inner_steps": 1}])
 @pytest.mark.parametrize(
     "chosen",
     [

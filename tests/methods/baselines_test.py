@@ -51,6 +51,7 @@ def test_transductive_batch_norm_makes_an_answer_depend_on_other_queries(kind):
     assert np.abs(together[:3] - alone).max() > 1e-4
 
 
+@pytest.mark.slow_unless(method=[NearestNeighbour])
 def test_an_export_gives_the_methods_answers_whatever_the_number_of_shots(method, tmp_path):
     signatures = tf.saved_model.load(str(export_version(method, SHAPE, str(tmp_path), "{}"))).signatures
     for labels in ([0, 1, 0, 2], [0, 1, 1, 2, 3, 4, 1]):

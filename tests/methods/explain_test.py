@@ -72,6 +72,7 @@ def adapted(method, steps):
     return adaptation
 
 
+@pytest.mark.slow_unless(name=["meta_lstm", "maml", "fine_tuning"])
 @pytest.mark.parametrize("batch", [0, 3], ids=["whole", "mini-batches"])
 @pytest.mark.parametrize("name", METHODS)
 def test_losses_are_those_of_the_network_before_each_step_and_after_the_last(name, batch):

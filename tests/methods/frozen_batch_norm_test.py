@@ -82,6 +82,7 @@ def test_a_step_from_a_shared_head_is_that_of_softmax_regression_on_those_featur
     np.testing.assert_allclose(method.classify(method.adapt(images, labels), queries), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow_unless(name=["meta_lstm"])
 @pytest.mark.parametrize("name", METHODS_BY_GRADIENTS)
 def test_meta_training_moves_the_convolutions_and_leaves_batch_norm_as_it_came(name):
     source = metric_method()

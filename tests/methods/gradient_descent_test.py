@@ -51,6 +51,7 @@ def flat(gradients):
     return np.concatenate([np.ravel(gradient) for gradient in gradients])
 
 
+@pytest.mark.slow_unless(shared_head=[False])
 @pytest.mark.parametrize("shared_head", [False, True])
 @pytest.mark.parametrize("query_statistics", ["batch", "support"])
 def test_mamls_meta_gradient_matches_finite_differences(shared_head, query_statistics):
@@ -74,6 +75,7 @@ def test_mamls_meta_gradient_matches_finite_differences(shared_head, query_stati
         np.testing.assert_allclose(np.sum(gradient * direction), (above - below) / (2 * step), rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.slow_unless(graph=[True], query_statistics=["support"])
 @pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
 @pytest.mark.parametrize("second_order", [False, True])
 @pytest.mark.parametrize("query_statistics", ["batch", "support"])

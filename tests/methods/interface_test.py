@@ -79,6 +79,12 @@ def new_method(variant):
     return settings.build_method(values, Problem(SHAPE, WAY, 7, [0.8], [std]))
 
 
+# One of each family, where a test takes seconds: the others are for `make test-slow`.
+one_of_each_family = pytest.mark.slow_unless(
+    variant=["meta_lstm, meta_lstm", "maml", "prototypical", "simple_shot", "mann", "meta_networks"]
+)
+
+
 @pytest.fixture(scope="module", params=VARIANTS)
 def variant(request):
     return request.param
@@ -197,6 +203,7 @@ def signatures(method, tmp_path_factory):
 NAMED = {"support_images": SUPPORT, "support_labels": tf.constant([f"class {label}" for label in LABELS.numpy()])}
 
 
+@one_of_each_family
 def test_the_export_gives_the_same_answers(method, variant, signatures):
     expected = probabilities(method)
     # Meta Networks read gradients through a slope of up to e^10, which enlarges rounding as well.
@@ -279,6 +286,7 @@ def eager():
     tf.config.run_functions_eagerly(False)
 
 
+@one_of_each_family
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if kind(name).trains], indirect=True)
 def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(variant, tmp_path):

@@ -31,6 +31,7 @@ def logits(method):
     return method.classify(method.adapt(SUPPORT, LABELS), QUERIES).numpy()
 
 
+@pytest.mark.slow_unless(cell=["meta_lstm", "gru"], second_order=[True])
 @pytest.mark.parametrize("second_order", [False, True], ids=["first_order", "second_order"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_one_meta_step_changes_every_weight_of_the_cell(cell, second_order):

@@ -81,6 +81,9 @@ EASY = {
 }
 VARIANTS = {name: {"method": name} for name in METHODS if name != "meta_lstm"}
 VARIANTS |= {f"meta_lstm, {name}": {"method": "meta_lstm", "cell": name} for name in CELLS}
+pytestmark = pytest.mark.slow_unless(
+    accuracy=["meta_lstm, meta_lstm", "maml", "prototypical", "relation", "fine_tuning"]
+)
 STEPS = 80
 MORE_STEPS = {"relation": 120, "matching_fce": 120, "meta_networks_minus": 150, "mann": 750}
 META_BATCH = {"mann": 32}

@@ -59,15 +59,21 @@ def test_text_is_refused_in_words():
         as_unit_range(["a.png"])
 
 
-@pytest.mark.parametrize("name", [name for name in WRONG if name != "halves up to 255"])
-@pytest.mark.parametrize("loop", ["fit", "evaluate"])
-def test_values_out_of_range_stop_fit_and_evaluate(name, loop):
-    images = WRONG[name]
+@pytest.fixture(scope="module")
+def trained():
+    """A method whose loops are traced once: what stops one leaves its weights as they are."""
     keras.utils.set_random_seed(0)
-    trained = PrototypicalNetworks(
+    method = PrototypicalNetworks(
         without_class_head(conv4(SHAPE, 3, filters=2), 3), Problem(SHAPE, 3, None, [0.5], [0.3])
     )
-    trained.compile("adam")
+    method.compile("adam")
+    return method
+
+
+@pytest.mark.parametrize("name", [name for name in WRONG if name != "halves up to 255"])
+@pytest.mark.parametrize("loop", ["fit", "evaluate"])
+def test_values_out_of_range_stop_fit_and_evaluate(name, loop, trained):
+    images = WRONG[name]
     episode = images[:3], np.arange(3), images[3:], np.arange(3)
     data = tf.data.Dataset.from_tensors(episode)
     with pytest.raises(tf.errors.InvalidArgumentError, match="whole numbers from 0 to 255"):

@@ -122,19 +122,19 @@ class Server:
         ready = self.wait_for(r"REST at (http://\S+), gRPC at (\S+)", 1200)
         self.url, self.grpc = ready.groups()
 
-    def wait_for(self, pattern, seconds=300):
-        """Waits until `pattern` is in the log; returns the match."""
+    def wait_for(self, pattern, seconds=300, after=""):
+        """Waits until `pattern` is in the log, behind `after`, which it begins with; returns the match."""
         deadline = time.monotonic() + seconds
-        while not (match := re.search(pattern, self.log.read_text())):
+        while not (match := re.search(pattern, self.log.read_text().removeprefix(after))):
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.05)
         return match
 
-    def line(self, pattern):
-        """The one line of the log that `pattern` is in, as soon as it is there: an answer may be faster."""
-        self.wait_for(pattern + ".*\n")
-        (line,) = (line for line in self.log.read_text().splitlines() if re.search(pattern, line))
+    def line(self, pattern, after=""):
+        """The one line, behind `after`, that `pattern` is in, as soon as it is there: an answer may be faster."""
+        self.wait_for(pattern + ".*\n", after=after)
+        (line,) = re.findall(f".*{pattern}.*", self.log.read_text().removeprefix(after))
         return line
 
     def stop(self):

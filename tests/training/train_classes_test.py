@@ -64,6 +64,7 @@ def test_it_is_the_accuracy_on_the_validation_problem_of_meta_train_classes(with
     assert progress.train_classes != progress.validations
 
 
+@pytest.mark.slow
 def test_with_averaged_weights_it_is_that_of_the_averages(data, tmp_path):
     method, _, progress = trained(data, tmp_path, momentum=0.9, validate_train_classes=True)
     # They are what the method has when training ends.

@@ -41,6 +41,7 @@ def compiled_calls(function):
     return sum(node.attr["_XlaMustCompile"].b for node in nodes)
 
 
+@pytest.mark.slow_unless(cell=["meta_lstm"])
 @pytest.mark.parametrize("second_order", [False, True], ids=["first_order", "second_order"])
 @pytest.mark.parametrize("cell", [name for name, kind in CELLS.items() if kind.reads_features])
 def test_blocks_change_nothing_but_the_order_of_sums(cell, second_order, monkeypatch):
