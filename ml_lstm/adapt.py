@@ -85,7 +85,7 @@ def main() -> None:
         else:
             thumbnails += [square(picture, _DRAWN_SIDE)] if FLAGS.pictures else []
     if not answers:
-        raise UserError(f"{FLAGS.query} has no image that the model can read.")
+        raise UserError(f"{FLAGS.query} has no image that the model can read: put PNG, JPEG, GIF or BMP files there.")
     limits = model.card.get("limits", [])
     for note in [*limits, *([_ONE_CLASS] if len(support) == 1 else [])]:
         print(f"Note: {note}", file=sys.stderr)

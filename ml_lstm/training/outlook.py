@@ -11,6 +11,8 @@ from ml_lstm.training.progress import Progress
 class Outlook(keras.callbacks.Callback):
     """Prints after each epoch how far the whole run is, the remaining time, and the best accuracy so far.
 
+    Before the first one it prints how much there is to do, since the first step is slow and would leave a log empty.
+
     The remaining time is estimated from this process's meta-steps and validations so far, without the first step, which
     traces graphs. Put this callback after `SaveProgress`, which updates `progress`, and after
     `keras.callbacks.ProgbarLogger`, whose line it would break.
@@ -31,6 +33,10 @@ class Outlook(keras.callbacks.Callback):
     @property
     def _step(self) -> int:
         return int(tf.convert_to_tensor(self.model.optimizer.iterations))
+
+    def on_train_begin(self, logs=None):
+        left = (self._last - self._step) * self._meta_batch_size
+        print(f"Meta-training for {left} episodes. The first step is slow: it also builds the graphs.", flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
         if self._first is None:

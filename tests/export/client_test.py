@@ -660,6 +660,17 @@ def test_a_class_without_a_readable_picture_ends_it(ask, folders):
     )
 
 
+def test_queries_without_a_readable_picture_end_it_with_what_can_be_read(ask, folders):
+    for path in (folders / "query").iterdir():
+        path.write_bytes(b"no picture")
+    status, table, errors = ask()
+    assert (status, table) == (1, [])
+    assert errors[-1] == (
+        f"ml_lstm_client: {folders / 'query'} has no image that the model can read: put PNG, JPEG, GIF or BMP files "
+        "there."
+    )
+
+
 def test_strict_stops_at_what_is_no_picture(ask, folders):
     (folders / "query" / "c.png").write_bytes(b"no picture")
     assert ask("--strict") == (1, [], [f"ml_lstm_client: {folders / 'query' / 'c.png'}: {NO_PICTURE}"])

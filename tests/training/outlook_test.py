@@ -43,6 +43,13 @@ def test_each_epoch_has_a_line_that_says_how_far_the_whole_run_is(clock, capsys)
     ]
 
 
+def test_before_the_first_step_it_says_how_much_there_is_to_do(capsys):
+    outlook = Outlook(Progress(), 101, 2)
+    outlook.set_model(SimpleNamespace(optimizer=SimpleNamespace(iterations=30)))
+    outlook.on_train_begin()
+    assert capsys.readouterr().out.startswith("Meta-training for 42 episodes. ")
+
+
 def test_a_resumed_run_goes_by_its_own_rate_and_knows_what_was_before(clock, capsys):
     (line,) = told(clock, capsys, 30, [0.5], before=[(20, 0.9), (40, 0.6), (60, 0.6)])
     assert line == "Episode 80 of 100 (80 %), 10 s left; best meta-validation accuracy 90.0 % at episode 20."

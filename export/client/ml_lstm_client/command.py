@@ -127,7 +127,7 @@ def _run(client, flags):
     for batch in picture_files.batches(_pictures(client, queries, left_out), _PICTURES_AT_ONCE, _BYTES_AT_ONCE):
         answers |= _classify(client, adaptation, dict(batch), left_out)
     if not answers:
-        raise _UserError(f"{flags.query} has no image that the model can read.")
+        raise _UserError(f"{flags.query} has no image that the model can read: put PNG, JPEG, GIF or BMP files there.")
     for note in [*limits, *([_ONE_CLASS] if len(support) == 1 else [])]:
         print(f"Note: {note}", file=sys.stderr)
     _print_table(answers)

@@ -100,7 +100,10 @@ def _build(data_dir, manual_dir):
         cause = error
         while cause and not isinstance(cause, DataError):
             cause = cause.__cause__ or cause.__context__
-        raise cause or DataError(f"{TITLE} cannot be prepared from {manual} ({prepared.one_line(error)}).") from error
+        raise cause or DataError(
+            f"{TITLE} cannot be prepared from {manual} ({prepared.one_line(error)}): fix that and run the same command "
+            "again."
+        ) from error
 
 
 def read_list(path: Path, part: str) -> Wanted:
