@@ -1,6 +1,10 @@
 # Two commands do everything on a fresh machine with Python 3.11 or later: make demo, make test.
 PYTHON ?= python3
-BIN := .venv/bin
+# constraints.txt has the lowest versions of Keras and TensorFlow that the package takes. For the newest ones:
+# make test VENV=.venv-newest CONSTRAINTS=constraints-newest.txt
+CONSTRAINTS ?= constraints.txt
+VENV ?= .venv
+BIN := $(VENV)/bin
 DEMO_RUN ?= runs/demo
 BENCH_JSON ?= runs/bench.json
 
@@ -10,61 +14,61 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --durations=3
 .PHONY: demo test test-slow test-nightly test-package bench docs dist format clean
 
 # Kept fresh by the files that say what is installed.
-.venv/installed: Makefile setup.cfg setup.py pyproject.toml constraints.txt export/client/pyproject.toml
-	$(PYTHON) -m venv .venv
+$(VENV)/installed: Makefile setup.cfg setup.py pyproject.toml $(CONSTRAINTS) export/client/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
 	# "compat" puts this folder on the path: else a parent folder's "ml_lstm" would hide the package.
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat \
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --config-settings editable_mode=compat \
 	    --editable ".[dev]" --editable export/client
 	touch $@
 
 # PyTorch, which the benchmarks compare with. Its CPU build is enough; where pip would take another:
 # PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test
-.venv/bench: .venv/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --config-settings editable_mode=compat \
+$(VENV)/bench: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --config-settings editable_mode=compat \
 	    --editable ".[bench]"
 	touch $@
 
-demo: .venv/installed
+demo: $(VENV)/installed
 	$(BIN)/python -m ml_lstm.train --flagfile=configs/quickstart.flags --run_dir=$(DEMO_RUN)
 	$(BIN)/python -m ml_lstm.evaluate --run_dir=$(DEMO_RUN)
 	@echo "Try it in a browser, at the address which this says in the end:"
 	@echo "  $(BIN)/python -m ml_lstm.export --run_dir=$(DEMO_RUN) --export_dir=models/demo && \\"
 	@echo "  $(BIN)/python -m ml_lstm.serve --model_base_path=models/demo"
 
-test: .venv/bench
+test: $(VENV)/bench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PYTEST) -m "not slow and not nightly"
 
 # Long-winded tests of commands that start, are killed and go on.
-test-slow: .venv/bench
+test-slow: $(VENV)/bench
 	$(PYTEST) -m "slow and not nightly" --ignore=tests/package_test.py
 
 # What is left: whole studies at their small scale, and a killed one.
-test-nightly: .venv/bench
+test-nightly: $(VENV)/bench
 	$(PYTEST) -m nightly
 
 # Wheel and sdist, the client's too, built and used in empty environments. Takes packages from the registry.
-test-package: .venv/installed
+test-package: $(VENV)/installed
 	$(BIN)/python -m pytest tests/package_test.py --install_dependencies
 
-bench: .venv/bench
+bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.compare --json=$(BENCH_JSON)
 
-docs: .venv/installed
+docs: $(VENV)/installed
 	$(BIN)/python -m mkdocs build --strict --site-dir=runs/site
 	@echo "Open runs/site/index.html"
 
 # Wheel and sdist of the package and of the client.
-dist: .venv/installed
+dist: $(VENV)/installed
 	rm -rf dist
 	$(BIN)/python -m pip install --quiet build
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python -m build --outdir dist export/client
 
-format: .venv/installed
+format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv runs dist build *.egg-info
+	rm -rf $(VENV) runs dist build *.egg-info
