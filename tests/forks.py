@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,10 @@ class Fork:
     def __init__(self, reply: IO[bytes], stdout: IO[bytes] | None, stderr: IO[bytes] | None):
         self._reply = reply
         self.stdout, self.stderr = stdout, stderr
-        self.pid = int(reply.readline())
+        number = reply.readline()
+        if not number:
+            raise RuntimeError(f"The process that forks has ended:\n{_last_words()}")
+        self.pid = int(number)
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
@@ -89,18 +93,29 @@ class Fork:
 
 
 @functools.cache
-def _requests() -> socket.socket:
-    """The socket of the process with TensorFlow, which ends when this process does."""
+def _process() -> tuple[socket.socket, IO[bytes]]:
+    """The socket of the process with TensorFlow, which ends when this process does, and the file of its stderr."""
     ours, others = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    nothing = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    stderr = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this process
     with others:
         subprocess.Popen(
             [sys.executable, __file__, str(others.fileno())],
             env=os.environ | {"PYTHONPATH": str(_ROOT)},
             pass_fds=[others.fileno()],
-            **nothing,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
         )
-    return ours
+    return ours, stderr
+
+
+def _last_words() -> str:
+    """What the process with TensorFlow wrote; another one is started for the next command."""
+    ours, stderr = _process()
+    _process.cache_clear()
+    ours.close()
+    stderr.seek(0)
+    return stderr.read().decode(errors="replace")
 
 
 def start(
@@ -128,7 +143,8 @@ def start(
         pipes.append(reading and os.fdopen(reading, "rb"))
         given.append(writing)
     reading, writing = os.pipe()
-    socket.send_fds(_requests(), [json.dumps(request).encode()], [*given, writing])
+    with contextlib.suppress(BrokenPipeError):  # then nothing is replied
+        socket.send_fds(_process()[0], [json.dumps(request).encode()], [*given, writing])
     for descriptor in (*given, writing):
         os.close(descriptor)
     return Fork(os.fdopen(reading, "rb", buffering=0), *pipes)

@@ -1,5 +1,6 @@
 """Tests of commands in forks: they end, speak and die as processes of their own do."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -86,6 +87,15 @@ def test_a_package_can_be_absent(here):
     assert ended.returncode == 1
     assert "ModuleNotFoundError" in ended.stderr and "yaml" in ended.stderr
     assert forks.run("imports", cwd=here).returncode == 0
+
+
+def test_a_package_that_cannot_be_imported_is_told(here, monkeypatch):
+    (here / "ml_lstm.py").write_text("raise ImportError('half installed')")
+    monkeypatch.setattr(forks, "_ROOT", here)
+    monkeypatch.setattr(forks, "_process", functools.cache(forks._process.__wrapped__))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"(?s)has ended:.*half installed"):
+            forks.run("program", "0", cwd=here)
 
 
 def test_no_process_is_left(here):
