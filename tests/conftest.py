@@ -57,8 +57,9 @@ def pytest_xdist_make_scheduler(config, log):
 def pytest_collection_modifyitems(items):
     """A test marked `slow_unless(NAME=VALUES)` is fast only where each of its parameters NAME is one of VALUES."""
     for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
         for marker in item.iter_markers("slow_unless"):
-            if any(item.callspec.params[name] not in values for name, values in marker.kwargs.items()):
+            if any(name in params and params[name] not in values for name, values in marker.kwargs.items()):
                 item.add_marker(pytest.mark.slow)
 
 

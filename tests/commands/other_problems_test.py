@@ -43,6 +43,7 @@ def prototypical(tmp_path_factory):
     return saved(tmp_path_factory.mktemp("runs") / "run", 3, method="prototypical")
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_in_other_steps_and_in_its_own_as_ever(meta_lstm):
     for steps in (2, 7):
         ended = run("evaluate", f"--run_dir={meta_lstm.path}", "--episodes=20", f"--inner_steps={steps}")

@@ -214,6 +214,7 @@ def test_the_export_gives_the_same_answers(method, variant, signatures):
         np.testing.assert_allclose(answer["probabilities"], expected, atol=rounding)
 
 
+@one_of_each_family
 def test_the_export_tells_how_it_learned_if_it_does_so_in_steps(method, signatures):
     if method.served_inner_steps is None:
         assert not any(name.startswith("explain") for name in signatures)
@@ -238,6 +239,7 @@ def changed(value):
     return tf.constant(array)
 
 
+@one_of_each_family
 def test_the_export_takes_its_own_adaptation_back_and_no_other(signatures):
     adaptation = signatures["adapt"](**NAMED)
     other = signatures["adapt"](**NAMED | {"support_images": pictures(len(LABELS), seed=8)})
@@ -308,6 +310,7 @@ def test_a_resumed_run_has_the_bits_of_an_undisturbed_one(variant, tmp_path):
         np.testing.assert_array_equal(value, expected)
 
 
+@one_of_each_family
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if kind(name).trains], indirect=True)
 def test_an_episode_without_a_meta_batch_is_a_meta_batch_of_one(variant):

@@ -106,17 +106,17 @@ def test_an_adaptation_of_another_version_or_model_is_refused(versions, protocol
                 wrong.predict(adaptation, FILES)
 
 
-def test_an_adaptation_without_a_fingerprint_is_refused_in_words(versions):
-    with RestClient(versions.url, "m") as client:
+def test_an_adaptation_without_a_fingerprint_is_refused_in_words(server):
+    with RestClient(server.url, "m") as client:
         adaptation = dict(client.adapt(FILES, ["a", "b"]))
         del adaptation["fingerprint"]
         with pytest.raises(ServingError, match=r"The request lacks fingerprint; it takes .*fingerprint"):
             client.predict(adaptation, FILES)
 
 
-def test_what_comes_back_from_json_is_the_same(versions):
+def test_what_comes_back_from_json_is_the_same(server):
     images = np.random.default_rng(0).integers(0, 256, (2, *SHAPE)).tolist()
-    url = f"{versions.url}/v1/models/m:predict"
+    url = f"{server.url}/v1/models/m:predict"
 
     def ask(signature, inputs):
         answer = requests.post(url, json={"signature_name": signature, "inputs": inputs}, timeout=600)

@@ -13,6 +13,8 @@ from ml_lstm import serving, zoo
 from ml_lstm.serving.exported import ExportedClassifier, NoPictureError
 from tests import forks
 
+pytestmark = pytest.mark.slow_unless(run_and_model=["meta_lstm"])
+
 
 def picture(shade, kind="PNG", size=(40, 30), seed=0, **settings):
     """A file of noise around a shade."""

@@ -9,6 +9,8 @@ from ml_lstm.methods import Calibrated
 from tests import forks
 from tests.zoo.tiny import WORDS
 
+pytestmark = pytest.mark.slow_unless(run_and_model=["meta_lstm"])
+
 
 def run(command, *flags):
     return forks.run(f"ml_lstm.{command}", *flags)

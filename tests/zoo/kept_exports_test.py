@@ -13,6 +13,8 @@ from ml_lstm.errors import UserError
 from ml_lstm.zoo import kept_exports
 from tests import forks
 
+pytestmark = pytest.mark.slow_unless(run_and_model=["meta_lstm"])
+
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):

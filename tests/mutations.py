@@ -1,0 +1,184 @@
+"""Changes the core of the package, one place at a time, and counts which changes the tests notice.
+
+    pip install cosmic-ray
+    python tests/mutations.py --json=mutations.json [--modules=data/sampler,...] [--processes=2]
+
+Each place has one of the changes that Cosmic Ray has for it, drawn by --seed. Annotations are left alone. The tests of
+a change run in a fork of a process that has imported TensorFlow, with the changed module in memory: no file is written.
+A change survives if all tests of the module pass. --json is written after each change and the same command goes on from
+it.
+"""
+
+import argparse
+import ast
+import importlib.abc
+import importlib.util
+import json
+import os
+import random
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NoReturn
+
+_ROOT = Path(__file__).parents[1]
+_METHODS = ["tests/methods/gradient_descent_test.py", "tests/methods/inner_loop_test.py"]
+_LSTM = ["tests/methods/meta_lstm_unroll_test.py", "tests/methods/meta_lstm_test.py"]
+_METRIC = ["tests/methods/metric_based_test.py", "tests/methods/shots_test.py"]
+_EXPLAINED = ["tests/methods/explain_test.py"]
+_ALL = ["tests/methods/interface_test.py"]
+
+# Modules and the tests that should notice a change, those that take least first.
+TESTS = {
+    "cells/preprocessing": ["tests/cells/preprocessing_test.py", "tests/cells/coordinate_lstm_test.py"],
+    "data/sampler": ["tests/data/episodes_test.py", "tests/data/batches_test.py"],
+    "learners/functional": ["tests/learners/functional_test.py", *_METHODS],
+    "learners/preprocessing": ["tests/learners/requirements_test.py", "tests/learners/pretrained_test.py"],
+    "methods/families/embedding_based": [*_METRIC, *_ALL],
+    "methods/families/gradient_based": [*_METHODS, *_LSTM, *_EXPLAINED, *_ALL],
+    "methods/families/gradient_descent": [*_METHODS, *_ALL],
+    "methods/families/inner_loop": [*_METHODS, *_LSTM, *_EXPLAINED],
+    "methods/families/joint_training": ["tests/methods/families/joint_training_test.py", *_ALL],
+    "methods/families/learned_optimizer": ["tests/methods/families/learned_optimizer_test.py", *_LSTM, *_ALL],
+    "methods/families/nearest_example": ["tests/methods/families/nearest_example_test.py", *_METRIC, *_ALL],
+    "methods/families/recompute": ["tests/methods/families/recompute_test.py", *_METHODS],
+    "methods/families/running_averages": ["tests/learners/batch_norm_test.py", *_LSTM, *_ALL],
+}
+_TIMES_LONGER = 4  # than the tests of the unchanged module: then a change counts as noticed
+
+
+class _Changed(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
+    """Finds one module, with other contents."""
+
+    def __init__(self, path: Path, source: str):
+        self._path, self._source = path, source
+        self._name = ".".join(path.relative_to(_ROOT).with_suffix("").parts)
+
+    def find_spec(self, name, path, target=None):
+        return importlib.util.spec_from_loader(name, self, origin=str(self._path)) if name == self._name else None
+
+    def get_filename(self, name):
+        return str(self._path)
+
+    def get_data(self, path):
+        return self._source.encode()
+
+
+def changes(module: str, seed: int) -> list[dict[str, Any]]:
+    """One change of each place of a module: `line`, `before`, `after`, and the module's changed `source`."""
+    from cosmic_ray.ast import ast_nodes, get_ast_from_path
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    path = _path(module)
+    source = path.read_text()
+    annotations = [
+        annotation
+        for node in ast.walk(ast.parse(source))
+        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        if annotation is not None
+    ]
+
+    def annotates(start):
+        return any((it.lineno, it.col_offset) <= start < (it.end_lineno, it.end_col_offset) for it in annotations)
+
+    places = {}
+    for name in operator_names():
+        kind = get_operator(name)
+        if kind.arguments():
+            continue
+        positions = [
+            position for node in ast_nodes(get_ast_from_path(path)) for position in kind().mutation_positions(node)
+        ]
+        for occurrence, (start, end) in enumerate(positions):
+            if not annotates(start):
+                places.setdefault((start, end, kind.__name__.split("_")[0]), []).append((name, occurrence))
+    draw, found = random.Random(f"{seed} {module}"), []
+    for _, variants in sorted(places.items()):
+        name, occurrence = draw.choice(variants)
+        changed = mutate_code(source, get_operator(name)(), occurrence)
+        if changed is None or changed == source:
+            continue
+        lines = source.splitlines(), changed.splitlines()
+        at = next(number for number, (one, other) in enumerate(zip(*lines, strict=False)) if one != other)
+        before, after = (of[at].strip() for of in lines)
+        found.append(
+            {"line": at + 1, "before": before, "after": after, "operator": name.split("/")[1], "source": changed}
+        )
+    return found
+
+
+def _path(module):
+    return _ROOT / "ml_lstm" / f"{module}.py"
+
+
+def _test(module: str, source: str, seconds: float | None) -> tuple[str, float]:
+    """Runs the module's tests with it changed: "survived", "noticed" or "too long", and seconds."""
+    start = time.monotonic()
+    child = os.fork()
+    if not child:
+        _be_tested(module, source)
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        taken = time.monotonic() - start
+        if ended:
+            return ("noticed" if status else "survived"), taken
+        if seconds and taken > seconds:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return "too long", taken
+        time.sleep(0.1)
+
+
+def _be_tested(module, source) -> NoReturn:
+    os.setpgid(0, 0)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nothing, descriptor)
+    os.chdir(_ROOT)
+    sys.dont_write_bytecode = True
+    sys.meta_path.insert(0, _Changed(_path(module), source))
+    import pytest
+
+    options = ["-x", "-p", "no:cacheprovider", "-m", "not slow and not nightly"]
+    os._exit(pytest.main([*options, *TESTS[module]]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--modules", default=",".join(TESTS))
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    flags = parser.parse_args()
+    sys.path.insert(0, str(_ROOT))
+    import hypothesis  # noqa: F401
+    import keras  # noqa: F401 - and TensorFlow, once for all forks
+    import pytest  # noqa: F401
+
+    results = json.loads(flags.json.read_text()) if flags.json.exists() else {}
+    for module in flags.modules.split(","):
+        of_module = results.setdefault(module, {"changes": []})
+        if "seconds" not in of_module:
+            ended, of_module["seconds"] = _test(module, _path(module).read_text(), None)
+            assert ended == "survived", f"the tests of {module} fail without a change: pytest {' '.join(TESTS[module])}"
+        known = {(it["line"], it["after"]) for it in of_module["changes"]}
+        left = [it for it in changes(module, flags.seed) if (it["line"], it["after"]) not in known]
+
+        def tested(change, module=module, limit=_TIMES_LONGER * of_module["seconds"] + 60):
+            change["ended"], change["seconds"] = _test(module, change.pop("source"), limit)
+            return change
+
+        with ThreadPoolExecutor(flags.processes) as pool:
+            for change in pool.map(tested, left):
+                of_module["changes"].append(change)
+                flags.json.write_text(json.dumps(results, indent=1) + "\n")
+                print(module, *(change[name] for name in ("line", "ended", "seconds", "after")), flush=True)
+        survived = sum(it["ended"] == "survived" for it in of_module["changes"])
+        print(f"{module}: {survived} of {len(of_module['changes'])} changes survived", flush=True)
+
+
+if __name__ == "__main__":
+    main()
