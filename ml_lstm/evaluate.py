@@ -25,7 +25,9 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "model", None, "A pretrained model of ml_lstm, see docs/zoo.md; or DIR/NAME, written by zoo.add."
     )
-    flags.DEFINE_string("json", None, "File to write the result to, instead of RUN/evaluate-*.json.")
+    flags.DEFINE_string(
+        "json", None, "File to write the result to, instead of RUN/evaluate-*.json; required with --model."
+    )
     command.require_one_of("run_dir", "model")
     flags.register_multi_flags_validator(
         ["model", "json"],

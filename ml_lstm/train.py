@@ -1,4 +1,8 @@
-"""Meta-trains a few-shot classifier: python -m ml_lstm.train --flagfile=configs/quickstart.flags --run_dir=RUN"""
+"""Meta-trains a few-shot classifier: python -m ml_lstm.train --flagfile=configs/quickstart.flags --run_dir=RUN
+
+Most used are --method, --learner, --dataset, --data_dir, --n_way, --k_shot and --episodes. --helpfull and
+docs/options.md list all options of methods, learners, data and training.
+"""
 
 import shlex
 import signal

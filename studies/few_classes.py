@@ -74,7 +74,7 @@ def draw(results: Results, axes) -> None:
 STUDY = Study(
     name="few_classes",
     title="Few classes to meta-train on",
-    question="""A user's own folder may have ten classes, of which four are left to meta-train on. Methods are
+    question="""A user's own folder may have ten classes, of which four to six are left to meta-train on. Methods are
 meta-trained on 4, 8 or 16 classes of CIFAR-FS and tested on problems of three new classes with one image each: the LSTM
 meta-learner with the default options of `train` (section 3 of Ravi & Larochelle, ICLR 2017), the same with one large
 step from a shared head (`configs/base/meta_lstm_fast.flags`), and Prototypical Networks, beside the nearest image by

@@ -15,13 +15,13 @@ _HEAD = """# Studies
 Experiments of the papers, and some of ml_lstm's own, each run by one command:
 
     pip install '.[data,plots]'    # in a checkout
-    python -m studies.NAME --data_dir=DIR --out=DIR --scale=hours
+    python -m studies.NAME --data_dir=DATA --out=OUT --scale=hours
 
-`--scale=small` takes minutes on two cores and shows that everything works; `hours` takes two or three hours there, and
-the results below, where there are any, are from it; `paper` is the published size. A study consists of several
-trainings, and each can be interrupted: the same command resumes it. `--list` prints the remaining commands, a line for
-each training, so that several machines can share them. Results go to `DIR/NAME.json`, `.md` and `.png`. This page is
-generated from them by `python -m studies.page > docs/studies.md`.
+`--scale=small`, the default, takes minutes on two cores and shows that everything works; `hours` takes two or three
+hours there, and the results below, where there are any, are from it; `paper` is the published size. A study consists
+of several trainings, and each can be interrupted: the same command resumes it. `--list` prints the remaining commands,
+a line for each training, so that several machines can share them. Results go to `OUT/NAME.json`, `.md` and `.png`. This
+page is generated from them by `python -m studies.page > docs/studies.md`.
 """
 
 

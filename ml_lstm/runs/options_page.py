@@ -10,6 +10,8 @@ The options of a run: set them by `python -m ml_lstm.train --NAME=VALUE`, in a f
 Python. On the command line, an option that none of the chosen components has is an error; in a flag file it is ignored,
 and a line says so. Options marked *free* change how, not what, is computed: a run can continue with another value.
 
+An option that several components take is listed once, under the first of them: search this page for its name.
+
 This page is generated from the constructors by `python -m ml_lstm.runs.options_page > docs/options.md`.
 
 ## Choices
