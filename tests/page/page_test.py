@@ -579,7 +579,7 @@ def test_the_zoos_characters_are_drawn_by_hand_and_told_apart(browser, tmp_path)
         page.goto(server.url)
         person = Person(page)
         person.card(0).wait_for()
-        right, strange = np.mean([_episode(person, np.random.default_rng(seed)) for seed in range(20)], axis=0)
+        right, strange = np.mean([_episode(person, np.random.default_rng(seed)) for seed in range(10)], axis=0)
     finally:
         server.stop()
     assert right >= 0.9, (right, strange)
