@@ -11,7 +11,7 @@ BENCH_JSON ?= runs/bench.json
 # A file's tests share what is slow to make, and those of some folders (tests/conftest.py): they stay in one process.
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --durations=30 --durations-min=5
 
-.PHONY: demo test test-slow test-nightly test-package bench docs dist format clean
+.PHONY: demo test coverage test-slow test-nightly test-package bench docs dist format clean
 
 # Kept fresh by the files that say what is installed.
 $(VENV)/installed: Makefile setup.cfg setup.py pyproject.toml $(CONSTRAINTS) export/client/pyproject.toml
@@ -39,6 +39,10 @@ test: $(VENV)/bench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PYTEST) -m "not slow and not nightly"
+
+# Which lines `make test` runs, of all packages.
+coverage: $(VENV)/bench
+	$(PYTEST) --cov -m "not slow and not nightly"
 
 # Long-winded tests of commands that start, are killed and go on.
 test-slow: $(VENV)/bench
