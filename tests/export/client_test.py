@@ -880,8 +880,10 @@ def test_the_snippet_of_the_readme_runs_as_it_stands(rest_server, folders):
     program = f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n" + snippet.replace(
         "http://localhost:8501", rest_server
     )
-    # The model and the folders of the main README's walk.
-    for there, here in (('model="demo"', 'model="few_shot"'), ("pictures/", "")):
+    # The model and the folders of the walk that it names.
+    (model,) = re.findall(r'model="(\w+)"', program)
+    assert f"--model_base_path=models/{model}" in (SOURCE.parents[1] / "docs" / "start.md").read_text()
+    for there, here in ((f'model="{model}"', 'model="few_shot"'), ("pictures/", "")):
         assert there in program
         program = program.replace(there, here)
     result = subprocess.run([sys.executable, "-c", program], cwd=folders, capture_output=True, text=True, timeout=600)
