@@ -62,6 +62,7 @@ def own_lines(result):
     return [line for line in result.stderr.splitlines() if line.startswith(("ml_lstm.adapt:", "Left out", "FATAL"))]
 
 
+@pytest.mark.slow_unless(kind=["csv"])
 @pytest.mark.parametrize("kind", ["csv", "json"])
 def test_a_table_that_there_is_no_space_for_leaves_the_one_of_before(kind, models, folders):
     table = folders / f"table.{kind}"

@@ -31,14 +31,16 @@ def _requests(module):
     """Tensors by name, by signature: two classes with one example each, which every classifier accepts."""
     pictures = np.random.default_rng(0).integers(0, 256, (3, *module.image_shape)).astype(np.uint8)
     files = tf.stack([tf.io.encode_png(picture) for picture in pictures])
-    requests = {}
+    requests, adaptation = {}, None
     for suffix, images in (("", tf.constant(pictures)), ("_encoded", files)):
         support = {"support_images": images[:2], "support_labels": tf.constant(["a", "b"])}
         queries = {"query_images": images[2:]}
         requests["adapt" + suffix] = support
         if "explain" + suffix in module.functions:
             requests["explain" + suffix] = support
-        requests["predict" + suffix] = module.functions["adapt" + suffix](**support) | queries
+        # That of the images is that of their files too.
+        adaptation = adaptation or module.functions["adapt"](**support)
+        requests["predict" + suffix] = adaptation | queries
         requests["adapt_and_predict" + suffix] = support | queries
     return requests | {
         "serving_default": requests["adapt_and_predict"],

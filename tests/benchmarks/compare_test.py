@@ -10,6 +10,7 @@ from benchmarks import compare
 TINY = Setting((16, 16, 1), n_way=2, k_shot=1, n_query=1, inner_steps=2, inner_batch_size=2, hidden_units=2)
 
 
+@pytest.mark.slow
 def test_measures_a_tiny_setting(monkeypatch):
     monkeypatch.setenv("CXX", "no-compiler")  # torch.compile has a test of its own
     results = {}

@@ -1,11 +1,14 @@
 """The benchmark of exports: that it tells one from another by what they are."""
 
+import pytest
+
 from benchmarks import exports
 from ml_lstm.episode import Problem
 from ml_lstm.learners import conv4, embedding
 from ml_lstm.methods import MAML, PrototypicalNetworks
 
 
+@pytest.mark.slow
 def test_measures_what_is_served():
     shape = (16, 16, 1)
     setting = {"image_shape": shape, "n_way": 3, "k_shot": 1, "n_query": 4, "repeats": 2}

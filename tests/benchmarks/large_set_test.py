@@ -21,6 +21,7 @@ def test_the_folder_has_as_many_pictures_as_asked_for(pictures):
     assert len(list(pictures.glob("class_*/*.jpg"))) == 18
 
 
+@pytest.mark.slow_unless(kind=["fixed"])
 @pytest.mark.parametrize("kind", ["fixed", "memory"])
 def test_measures_each_kind(kind, pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(large_set, "SETTING", TINY)

@@ -1,5 +1,7 @@
 """Tests of the meta-step benchmark: what its floor counts, and that it runs."""
 
+import pytest
+
 from benchmarks import meta_step
 from ml_lstm import learners
 
@@ -25,6 +27,7 @@ def test_lstm_traffic_of_three_coordinates():
     assert meta_step.lstm_traffic_bytes(coordinates=3, hidden_units=0, inner_steps=5) == 0
 
 
+@pytest.mark.slow
 def test_measures_a_tiny_setting():
     setting = meta_step.Setting(
         (16, 16, 1), n_way=2, k_shot=1, n_query=1, inner_steps=1, inner_batch_size=2, hidden_units=2

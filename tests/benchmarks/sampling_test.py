@@ -1,5 +1,7 @@
 """The benchmark of the sampler runs, on images of any source."""
 
+import pytest
+
 from benchmarks import sampling
 from benchmarks.meta_step import Setting
 
@@ -12,6 +14,7 @@ def test_grey_images_are_shown_in_the_colours_of_the_setting():
     assert episode.query_images.shape == (2, 16, 16, 3)
 
 
+@pytest.mark.slow
 def test_measures_a_tiny_setting():
     source = sampling.few_shot_data(TINY, "glyphs", "photo")
     results = sampling.measure(TINY, source, turns=2, meta_batch_size=2)

@@ -36,6 +36,7 @@ def test_draws_a_column_for_each_thing_that_grows(tmp_path):
     assert sizes[1] == 2 * sizes[0]
 
 
+@pytest.mark.slow
 def test_measures_a_point_with_the_flags_that_it_names():
     arguments = ["--setting=b", "--inner_steps=1", "--filters=2", "--recompute_inner_steps"]
     found = measured_apart("benchmarks.meta_step", [*arguments, "--repeats=1"])

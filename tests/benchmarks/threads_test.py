@@ -6,6 +6,7 @@ from benchmarks import threads
 from ml_lstm.command_line import devices
 
 
+@pytest.mark.slow_unless(method=["prototypical"])
 @pytest.mark.parametrize("method", ["meta_lstm", "prototypical"])
 def test_measures_a_point_and_says_what_would_be_picked(method, monkeypatch):
     monkeypatch.setattr(devices, "use", lambda **given: None)  # TensorFlow has begun

@@ -233,6 +233,7 @@ def test_run_stopped_by_signals_amid_an_epoch_says_so_and_goes_on_to_the_same_bi
     _assert_same_bits(saved, run, trained)
 
 
+@pytest.mark.slow
 @_of("averaged")
 def test_a_killed_run_with_averaged_weights_goes_on_to_the_same_bits_and_keeps_the_averages_as_best(scenario, saved):
     run, ended = scenario

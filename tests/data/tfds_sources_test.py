@@ -169,6 +169,7 @@ def test_a_box_without_area_or_beyond_the_picture_leaves_some_pixels(box):
 
 
 @pytest.mark.usefixtures("few_birds")
+@pytest.mark.slow_unless(boxed=[False])
 @pytest.mark.parametrize("boxed", [False, True])
 def test_birds_that_are_too_many_for_memory_are_the_same_from_disk(boxed, birds, tmp_path, monkeypatch):
     in_memory = cub.load(16, data_dir=str(birds), cache_dir=str(tmp_path), cub_bounding_box=boxed)

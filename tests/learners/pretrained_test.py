@@ -180,6 +180,7 @@ def test_the_frozen_part_is_run_once_for_a_support_set_and_once_for_queries(file
     assert convolutions(block, steps=4) == 2 * len(names) + 3 * len(last)
 
 
+@pytest.mark.slow_unless(name=["prototypical"])
 @pytest.mark.parametrize(
     ("name", "adapted"), [("maml", "head"), ("prototypical", "last_block"), ("fine_tuning", "head")]
 )

@@ -122,12 +122,13 @@ def episodes():
     return Episode(*(tf.constant(np.stack(column)) for column in columns))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "chosen",
     [
         {"method": "prototypical"},
-        pytest.param({"method": "maml", "inner_steps": 1}, marks=pytest.mark.slow),
-        pytest.param({"method": "meta_lstm", "inner_steps": 1, "hidden_units": 2}, marks=pytest.mark.slow),
+        {"method": "maml", "inner_steps": 1},
+        {"method": "meta_lstm", "inner_steps": 1, "hidden_units": 2},
     ],
     ids=lambda chosen: chosen["method"],
 )

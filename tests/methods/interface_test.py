@@ -83,6 +83,8 @@ def new_method(variant):
 one_of_each_family = pytest.mark.slow_unless(
     variant=["meta_lstm, meta_lstm", "maml", "prototypical", "simple_shot", "mann", "meta_networks"]
 )
+# Where it takes an export.
+some_exported = pytest.mark.slow_unless(variant=["meta_lstm, meta_lstm", "prototypical", "simple_shot"])
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
@@ -203,7 +205,7 @@ def signatures(method, tmp_path_factory):
 NAMED = {"support_images": SUPPORT, "support_labels": tf.constant([f"class {label}" for label in LABELS.numpy()])}
 
 
-@one_of_each_family
+@some_exported
 def test_the_export_gives_the_same_answers(method, variant, signatures):
     expected = probabilities(method)
     # Meta Networks read gradients through a slope of up to e^10, which enlarges rounding as well.
@@ -214,7 +216,7 @@ def test_the_export_gives_the_same_answers(method, variant, signatures):
         np.testing.assert_allclose(answer["probabilities"], expected, atol=rounding)
 
 
-@one_of_each_family
+@some_exported
 def test_the_export_tells_how_it_learned_if_it_does_so_in_steps(method, signatures):
     if method.served_inner_steps is None:
         assert not any(name.startswith("explain") for name in signatures)
@@ -239,7 +241,7 @@ def changed(value):
     return tf.constant(array)
 
 
-@one_of_each_family
+@some_exported
 def test_the_export_takes_its_own_adaptation_back_and_no_other(signatures):
     adaptation = signatures["adapt"](**NAMED)
     other = signatures["adapt"](**NAMED | {"support_images": pictures(len(LABELS), seed=8)})

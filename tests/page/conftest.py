@@ -79,9 +79,11 @@ def _learner():
 
 
 def _exported(model, path):
+    """Without warm-up requests: a server takes seconds for them, and the page asks for few signatures."""
     method, card = model
     card = {"most_classes": method.most_classes} | card
-    return export_version(method, card["image_shape"], str(path), json.dumps(card))
+    version = export_version(method, card["image_shape"], str(path), json.dumps(card))
+    (version / "assets.extra" / "tf_serving_warmup_requests").unlink()
 
 
 @pytest.fixture(scope="session")

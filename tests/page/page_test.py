@@ -510,6 +510,7 @@ def test_motion_is_reduced_for_those_who_ask_for_it(new_page):
     assert page.evaluate("getComputedStyle(document.querySelector('#answer')).transitionDuration") == "0s"
 
 
+@pytest.mark.slow
 def test_a_newer_version_is_taken_up_and_told(taught, export_again):
     export_again()
     notice = taught.page.locator("#notice >> text=Version 2 has replaced version 1")
@@ -517,6 +518,7 @@ def test_a_newer_version_is_taken_up_and_told(taught, export_again):
     assert taught.answer() == "bar"
 
 
+@pytest.mark.slow
 def test_a_server_that_stops_and_comes_back_loses_nothing(new_page, models, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

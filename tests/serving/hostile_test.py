@@ -287,6 +287,7 @@ def test_one_models_fault_stays_its_own(start_server, exported, tmp_path):
     server.stop()
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_it_at_once(start_server, models):
     server = start_server(f"--model_base_path={models}")
     with grpc.insecure_channel(server.grpc) as channel:
