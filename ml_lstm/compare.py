@@ -1,4 +1,4 @@
-"""Compares runs: python -m ml_lstm.compare RUN RUN [--png=FILE --csv=FILE --markdown=FILE]"""
+"""Compares runs: python -m ml_lstm.compare RUN RUN [--png=FILE --csv=FILE --markdown=FILE --json=FILE]"""
 
 import csv
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import flags, logging
 
-from ml_lstm.command_line import command, devices
+from ml_lstm.command_line import command, devices, records
 from ml_lstm.errors import UserError
 from ml_lstm.paths import expanded
 from ml_lstm.plots.learning_curves import draw_learning_curves
@@ -26,6 +26,7 @@ def define_flags() -> None:
     flags.DEFINE_string("png", None, "File to plot the runs' learning curves to; needs matplotlib.")
     flags.DEFINE_string("csv", None, "CSV file to write the table to, one line per run, accuracies as fractions.")
     flags.DEFINE_string("markdown", None, "Markdown file to write the tables to.")
+    flags.DEFINE_string("json", None, "JSON file to write the results, learning curves and options of all runs to.")
     devices.define_flags()
 
 
@@ -43,6 +44,8 @@ def main(runs: Sequence[str]) -> None:
     if FLAGS.csv is not None:
         with whole(expanded(FLAGS.csv)) as place, place.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(whole_rows(outcomes))
+    if FLAGS.json is not None:
+        records.write_json(expanded(FLAGS.json), {"runs": [found._asdict() for found in outcomes]})
     if FLAGS.png is not None:
         curves = {found.name: found.validations for found in outcomes if found.validations}
         on_train_classes = {found.name: found.train_classes for found in outcomes if found.train_classes}

@@ -154,7 +154,7 @@ def test_a_curve_on_meta_train_classes_is_dashed_in_the_color_of_its_run():
 
 def test_the_command_prints_and_writes_all_and_refuses_in_one_line(commands, runs, tmp_path):
     pytest.importorskip("matplotlib")
-    files = {kind: tmp_path / f"all.{kind}" for kind in ("png", "csv", "markdown")}
+    files = {kind: tmp_path / f"all.{kind}" for kind in ("png", "csv", "markdown", "json")}
     finished = commands.run("compare", *runs, *(f"--{kind}={path}" for kind, path in files.items()))
     assert finished.status == 0, finished.stderr
     for word in ("45.68 ± 0.40", "75.00", "--learning_rate", "tensorboard --logdir="):
@@ -164,6 +164,10 @@ def test_the_command_prints_and_writes_all_and_refuses_in_one_line(commands, run
     assert [(row["run"], float(row["accuracy"])) for row in rows] == list(
         zip(runs, (0.75, 0.45678, 0.875), strict=True)
     )
+    first, _, other = json.loads(files["json"].read_text())["runs"]
+    assert first["validations"] == [[100, 0.5], [200, 0.75], [300, 0.625]]
+    assert other["train_classes"] == [[100, 0.9375]]
+    assert first["options"]["learning_rate"] == 0.001
     tables = files["markdown"].read_text().split("\n\n")
     assert [table.split(" | ")[0] for table in tables] == ["| run", "| option"]
     refused = commands.run("compare", runs[0], str(tmp_path / "none"))
