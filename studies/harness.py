@@ -107,6 +107,8 @@ def run(study: Study) -> None:
     )
     flags.DEFINE_boolean("list", False, "Print the remaining commands, a line for each training, and stop.")
     flags.register_validator("out", bool, "give a directory")
+    for name in ("out", "data_dir", "scale", "list"):
+        FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[name])  # --help lists those of the program itself
     command.run(lambda: _run(study, expanded(FLAGS.out)))
 
 

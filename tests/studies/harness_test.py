@@ -12,6 +12,7 @@ import pytest
 from ml_lstm.errors import UserError
 from studies import harness
 from studies.harness import Measurement, Step, Study, Training, carry_out, left
+from tests import forks
 
 TRAININGS = [
     Training("a", 100, ("--method=maml",), (Measurement("test"), Measurement("train", ("--split=train",)))),
@@ -217,3 +218,9 @@ def test_what_is_left_can_be_shared_among_machines(tmp_path):
         ["studies.trains", "studies.gates"],
     ]
     assert [step.episodes for of_training in steps for step in of_training[:1]] == [100, 300, 100]
+
+
+def test_help_lists_the_flags_of_a_study():
+    shown = forks.run("studies.gates", "--help").stdout
+    for name in ("out", "data_dir", "scale", "[no]list"):
+        assert f"  --{name}: " in shown
