@@ -196,7 +196,9 @@ def test_kubernetes_parts_refer_to_each_other(kubernetes, container):
     volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
     mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
     assert mounts["/models"]["readOnly"] and mounts["/config"]["readOnly"]
-    assert "persistentVolumeClaim" in volumes[mounts["/models"]["name"]]
+    claim = volumes[mounts["/models"]["name"]]["persistentVolumeClaim"]["claimName"]
+    (example,) = re.findall(r"```yaml\n(.*?)```", (EXPORT / "README.md").read_text(), re.DOTALL)
+    assert yaml.safe_load(example)["metadata"]["name"] == claim
     (generated,) = documents("kustomization.yaml")[0]["configMapGenerator"]
     assert volumes[mounts["/config"]["name"]]["configMap"]["name"] == generated["name"]
     assert generated["files"] == ["models.config", "monitoring.config"]
