@@ -63,6 +63,12 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.slow)
 
 
+def pytest_collection_finish():
+    """Libraries and tests stay to the end: to look through them at each collection of garbage takes long in all."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_their_own(tmp_path_factory):
     """What tests cache does not stay in the user's."""
