@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from ml_lstm.cells import preprocess, update_features
+from ml_lstm.cells.preprocessing import NUM_FEATURES
 
 
 def reference(v, p=10.0):
@@ -34,3 +35,4 @@ def test_features_are_the_loss_then_the_gradient_of_each_coordinate():
     features = update_features(tf.constant(1.7, tf.float64), tf.constant(gradient))
     expected = np.transpose([reference(1.7) + reference(g) for g in gradient])
     np.testing.assert_allclose(features, expected, rtol=1e-12)
+    assert len(features) == NUM_FEATURES
