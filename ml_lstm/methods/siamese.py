@@ -4,6 +4,8 @@ Two images go through the same network, and a weighted L1 distance of its output
 the same class. A query belongs to the class of the support image with the highest probability.
 """
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
 
@@ -29,19 +31,33 @@ class SiameseNetwork(EmbeddingBasedClassifier):
         learner, problem: see `EmbeddingBasedClassifier`.
         sigmoid_units: units of the sigmoid layer h, which features pass before they are compared, 4096 in the paper;
             0: no such layer.
+        similarity_start: initial weights w of the distance; random: of either sign; distance: all -8 / F for F
+            features, so that the features' L1 distance decides from the start. Meant for a network that was trained
+            before.
         **shared: see `EmbeddingBasedClassifier`.
     """
 
-    def __init__(self, learner: keras.Model, problem: Problem, *, sigmoid_units: Whole = 0, **shared):
+    def __init__(
+        self,
+        learner: keras.Model,
+        problem: Problem,
+        *,
+        sigmoid_units: Whole = 0,
+        similarity_start: Literal["random", "distance"] = "random",
+        **shared,
+    ):
         super().__init__(learner, problem, **shared)
-        self.sigmoid_units = sigmoid_units
+        self.sigmoid_units, self.similarity_start = sigmoid_units, similarity_start
         self.squashed, compared_shape = None, self.features_shape
         if sigmoid_units:
             activation = {"activation": "sigmoid", "name": "squashed"}
             self.squashed = keras.layers.Dense(sigmoid_units, dtype=self.dtype_policy, **activation)
             self.squashed.build(self.features_shape)
             compared_shape = (None, sigmoid_units)
-        self.similarity = keras.layers.Dense(1, name="similarity", dtype=self.dtype_policy)
+        weights = (
+            "glorot_uniform" if similarity_start == "random" else keras.initializers.Constant(-8 / compared_shape[-1])
+        )
+        self.similarity = keras.layers.Dense(1, kernel_initializer=weights, name="similarity", dtype=self.dtype_policy)
         self.similarity.build(compared_shape)
         self.built = True
 

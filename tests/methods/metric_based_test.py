@@ -125,9 +125,9 @@ def test_full_context_must_read():
         MatchingNetworks(pictures_are_features(), PROBLEM, full_context=True, read_steps=0)
 
 
-def siamese(sigmoid_units=0):
+def siamese(sigmoid_units=0, **more):
     keras.utils.set_random_seed(2)
-    method = SiameseNetwork(pictures_are_features(), PROBLEM, sigmoid_units=sigmoid_units, dtype="float64")
+    method = SiameseNetwork(pictures_are_features(), PROBLEM, sigmoid_units=sigmoid_units, **more, dtype="float64")
     kernel, bias = (w.numpy() for w in method.similarity.weights)
     if not sigmoid_units:
         return method, lambda a, b: (np.abs(a - b) @ kernel + bias).item()
@@ -141,6 +141,16 @@ def test_a_siamese_network_takes_the_best_pair_of_each_class(sigmoid_units):
     method, pair = siamese(sigmoid_units)
     expected = [[max(pair(q, s) for s in S[c == LABELS]) for c in range(WAY)] for q in Q]
     np.testing.assert_allclose(logits_of(method), expected)
+
+
+@pytest.mark.parametrize("sigmoid_units", [0, 7])
+def test_a_siamese_network_may_start_with_the_distance_of_its_features(sigmoid_units):
+    method, pair = siamese(sigmoid_units, similarity_start="distance")
+    units = sigmoid_units or FEATURES
+    expected = np.array([[max(pair(q, s) for s in S[c == LABELS]) for c in range(WAY)] for q in Q])
+    np.testing.assert_allclose(logits_of(method), expected)
+    np.testing.assert_allclose(method.similarity.kernel, np.full((units, 1), -8 / units))
+    assert (expected < 0).all()
 
 
 def episode():
