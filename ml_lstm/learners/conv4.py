@@ -7,6 +7,7 @@ import keras
 from ml_lstm.learners.batch_norm import EpisodicBatchNormalization
 from ml_lstm.learners.convolution import Convolution, NormalizedConvolution
 from ml_lstm.learners.precision import block_policy
+from ml_lstm.learners.unit_features import UnitFeatures
 from ml_lstm.options import Count, between, checked
 
 
@@ -18,6 +19,7 @@ def conv4(
     filters: Count = 32,
     pools: Annotated[int, between(0, 4)] = 4,
     centred: bool = False,
+    unit_features: bool = False,
     mixed_precision: bool = False,
 ) -> keras.Model:
     """Four blocks of (3x3 convolution, batch norm, ReLU, 2x2 max-pool), then a dense head.
@@ -35,6 +37,7 @@ def conv4(
         centred: whether the last block is (convolution, max-pool, batch norm) instead, so that a support set's
             features are around zero. A gradient step adds the images' features to the output weights; with centred
             features it adds nothing that all images share.
+        unit_features: whether the features of each image are scaled to a mean square of one before the head.
         mixed_precision: whether the blocks compute in bfloat16; weights, batch norm's averages and the layers after
             the blocks stay float32.
 
@@ -59,5 +62,7 @@ def conv4(
             layers = [convolution, *pool, keras.layers.ReLU(dtype=dtype)]
         for layer in layers:
             x = layer(x)
-    logits = keras.layers.Dense(n_way, name="head", dtype="float32")(keras.layers.Flatten(dtype="float32")(x))
+    features = keras.layers.Flatten(dtype="float32")(x)
+    features = UnitFeatures(dtype="float32")(features) if unit_features else features
+    logits = keras.layers.Dense(n_way, name="head", dtype="float32")(features)
     return keras.Model(inputs, logits, name="conv4")

@@ -17,7 +17,7 @@ from ml_lstm.paths import expanded
 
 LEARNERS = {
     "conv4": conv4,
-    "conv4_2pool": functools.partial(conv4, pools=2, centred=False),
+    "conv4_2pool": functools.partial(conv4, pools=2, centred=False, unit_features=False),
     "conv4_centred": functools.partial(conv4, pools=4, centred=True),
     "mlp": mlp,
     "resnet12": resnet12,

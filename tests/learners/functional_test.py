@@ -130,6 +130,14 @@ def test_a_centred_conv4_has_support_features_of_mean_zero():
     assert learners[0].count_params() == learners[1].count_params()
 
 
+def test_unit_features_are_those_of_a_plain_network_scaled_to_one_length():
+    images = tf.random.stateless_uniform([6, 32, 32, 1], [1, 2])
+    plain, unit = (conv4((32, 32, 1), n_way=3, filters=4, centred=True, unit_features=unit) for unit in (False, True))
+    unit.set_weights(plain.get_weights())
+    plain, unit = (embedding(learner)(images, training=True).numpy() for learner in (plain, unit))
+    np.testing.assert_allclose(unit, plain / np.sqrt((plain**2).mean(-1, keepdims=True)), rtol=1e-4)
+
+
 def test_conv4_refuses_images_that_vanish():
     with pytest.raises(ValueError, match="12x16"):
         conv4((12, 16, 1), 5)
