@@ -31,15 +31,15 @@ def _requests(module):
     """Tensors by name, by signature: two classes with one example each, which every classifier accepts."""
     pictures = np.random.default_rng(0).integers(0, 256, (3, *module.image_shape)).astype(np.uint8)
     files = tf.stack([tf.io.encode_png(picture) for picture in pictures])
-    requests, adaptation = {}, None
+    labels, requests = tf.constant(["a", "b"]), {}
+    # Of the images; that of their files is the same.
+    adaptation = module.functions["adapt"](support_images=tf.constant(pictures[:2]), support_labels=labels)
     for suffix, images in (("", tf.constant(pictures)), ("_encoded", files)):
-        support = {"support_images": images[:2], "support_labels": tf.constant(["a", "b"])}
+        support = {"support_images": images[:2], "support_labels": labels}
         queries = {"query_images": images[2:]}
         requests["adapt" + suffix] = support
         if "explain" + suffix in module.functions:
             requests["explain" + suffix] = support
-        # That of the images is that of their files too.
-        adaptation = adaptation or module.functions["adapt"](**support)
         requests["predict" + suffix] = adaptation | queries
         requests["adapt_and_predict" + suffix] = support | queries
     return requests | {
