@@ -10,8 +10,10 @@ class UnitFeatures(keras.layers.Layer):
 
     .. math:: x \mapsto x / \sqrt{\mathrm{mean}(x^2) + 10^{-6}}
 
-    The logits of a dense head are then its weights' products with features of one length. After a gradient step from a
-    shared head these are the cosines with the support images, up to a factor.
+    A gradient step from a shared head adds the support images' features, less their mean, to the output weights. With
+    features of one length, logits are then cosines with the support images, up to a factor and what classes share.
+    keras.layers.UnitNormalization makes features so short that steps need other rates; RMSNormalization has weights,
+    which methods would adapt.
     """
 
     def call(self, inputs):
