@@ -84,9 +84,9 @@ learned at all.""",
 classes, where the three differ by two percentage points and stand three to five above pixels. So neither the default
 options nor the start of the LSTM meta-learner is at fault there, and no other method helps: there is too little to
 learn from. With more classes the gap closes, and Prototypical Networks gain most. With 16, both forms of the LSTM
-meta-learner are less accurate than Prototypical Networks on new classes and on those trained on, by a similar
-difference: they do not overfit more, they have learned less in 4,000 episodes. One large step is no remedy with four
-or eight classes; it is better than the default with 16.""",
+meta-learner are less accurate than Prototypical Networks on new classes, and by even more on those trained on: they do
+not overfit more, they have learned less in 4,000 episodes. One large step is no remedy with four or eight classes; with
+16 it is about as good as the default.""",
     trainings=trainings,
     table=table,
     draw=draw,
