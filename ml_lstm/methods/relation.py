@@ -4,6 +4,8 @@ A small convolutional network reads the stacked feature maps of a class and of a
 relate. Training moves the scores towards 1 for the query's class and towards 0 for the others.
 """
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
 
@@ -30,6 +32,9 @@ class RelationNetwork(EmbeddingBasedClassifier):
         learner: see `EmbeddingBasedClassifier`; outputs feature maps [n, h, w, F], for example `feature_maps(...)`.
         problem: see `EmbeddingBasedClassifier`.
         relation_units: units of the dense layer before the score.
+        relation_start: initial weights of the first convolution of the relation module; random: independent for class
+            and query; difference: those of the query are the negatives of those of the class, so that the module
+            starts from the difference of the two maps. Meant for a network that was trained before.
         **shared: see `EmbeddingBasedClassifier`.
 
     Raises:
@@ -39,11 +44,21 @@ class RelationNetwork(EmbeddingBasedClassifier):
     features_rank = 4
     body_of = staticmethod(feature_maps)
 
-    def __init__(self, learner: keras.Model, problem: Problem, *, relation_units: Count = 8, **shared):
+    def __init__(
+        self,
+        learner: keras.Model,
+        problem: Problem,
+        *,
+        relation_units: Count = 8,
+        relation_start: Literal["random", "difference"] = "random",
+        **shared,
+    ):
         super().__init__(learner, problem, **shared)
-        self.relation_units = relation_units
+        self.relation_units, self.relation_start = relation_units, relation_start
         self.relation = RelationModule(relation_units, dtype=self.dtype_policy)
         self.relation.build(self.features_shape)
+        if relation_start == "difference":
+            self.relation.start_from_difference()
         self.built = True
 
     def summarize(self, features, labels, n_classes):
@@ -99,6 +114,10 @@ class RelationModule(keras.layers.Layer):
         pairs = keras.layers.Flatten(**alike)(pairs)
         pairs = keras.layers.Dense(self.hidden_units, activation="relu", **alike)(pairs)
         self.rest = keras.Model(inputs, keras.layers.Dense(1, **alike)(pairs), dtype=self.dtype_policy)
+
+    def start_from_difference(self):
+        """Sets the first convolution's weights for the query to the negatives of those for the class."""
+        self.of_query.kernel.assign(-self.of_class.kernel)
 
     def call(self, class_maps, query_maps, training=False):
         """Scores before the sigmoid, [Q, K], of class maps [K, h, w, F] and query maps [Q, h, w, F]."""

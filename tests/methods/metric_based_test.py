@@ -172,10 +172,10 @@ def test_a_siamese_network_learns_to_verify_pairs_of_both_kinds_alike(sigmoid_un
     np.testing.assert_allclose(loss, (np.mean(losses[True]) + np.mean(losses[False])) / 2)
 
 
-def relation_network():
+def relation_network(**more):
     keras.utils.set_random_seed(3)
     maps = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 1)])
-    return RelationNetwork(maps, Problem((4, 4, 1), WAY))
+    return RelationNetwork(maps, Problem((4, 4, 1), WAY), **more)
 
 
 MAPS, QUERY_MAPS = (RANDOM.uniform(size=(n, 4, 4, 1)).astype("float32") for n in (5, 4))
@@ -191,6 +191,15 @@ def test_relation_scores_are_those_of_a_network_on_joined_maps():
     scores = module.rest(whole).numpy().reshape(4, WAY)
     logits = method.classify(method.adapt(MAPS, LABELS), QUERY_MAPS)
     np.testing.assert_allclose(np.exp(logits), sigmoid(scores), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("start", "alike"), [("random", False), ("difference", True)])
+def test_a_relation_network_may_start_from_the_difference_of_two_maps(start, alike):
+    module = relation_network(relation_start=start).relation
+    classes, queries = (RANDOM.uniform(size=(n, 4, 4, 2)).astype("float32") for n in (WAY, 4))
+    scores = module(classes, queries)
+    assert np.std(scores) > 1e-3
+    assert np.allclose(module(classes + 1, queries + 1), scores, rtol=1e-5, atol=1e-5) == alike
 
 
 def test_relation_scores_are_trained_towards_one_and_zero():
