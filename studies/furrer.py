@@ -1,6 +1,7 @@
 """Parts shared by the studies of Furrer, Erginbaş & Kayaalp: one setting, a table, and learning curves."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from studies import curves
 from studies.harness import CONFIGS, Measurement, Results, Training, percent
@@ -30,13 +31,20 @@ _SCALES = {
 }
 
 
-def name(cell: str = "meta_lstm", hidden_units: int = 20, augmented: bool = False) -> str:
+def name(cell: str = "meta_lstm", hidden_units: int = 20, augmented: bool = False, changed: Sequence[str] = ()) -> str:
     """The name of a training; the same in each study, so that studies with the same --out share common trainings."""
     units = () if cell == "sgd" else (f"{hidden_units}_units",)
-    return "_".join((cell, *units, "augmented" if augmented else "as_they_are"))
+    changes = (re.sub(r"[^a-z0-9.]+", "_", flag.removeprefix("--")) for flag in changed)
+    return "_".join((cell, *units, "augmented" if augmented else "as_they_are", *changes))
 
 
-def training(scale: str, cell: str = "meta_lstm", hidden_units: int = 20, augmented: bool = False) -> Training:
+def training(
+    scale: str,
+    cell: str = "meta_lstm",
+    hidden_units: int = 20,
+    augmented: bool = False,
+    changed: Sequence[str] = (),
+) -> Training:
     """The setting with a cell, its size, and images augmented or not.
 
     Args:
@@ -44,15 +52,16 @@ def training(scale: str, cell: str = "meta_lstm", hidden_units: int = 20, augmen
         cell: of `--cell`.
         hidden_units: of the cell; `sgd` has none.
         augmented: whether meta-training images are augmented.
+        changed: other flags that differ from the setting.
     """
     episodes, flags, augment, evaluation = _SCALES[scale]
     units = () if cell == "sgd" else (f"--hidden_units={hidden_units}",)
     return Training(
-        name(cell, hidden_units, augmented),
+        name(cell, hidden_units, augmented, changed),
         episodes,
         (
             *(f"--flagfile={CONFIGS / 'base' / 'meta_lstm.flags'}", *_PROBLEM, *flags, f"--cell={cell}", *units),
-            f"--augment={augment if augmented else 'none'}",
+            *(f"--augment={augment if augmented else 'none'}", *changed),
         ),
         (Measurement("test", evaluation), Measurement("curves", (), curves.COMMAND)),
     )

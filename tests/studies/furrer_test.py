@@ -4,11 +4,19 @@ import itertools
 
 import pytest
 
-from studies import augmentation, cells, furrer, hidden_size
+from studies import augmentation, cells, choices, furrer, hidden_size
 from studies.harness import SCALES, carry_out
 
-STUDIES = {study.STUDY.name: study for study in (cells, hidden_size, augmentation)}
-DIFFERING = {"cells": {"cell", "hidden_units"}, "hidden_size": {"hidden_units"}, "augmentation": {"augment"}}
+STUDIES = {study.STUDY.name: study for study in (cells, hidden_size, augmentation, choices)}
+DIFFERING = {
+    "cells": {"cell", "hidden_units"},
+    "hidden_size": {"hidden_units"},
+    "augmentation": {"augment"},
+    "choices": {
+        *("clip_norm", "batch_norm_momentum", "query_statistics", "final_statistics"),
+        *("input_gate_bias", "forget_gate_bias", "inner_gradient_scale"),
+    },
+}
 
 
 def options(training):
@@ -58,6 +66,7 @@ def test_what_studies_have_in_common_they_share(scale):
     for one, other in itertools.combinations(of.values(), 2):
         assert all(one[name] == other[name] for name in one.keys() & other.keys())
     assert of["cells"].keys() & of["augmentation"].keys() == {furrer.name(augmented=True)}
+    assert of["choices"].keys() & of["augmentation"].keys() == {furrer.name(augmented=False)}
     if scale != "small":
         assert of["hidden_size"].keys() & of["augmentation"].keys() == {furrer.name(augmented=False)}
 
@@ -75,6 +84,11 @@ def test_what_studies_have_in_common_they_share(scale):
             "augmentation",
             "meta-training images",
             ["unchanged", "57.7 ± 0.67", "20.00 ± 1.00", "23.0 at 1,000", "22.0", "27.0"],
+        ),
+        (
+            "choices",
+            "setting",
+            ["gradients clipped at 1 instead of 0.25", "20.00 ± 1.00", "23.0 at 1,000", "22.0", "27.0"],
         ),
     ],
 )

@@ -1,0 +1,59 @@
+"""Choices of the LSTM meta-learner: python -m studies.choices --data_dir=DIR --out=DIR"""
+
+from studies import furrer
+from studies.harness import Results, Study, Training, run
+
+_CHOICES = {
+    "as in Ravi & Larochelle": (),
+    "gradients clipped at 1 instead of 0.25": ("--clip_norm=1",),
+    "newest batch weighs 0.5 in the averages, instead of 0.9": ("--batch_norm_momentum=0.5",),
+    "queries normalised by the support set": ("--query_statistics=support", "--final_statistics"),
+    "first learning rates of about 0.03 instead of 0.01": ("--input_gate_bias=-4,-3",),
+    "parameters kept to 0.9999 instead of 0.99": ("--forget_gate_bias=8,10",),
+    "gradients times ten": ("--inner_gradient_scale=10",),
+}
+_SMALL = ("as in Ravi & Larochelle", "queries normalised by the support set")
+
+
+def trainings(scale: str) -> list[Training]:
+    """A run with the source's choices, and one for each choice that is changed."""
+    return [
+        furrer.training(scale, changed=flags)
+        for label, flags in _CHOICES.items()
+        if scale != "small" or label in _SMALL
+    ]
+
+
+def _names(results):
+    names = {label: furrer.name(changed=flags) for label, flags in _CHOICES.items()}
+    return {label: name for label, name in names.items() if name in results}
+
+
+def table(results: Results) -> list[list[str]]:
+    """A row for each changed choice."""
+    return furrer.table("setting", _names(results), results)
+
+
+def draw(results: Results, axes) -> None:
+    """Learning curves, a line for each changed choice."""
+    furrer.draw(_names(results), results, axes)
+
+
+STUDY = Study(
+    name="choices",
+    title="Choices of the LSTM meta-learner",
+    question=f"""Which choices of the algorithm matter while it stays that of Ravi & Larochelle: first order, several
+updates of the whole network? In each run, one choice differs. Hidden units and augmentation have studies of their own
+in the same setting (`studies.hidden_size`, `studies.augmentation`).
+
+{furrer.SETTING} Images are not augmented, and there are 20 hidden units.""",
+    paper="""Ravi & Larochelle (section 3.3.2) initialise the forget gate close to 1 and the input gate to a small learning
+rate, so that training begins as gradient descent; this helps its stability at first. They compare no other values.""",
+    trainings=trainings,
+    table=table,
+    draw=draw,
+    panels=(1, 2),
+)
+
+if __name__ == "__main__":
+    run(STUDY)
