@@ -47,8 +47,9 @@ updates of the whole network? In each run, one choice differs. Hidden units and 
 in the same setting (`studies.hidden_size`, `studies.augmentation`).
 
 {furrer.SETTING} Images are not augmented, and there are 20 hidden units.""",
-    paper="""Ravi & Larochelle (section 3.3.2) initialise the forget gate close to 1 and the input gate to a small learning
-rate, so that training begins as gradient descent; this helps its stability at first. They compare no other values.""",
+    paper="""Ravi & Larochelle (section 3.3.2) initialise the forget gate close to 1 and the input gate to a small
+learning rate, so that training begins as gradient descent; this helps its stability at first. They compare no other
+values.""",
     trainings=trainings,
     table=table,
     draw=draw,
