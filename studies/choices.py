@@ -11,6 +11,7 @@ _CHOICES = {
     "first learning rates of about 0.03 instead of 0.01": ("--input_gate_bias=-4,-3",),
     "parameters kept to 0.9999 instead of 0.99": ("--forget_gate_bias=8,10",),
     "gradients times ten": ("--inner_gradient_scale=10",),
+    "loss after each update, for 2,000 episodes": ("--several_step_loss=2000",),
 }
 _SMALL = ("as in Ravi & Larochelle", "queries normalised by the support set")
 

@@ -32,7 +32,7 @@ class Reptile(GradientDescentClassifier):
         ValueError: like `GradientDescentClassifier`.
     """
 
-    unused_options = frozenset({"second_order", "query_statistics", "recompute_inner_steps"})
+    unused_options = frozenset({"second_order", "several_step_loss", "query_statistics", "recompute_inner_steps"})
 
     @staticmethod
     def make_optimizer(steps: int, *, learning_rate: Rate = 1e-3, learning_rate_schedule: Schedule = "constant"):

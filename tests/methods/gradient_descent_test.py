@@ -51,11 +51,13 @@ def flat(gradients):
     return np.concatenate([np.ravel(gradient) for gradient in gradients])
 
 
-@pytest.mark.slow_unless(shared_head=[False])
+@pytest.mark.slow_unless(shared_head=[False], several_step_loss=[0])
+@pytest.mark.parametrize("several_step_loss", [0, 10])
 @pytest.mark.parametrize("shared_head", [False, True])
 @pytest.mark.parametrize("query_statistics", ["batch", "support"])
-def test_mamls_meta_gradient_matches_finite_differences(shared_head, query_statistics):
+def test_mamls_meta_gradient_matches_finite_differences(shared_head, query_statistics, several_step_loss):
     settings = {"inner_steps": 3, "shared_head": shared_head, "query_statistics": query_statistics}
+    settings["several_step_loss"] = several_step_loss
     method = compiled(MAML(learner(), PROBLEM, inner_learning_rate=RATE, dtype="float64", **settings))
     episodes = meta_batch()
 
@@ -113,6 +115,24 @@ def test_first_order_mamls_gradient_is_that_of_the_adapted_weights():
     np.testing.assert_allclose(
         flat(method.meta_gradient(episodes)[2]), np.mean(expected, axis=0), rtol=1e-9, atol=1e-12
     )
+
+
+@pytest.mark.parametrize(("done", "weights"), [(0, [1, 1, 1]), (6, [0.5, 0.5, 2]), (12, [0, 0, 3]), (99, [0, 0, 3])])
+def test_a_loss_of_several_steps_becomes_that_of_the_last(done, weights):
+    settings = {"inner_learning_rate": RATE, "final_statistics": True, "dtype": "float64"}
+    method = compiled(MAML(learner(), PROBLEM, inner_steps=3, several_step_loss=12, **settings))
+    method.optimizer.iterations.assign(done)
+    episode = each(meta_batch())[0]
+    losses = []
+    for steps in (1, 2, 3):
+        same = compiled(MAML(learner(), PROBLEM, inner_steps=steps, **settings))
+        loss, expected_logits = same.episode_loss(episode, training=True)
+        losses.append(loss)
+    loss, logits = method.episode_loss(episode, training=True)
+    np.testing.assert_allclose(loss, np.dot(weights, losses) / 3, rtol=1e-9)
+    np.testing.assert_allclose(logits, expected_logits, rtol=1e-9)
+    validated, _ = method.episode_loss(episode, training=False)
+    np.testing.assert_allclose(validated, same.episode_loss(episode, training=False)[0], rtol=1e-9)
 
 
 def test_the_two_orders_differ():

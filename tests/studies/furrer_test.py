@@ -15,6 +15,7 @@ DIFFERING = {
     "choices": {
         *("clip_norm", "batch_norm_momentum", "query_statistics", "final_statistics"),
         *("input_gate_bias", "forget_gate_bias", "inner_gradient_scale"),
+        "several_step_loss",
     },
 }
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 import keras
 import tensorflow as tf
 
-from ml_lstm.episode import Problem
+from ml_lstm.episode import Episode, Problem
 from ml_lstm.learners import (
     FunctionalLearner,
     LearnerState,
@@ -59,6 +59,9 @@ class GradientBasedClassifier(FewShotClassifier):
         inner_batch_size: number of support images in an inner step; 0: the whole support set.
         second_order: whether the meta-gradient also goes through the learner's gradients and losses, instead of
             treating them as constants.
+        several_step_loss: number of meta-steps until meta-training minimises the queries' loss after the last inner
+            step only; before, it minimises a mean of the losses after each step, whose weights move evenly from 1/T
+            each to the last alone (multi-step loss, Antoniou et al., How to Train Your MAML, ICLR 2019).
         query_statistics: statistics that batch norm uses for queries in meta-training: batch, their own, or support,
             the averages of the support set, as when served.
         final_statistics: whether batch norm's averages include one more pass over the support set with the final
@@ -88,6 +91,7 @@ class GradientBasedClassifier(FewShotClassifier):
         eval_inner_steps: Whole = 0,
         inner_batch_size: Whole = 0,
         second_order: bool = False,
+        several_step_loss: Whole = 0,
         query_statistics: Literal["batch", "support"] = "batch",
         final_statistics: bool = False,
         shared_head: bool = False,
@@ -113,6 +117,7 @@ class GradientBasedClassifier(FewShotClassifier):
         self.eval_inner_steps = eval_inner_steps
         self.inner_batch_size = inner_batch_size
         self.second_order = second_order
+        self.several_step_loss = several_step_loss
         self.query_statistics = query_statistics
         self.final_statistics = final_statistics
         self.shared_head = shared_head
@@ -159,15 +164,38 @@ class GradientBasedClassifier(FewShotClassifier):
     def adapt(self, support_images, support_labels, training: bool = False) -> Adaptation:
         """Updates the learner `inner_steps` times; see `FewShotClassifier.adapt`."""
         images, labels = self.prepare(support_images), self.support_classes(support_labels)
-        *_, (adapted, _, _) = self.steps(images, labels, training)
-        statistics = adapted.statistics
+        *_, last = self.steps(images, labels, training)
+        return self._adaptation(last.learner, images, labels, training)
+
+    def _adaptation(self, learner, images, labels, training):
+        statistics = learner.statistics
         if self.final_statistics:
-            _, statistics = self.network.finish(adapted, images, training=True)
+            _, statistics = self.network.finish(learner, images, training=True)
         return {
-            "parameters": adapted.parameters,
+            "parameters": learner.parameters,
             "statistics": self.network.pack_statistics(statistics),
             "class_mask": class_mask(labels, self._n_classes(labels, training)),
         }
+
+    def episode_loss(
+        self, episode: Episode, training: bool, query_statistics: Statistics = "support"
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The queries' loss, in meta-training with `several_step_loss` a mean; see `FewShotClassifier.episode_loss`."""
+        if not (training and self.several_step_loss):
+            return super().episode_loss(episode, training, query_statistics)
+        images, labels = self.prepare(episode.support_images), self.support_classes(episode.support_labels)
+        losses = []
+        for step in self.steps(images, labels, training):
+            adaptation = self._adaptation(step.learner, images, labels, training)
+            logits = self.classify(adaptation, episode.query_images, query_statistics=self.training_statistics)
+            losses.append(mean_cross_entropy(episode.query_labels, logits))
+        return tf.tensordot(self._step_weights(losses[0].dtype), tf.stack(losses), axes=1), logits
+
+    def _step_weights(self, dtype):
+        """Weights [T] of the losses after each inner step, at this meta-step."""
+        done = tf.cast(self.optimizer.iterations, dtype) / self.several_step_loss
+        others = tf.fill([self.inner_steps - 1], tf.nn.relu(1 - done) / self.inner_steps)
+        return tf.concat([others, [1 - tf.reduce_sum(others)]], axis=0)
 
     @property
     def training_statistics(self) -> Statistics:
