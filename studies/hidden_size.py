@@ -37,10 +37,10 @@ section III-D, figure 1.
     paper="""With many hidden units the accuracy on test classes falls again after a maximum, while that on training
 classes continues to rise, at about the same rate for every size. Neither a lower learning rate nor clipped gradients
 helped; fewer hidden units did. The source shows this as curves, without numbers.""",
-    findings="""After 4,000 episodes there is no overfitting to see yet: the curves on new classes still rise, or are flat
-with 4 units, 8 to 10 points below those on meta-training classes, and the distance is no larger for 50 units than for
-20. One hidden unit is enough to learn; 20 are the best here, 2 points better than 1 or 4. The source's advice of fewer
-units is about training that is 25 times as long. Each size was trained once.""",
+    findings="""After 4,000 episodes there is no overfitting to see yet: the curves on new classes still rise, or are
+flat with 4 units, 8 to 10 points below those on meta-training classes, and the distance is no larger for 50 units than
+for 20. One hidden unit is enough to learn; 20 are the best here, 2 points better than 1 or 4. The source's advice of
+fewer units is about training that is 25 times as long. Each size was trained once.""",
     trainings=trainings,
     table=table,
     draw=draw,
