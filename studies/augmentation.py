@@ -34,8 +34,8 @@ and coloured at random (`--augment=photo`)? The source crops, stretches and colo
 the method fits the training images too closely, and does not generalise well enough to test classes.""",
     findings="""After 4,000 episodes we see the opposite: augmentation costs 2 points, on new classes and on those of
 meta-training alike. Both runs still learn, neither overfits, and augmented images are harder to learn from. The
-distance between the two kinds of classes is about the same, 9.5 and 9.8 points. So augmentation is a remedy for the
-overfitting of long training, and no gain in a short one. Each was trained once.""",
+distance between the two kinds of classes is about the same, 9.5 and 9.8 points. This says nothing about long training,
+where the source finds the gain. Each was trained once.""",
     trainings=trainings,
     table=table,
     draw=draw,
