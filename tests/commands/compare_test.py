@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ml_lstm import compare
+from ml_lstm.command_line import records
 from ml_lstm.episode import Problem
 from ml_lstm.errors import UserError
 from ml_lstm.plots.learning_curves import draw_curve, draw_learning_curves
@@ -164,7 +165,9 @@ def test_the_command_prints_and_writes_all_and_refuses_in_one_line(commands, run
     assert [(row["run"], float(row["accuracy"])) for row in rows] == list(
         zip(runs, (0.75, 0.45678, 0.875), strict=True)
     )
-    first, _, other = json.loads(files["json"].read_text())["runs"]
+    written = json.loads(files["json"].read_text())
+    assert written["commit"] == records.commit()
+    first, _, other = written["runs"]
     assert first["validations"] == [[100, 0.5], [200, 0.75], [300, 0.625]]
     assert other["train_classes"] == [[100, 0.9375]]
     assert first["options"]["learning_rate"] == 0.001
