@@ -45,8 +45,8 @@ def main(runs: Sequence[str]) -> None:
         with whole(expanded(FLAGS.csv)) as place, place.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(whole_rows(outcomes))
     if FLAGS.json is not None:
-        runs = [found._asdict() for found in outcomes]
-        records.write_json(expanded(FLAGS.json), {"commit": records.commit(), "runs": runs})
+        record = {"commit": records.commit(), "runs": [found._asdict() for found in outcomes]}
+        records.write_json(expanded(FLAGS.json), record)
     if FLAGS.png is not None:
         curves = {found.name: found.validations for found in outcomes if found.validations}
         on_train_classes = {found.name: found.train_classes for found in outcomes if found.train_classes}
