@@ -40,6 +40,10 @@ table III.
     paper="""On mini-ImageNet, 5-way 5-shot after 100,000 episodes, all recurrent cells are better than adaptive SGD:
 LSTM 61.1, GRU 59.7, Complete-LSTM 57.5, adaptive SGD 55.5 %. The source explains the result of Complete-LSTM by
 overfitting and that of the GRU by its simpler form. It does not say how many hidden units they had.""",
+    findings="""After 4,000 episodes the four cannot be told apart on new classes: 52.0 to 52.8 %, each with an
+interval of 0.8. Adaptive SGD learns soonest, and is ahead of all others for 1,000 episodes and near them for the rest.
+On meta-training classes the LSTM ends highest, by no more than single runs differ. So these runs neither confirm nor
+contradict the source's order, which is of training that is 25 times as long. Each cell was trained once.""",
     trainings=trainings,
     table=table,
     draw=draw,
