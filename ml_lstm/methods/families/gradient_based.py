@@ -184,15 +184,16 @@ class GradientBasedClassifier(FewShotClassifier):
         if not (training and self.several_step_loss):
             return super().episode_loss(episode, training, query_statistics)
         images, labels = self.prepare(episode.support_images), self.support_classes(episode.support_labels)
+        queries = self.prepare(episode.query_images)
         losses = []
         for step in self.steps(images, labels, training):
             adaptation = self._adaptation(step.learner, images, labels, training)
-            logits = self.classify(adaptation, episode.query_images, query_statistics=self.training_statistics)
+            logits = self._logits(adaptation, queries, self.training_statistics)
             losses.append(mean_cross_entropy(episode.query_labels, logits))
         return tf.tensordot(self._step_weights(losses[0].dtype), tf.stack(losses), axes=1), logits
 
     def _step_weights(self, dtype):
-        """Weights [T] of the losses after each inner step, at this meta-step."""
+        """Weights [T] of the losses after each inner step, at this meta-step of the compiled optimizer."""
         done = tf.cast(self.optimizer.iterations, dtype) / self.several_step_loss
         others = tf.fill([self.inner_steps - 1], tf.nn.relu(1 - done) / self.inner_steps)
         return tf.concat([others, [1 - tf.reduce_sum(others)]], axis=0)
@@ -204,9 +205,13 @@ class GradientBasedClassifier(FewShotClassifier):
 
     def classify(self, adaptation: Adaptation, query_images, query_statistics: Statistics = "support") -> tf.Tensor:
         """Runs the adapted learner; see `FewShotClassifier.classify`."""
+        return self._logits(adaptation, self.prepare(query_images), query_statistics)
+
+    def _logits(self, adaptation, queries, query_statistics):
+        """Logits [Q, K] of prepared queries."""
         statistics = self.network.unpack_statistics(adaptation["statistics"])
         state = LearnerState(adaptation["parameters"], statistics)
-        logits, _ = self.network.finish(state, self.prepare(query_images), training=query_statistics == "queries")
+        logits, _ = self.network.finish(state, queries, training=query_statistics == "queries")
         return mask_logits(logits, adaptation["class_mask"])
 
     def explain(self, support_images, support_labels) -> dict[str, tf.Tensor]:
