@@ -94,6 +94,6 @@ def test_a_directory_that_is_no_run_is_one_line(tmp_path):
     errors = export.communicate(timeout=1200)[1].decode()
     assert export.returncode == 1
     assert [line for line in errors.splitlines() if "ml_lstm.export:" in line] == [
-        f"ml_lstm.export: {tmp_path} is not a run directory (no flags.json): check --run_dir."
+        f"ml_lstm.export: {tmp_path} is not a run directory (no flags.json): give one that train created."
     ]
     assert not Path(tmp_path / "m").exists()

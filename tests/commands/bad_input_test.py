@@ -233,7 +233,7 @@ _CASES = {
     _too_many_ways: r"val split has 100 classes.*lower --n_way",
     _too_many_shots: r"15 support \+ 6 query.*has 20.*lower --k_shot or --n_query",
     _forbidden_place: r"/sys/ml_lstm_run: (Operation not permitted|Permission denied|Read-only).*choose another path",
-    _nothing_to_evaluate: r"is not a run directory.*check --run_dir",
+    _nothing_to_evaluate: r"is not a run directory.*give one that train created",
     _more_ways_than_trained: r"--n_way=6 is more than the 5 classes.*lower it, or train with more",
     _no_such_device: r"--devices=gpu:99: there is no gpu:99; this machine has ",
     _two_devices_for_one: r"--devices has 2 devices, but only one is used",

@@ -61,7 +61,7 @@ def test_a_served_model_is_as_accurate_as_evaluated(commands, trained_copy, eval
 @pytest.mark.parametrize(
     ("script", "flag", "problem"),
     [
-        ("evaluate_served.py", "run_dir", "is not a run directory (no flags.json): check --run_dir."),
+        ("evaluate_served.py", "run_dir", "is not a run directory (no flags.json): give one that train created."),
         ("load_test.py", "model_base_path", "has no versions: check --model_base_path."),
     ],
 )
