@@ -212,7 +212,9 @@ class RunDirectory:
                 "classes": contents.get("classes"),
             }
         except FileNotFoundError:
-            raise UserError(f"{self.path} is not a run directory (no flags.json): give one that train created.") from None
+            raise UserError(
+                f"{self.path} is not a run directory (no flags.json): give one that train created."
+            ) from None
         except (ValueError, KeyError, TypeError, RecursionError):
             raise self._damaged() from None
 
