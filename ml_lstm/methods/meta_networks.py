@@ -30,10 +30,12 @@ class MetaNetworks(FewShotClassifier):
     .. math::
         Q^* &= d(\nabla_Q L^{emb}_1, \ldots, \nabla_Q L^{emb}_T) \\
         R_i &= u_{Q,Q^*}(x'_i), \qquad M_i = m(\nabla_W L^{task}(b_W(R_i), y'_i)) \\
-        r &= u_{Q,Q^*}(x), \qquad W^* = \mathrm{softmax}(\cos(R, r) - \log n)^\top M, \qquad P(y | x) = b_{W,W^*}(r)
+        r &= u_{Q,Q^*}(x), \qquad W^* = \mathrm{softmax}(\beta \cos(R, r) - \log n)^\top M,
+        \qquad P(y | x) = b_{W,W^*}(r)
 
-    where :math:`n_i` is the number of support examples of i's class. In the paper all classes have equally many, and n
-    has no effect; without n, the class with most examples would have the largest part in every query's weights.
+    where :math:`\beta` is `attention_scale`, and :math:`n_i` is the number of support examples of i's class. In the
+    paper all classes have equally many, and n has no effect; without n, the class with most examples would have the
+    largest part in every query's weights.
 
     d is an LSTM over the T gradients, and m is three dense layers. Both run over each coordinate on its own, with
     shared weights, on preprocessed gradients (Andrychowicz et al. 2016). No gradient goes through gradients.
@@ -58,6 +60,8 @@ class MetaNetworks(FewShotClassifier):
         task_level_embedding: whether the embedding has task-level fast weights Q*; MetaNet- has none.
         task_level_base: whether the base learner has task-level fast weights besides W*; MetaNet+ has.
         meta_units: hidden units of d and m.
+        attention_scale: factor on the cosines before their softmax, 1 in the paper; a cosine is at most
+            1, so with a factor of 1 the attention stays soft, which limits what training can learn.
         margin: margin of the contrastive loss.
 
     Raises:
@@ -78,12 +82,14 @@ class MetaNetworks(FewShotClassifier):
         task_level_embedding: bool = True,
         task_level_base: bool = False,
         meta_units: Count = 20,
+        attention_scale: Rate = 1.0,
         margin: Rate = 1.0,
         **kwargs,
     ):
         super().__init__(problem, **kwargs)
         self.filters, self.embedding_units, self.base_units = filters, embedding_units, base_units
         self.task_examples, self.meta_units, self.margin = task_examples, meta_units, margin
+        self.attention_scale = attention_scale
         self.task_level_embedding, self.task_level_base = task_level_embedding, task_level_base
         self.embedding_network, self.base_learner, self.base_filters = embedding_network, base_learner, base_filters
 
@@ -204,7 +210,9 @@ class MetaNetworks(FewShotClassifier):
         """Classifies with fast weights read from the memory; see `FewShotClassifier.classify`."""
         images = self.normalize(query_images)
         features = self._embed(images, adaptation)
-        attention = tf.nn.softmax(cosines(features, adaptation["keys"]) - adaptation["log_shots"])
+        attention = tf.nn.softmax(
+            self.attention_scale * cosines(features, adaptation["keys"]) - adaptation["log_shots"]
+        )
         fast = [tf.matmul(attention, adaptation["values"])]
         if self.task_level_base:
             fast.append(adaptation["base_weights"][None])

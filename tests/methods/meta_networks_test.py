@@ -129,9 +129,13 @@ def test_an_examples_gradient_is_that_of_its_own_loss(base_learner):
         np.testing.assert_allclose(row, flatten(tape.gradient(loss, slow)), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("variant", [{}, {"task_level_embedding": False}, {"task_level_base": True}])
+@pytest.mark.parametrize(
+    "variant", [{}, {"task_level_embedding": False}, {"task_level_base": True}, {"attention_scale": 7.0}]
+)
 def test_a_querys_fast_weights_are_what_it_reads_from_the_memory(variant):
     method = new_method(**variant)
+    last = method.make_example_weights.last.kernel
+    last.assign(last * 300)  # the fast weights are otherwise too small to be seen beside the slow ones
     adaptation = method.adapt(SUPPORT, LABELS)
     fast = [adaptation["embedding_weights"]] if "embedding_weights" in adaptation else []
     assert bool(fast) == method.task_level_embedding
@@ -152,7 +156,8 @@ def test_a_querys_fast_weights_are_what_it_reads_from_the_memory(variant):
 
     expected = []
     shots = np.bincount(LABELS)[LABELS[order]]
-    for weights, r in zip(softmax(unit(queries) @ unit(keys).T - np.log(shots)), queries, strict=True):
+    attention = softmax(method.attention_scale * unit(queries) @ unit(keys).T - np.log(shots))
+    for weights, r in zip(attention, queries, strict=True):
         sets = [slow_weights(method), split(weights @ x[..., 0])]
         if method.task_level_base:
             sets.append(split(adaptation["base_weights"].numpy()))
@@ -224,8 +229,9 @@ def test_the_examples_that_make_task_level_weights_are_drawn_at_random():
     assert np.bincount(first).min() > 3  # of ten expected
 
 
-def test_a_class_with_more_examples_has_no_larger_part_in_a_querys_weights():
-    method = new_method(task_level_embedding=False)
+@pytest.mark.parametrize("attention_scale", [1.0, 10.0])
+def test_a_class_with_more_examples_has_no_larger_part_in_a_querys_weights(attention_scale):
+    method = new_method(task_level_embedding=False, attention_scale=attention_scale)
     once = method.classify(method.adapt(SUPPORT[:3], LABELS[:3]), QUERIES)
     twice = [0, 1, 1, 1, 1, 2]
     again = method.classify(method.adapt(SUPPORT[twice], LABELS[twice]), QUERIES)
