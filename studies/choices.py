@@ -3,15 +3,20 @@
 from studies import furrer
 from studies.harness import Results, Study, Training, run
 
+# For each row, what differs; the arguments of `furrer.training`.
 _CHOICES = {
-    "as in Ravi & Larochelle": (),
-    "gradients clipped at 1 instead of 0.25": ("--clip_norm=1",),
-    "newest batch weighs 0.5 in the averages, instead of 0.9": ("--batch_norm_momentum=0.5",),
-    "queries normalised by the support set": ("--query_statistics=support", "--final_statistics"),
-    "first learning rates of about 0.03 instead of 0.01": ("--input_gate_bias=-4,-3",),
-    "parameters kept to 0.9999 instead of 0.99": ("--forget_gate_bias=8,10",),
-    "gradients times ten": ("--inner_gradient_scale=10",),
-    "loss after each update, for 2,000 episodes": ("--several_step_loss=2000",),
+    "as in Ravi & Larochelle": {},
+    "1 hidden unit instead of 20": {"hidden_units": 1},
+    "4 hidden units": {"hidden_units": 4},
+    "50 hidden units": {"hidden_units": 50},
+    "augmented meta-training images": {"augmented": True},
+    "gradients clipped at 1 instead of 0.25": {"changed": ("--clip_norm=1",)},
+    "newest batch weighs 0.5 in the averages, instead of 0.9": {"changed": ("--batch_norm_momentum=0.5",)},
+    "queries normalised by the support set": {"changed": ("--query_statistics=support", "--final_statistics")},
+    "first learning rates of about 0.03 instead of 0.01": {"changed": ("--input_gate_bias=-4,-3",)},
+    "parameters kept to 0.9999 instead of 0.99": {"changed": ("--forget_gate_bias=8,10",)},
+    "gradients times ten": {"changed": ("--inner_gradient_scale=10",)},
+    "loss after each update, for 2,000 episodes": {"changed": ("--several_step_loss=2000",)},
 }
 _SMALL = ("as in Ravi & Larochelle", "queries normalised by the support set")
 
@@ -19,14 +24,12 @@ _SMALL = ("as in Ravi & Larochelle", "queries normalised by the support set")
 def trainings(scale: str) -> list[Training]:
     """A run with the source's choices, and one for each choice that is changed."""
     return [
-        furrer.training(scale, changed=flags)
-        for label, flags in _CHOICES.items()
-        if scale != "small" or label in _SMALL
+        furrer.training(scale, **changed) for label, changed in _CHOICES.items() if scale != "small" or label in _SMALL
     ]
 
 
 def _names(results):
-    names = {label: furrer.name(changed=flags) for label, flags in _CHOICES.items()}
+    names = {label: furrer.name(**changed) for label, changed in _CHOICES.items()}
     return {label: name for label, name in names.items() if name in results}
 
 
@@ -44,10 +47,10 @@ STUDY = Study(
     name="choices",
     title="Choices of the LSTM meta-learner",
     question=f"""Which choices of the algorithm matter while it stays that of Ravi & Larochelle: first order, several
-updates of the whole network? In each run, one choice differs. Hidden units and augmentation have studies of their own
-in the same setting (`studies.hidden_size`, `studies.augmentation`).
+updates of the whole network? In each run, one choice differs. Hidden units and augmentation also have studies of their
+own (`studies.hidden_size`, `studies.augmentation`); with the same `--out`, their trainings are not repeated.
 
-{furrer.SETTING} Images are not augmented, and there are 20 hidden units.""",
+{furrer.SETTING}""",
     paper="""Ravi & Larochelle (section 3.3.2) initialise the forget gate close to 1 and the input gate to a small
 learning rate, so that training begins as gradient descent; this helps its stability at first. They compare no other
 values.""",
