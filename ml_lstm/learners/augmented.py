@@ -70,11 +70,22 @@ class AugmentedConvolutions(Augmented):
         features: F.
         blocks: the number of blocks.
         linear: whether the dense layer has no ReLU.
+        layer_norm: whether the output of each block is normalised to mean 0 and variance 1 over all values of an image
+            (Ba et al. 2016), without learned scales. Images do not affect one another.
     """
 
-    def __init__(self, filters: int = 32, features: int = 64, blocks: int = 4, linear: bool = True, **kwargs):
+    def __init__(
+        self,
+        filters: int = 32,
+        features: int = 64,
+        blocks: int = 4,
+        linear: bool = True,
+        layer_norm: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters, self.features, self.blocks, self.linear = filters, features, blocks, linear
+        self.layer_norm = layer_norm
 
     def build(self, input_shape):
         *_, height, width, channels = input_shape
@@ -90,6 +101,9 @@ class AugmentedConvolutions(Augmented):
             kernels = [(weights[2 * block], weights[2 * block + 1]) for weights in sets]
             images = sum(tf.nn.relu(_convolution(images, *each)) for each in kernels)
             images = tf.nn.max_pool2d(images, 2, 2, "VALID")
+            if self.layer_norm:
+                mean, variance = tf.nn.moments(images, [1, 2, 3], keepdims=True)
+                images = (images - mean) * tf.math.rsqrt(variance + 1e-5)
         flat = tf.reshape(images, [-1, self.shapes[-2][0]])
         return augmented_dense(flat, [weights[-2:] for weights in sets], self.linear)
 

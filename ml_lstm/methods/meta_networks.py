@@ -52,6 +52,8 @@ class MetaNetworks(FewShotClassifier):
         filters: filters of each convolution of u.
         embedding_units: F, length of an embedding.
         embedding_network: the embedding network u: four convolutions and a dense layer, or three dense layers.
+        layer_norm: whether each block of convolutions normalises its output over all values of an image (Ba et al.
+            2016).
         base_learner: the base learner b below its output weights; features: one hidden layer on r; mlp: two hidden
             layers on the images; convolutions: four convolutions and a hidden layer on the images.
         base_filters: filters of each convolution of b, if it has any.
@@ -75,6 +77,7 @@ class MetaNetworks(FewShotClassifier):
         filters: Count = 32,
         embedding_units: Count = 64,
         embedding_network: Literal["convolutions", "mlp"] = "convolutions",
+        layer_norm: bool = False,
         base_learner: Literal["features", "mlp", "convolutions"] = "features",
         base_filters: Count = 32,
         base_units: Count = 64,
@@ -89,13 +92,13 @@ class MetaNetworks(FewShotClassifier):
         super().__init__(problem, **kwargs)
         self.filters, self.embedding_units, self.base_units = filters, embedding_units, base_units
         self.task_examples, self.meta_units, self.margin = task_examples, meta_units, margin
-        self.attention_scale = attention_scale
+        self.attention_scale, self.layer_norm = attention_scale, layer_norm
         self.task_level_embedding, self.task_level_base = task_level_embedding, task_level_base
         self.embedding_network, self.base_learner, self.base_filters = embedding_network, base_learner, base_filters
 
         shared = {"dtype": self.dtype_policy, "name": "embedding"}
         if embedding_network == "convolutions":
-            self.embedding = AugmentedConvolutions(filters, embedding_units, **shared)
+            self.embedding = AugmentedConvolutions(filters, embedding_units, layer_norm=layer_norm, **shared)
         else:
             self.embedding = AugmentedMLP(embedding_units, **shared)
         self.embedding.build((None, *problem.image_shape))
@@ -125,7 +128,7 @@ class MetaNetworks(FewShotClassifier):
         if self.base_learner == "mlp":
             self.base_body = AugmentedMLP(self.base_units, layers=2, **shared)
         else:
-            self.base_body = AugmentedConvolutions(self.base_filters, self.base_units, **shared)
+            self.base_body = AugmentedConvolutions(self.base_filters, self.base_units, layer_norm=self.layer_norm, **shared)
         self.base_body.build((None, *self.problem.image_shape))
 
     @property
