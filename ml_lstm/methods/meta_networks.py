@@ -128,7 +128,9 @@ class MetaNetworks(FewShotClassifier):
         if self.base_learner == "mlp":
             self.base_body = AugmentedMLP(self.base_units, layers=2, **shared)
         else:
-            self.base_body = AugmentedConvolutions(self.base_filters, self.base_units, layer_norm=self.layer_norm, **shared)
+            self.base_body = AugmentedConvolutions(
+                self.base_filters, self.base_units, layer_norm=self.layer_norm, **shared
+            )
         self.base_body.build((None, *self.problem.image_shape))
 
     @property

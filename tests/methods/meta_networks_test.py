@@ -26,9 +26,10 @@ def convolved(image, kernel, bias):
     return np.einsum("ijabc,abcf->ijf", np.array(patches), kernel) + bias
 
 
-def test_an_augmented_layer_adds_up_what_slow_and_fast_weights_make():
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_an_augmented_layer_adds_up_what_slow_and_fast_weights_make(layer_norm):
     keras.utils.set_random_seed(0)
-    layer = AugmentedConvolutions(filters=2, features=3, blocks=2, dtype="float64")
+    layer = AugmentedConvolutions(filters=2, features=3, blocks=2, layer_norm=layer_norm, dtype="float64")
     layer.build((None, 5, 4, 1))
     slow = [weight.numpy() for weight in layer.slow]
     fast = [RANDOM.normal(size=shape) for shape in layer.shapes]
@@ -40,6 +41,8 @@ def test_an_augmented_layer_adds_up_what_slow_and_fast_weights_make():
             x = relu(convolved(x, slow[k], slow[b])) + relu(convolved(x, fast[k], fast[b]))
             height, width, filters = x.shape
             x = x[: height // 2 * 2, : width // 2 * 2].reshape(height // 2, 2, width // 2, 2, filters).max((1, 3))
+            if layer_norm:
+                x = (x - x.mean()) / np.sqrt(x.var() + 1e-5)
         expected.append(sum(x.ravel() @ weights[-2] + weights[-1] for weights in (slow, fast)))
     flat = flatten([tf.constant(weight) for weight in fast])
     np.testing.assert_allclose(layer(images, [flat]), expected)
@@ -262,6 +265,12 @@ def test_a_base_learner_may_take_the_images(embedding_network, base_learner):
     fast_rows, fast_bias = fast[:, parameters:-WAY].reshape(-1, WAY, 5), fast[:, -WAY:]
     expected = hidden @ rows.T + bias + np.einsum("nh,nkh->nk", hidden, fast_rows) + fast_bias
     np.testing.assert_allclose(method.classify(adaptation, QUERIES), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_layer_norm_is_for_both_networks():
+    method = new_method(layer_norm=True, base_learner="convolutions")
+    assert method.embedding.layer_norm and method.base_body.layer_norm
+    assert not new_method().embedding.layer_norm
 
 
 def test_a_new_base_learner_is_random_of_its_size_and_all_else_stays():
