@@ -102,8 +102,7 @@ class AugmentedConvolutions(Augmented):
             images = sum(tf.nn.relu(_convolution(images, *each)) for each in kernels)
             images = tf.nn.max_pool2d(images, 2, 2, "VALID")
             if self.layer_norm:
-                mean, variance = tf.nn.moments(images, [1, 2, 3], keepdims=True)
-                images = (images - mean) * tf.math.rsqrt(variance + 1e-5)
+                images = keras.ops.layer_normalization(images, axis=[1, 2, 3], epsilon=1e-5)
         flat = tf.reshape(images, [-1, self.shapes[-2][0]])
         return augmented_dense(flat, [weights[-2:] for weights in sets], self.linear)
 

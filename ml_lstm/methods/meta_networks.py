@@ -52,8 +52,8 @@ class MetaNetworks(FewShotClassifier):
         filters: filters of each convolution of u.
         embedding_units: F, length of an embedding.
         embedding_network: the embedding network u: four convolutions and a dense layer, or three dense layers.
-        layer_norm: whether each block of convolutions normalises its output over all values of an image (Ba et al.
-            2016).
+        layer_norm: whether each block of convolutions, if there are any, normalises its output over all values of an
+            image (Ba et al. 2016).
         base_learner: the base learner b below its output weights; features: one hidden layer on r; mlp: two hidden
             layers on the images; convolutions: four convolutions and a hidden layer on the images.
         base_filters: filters of each convolution of b, if it has any.
