@@ -11,7 +11,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from ml_lstm.cells.preprocessing import preprocess
+from ml_lstm.cells.fast_weights import FastWeightsLSTM, FastWeightsMLP
 from ml_lstm.episode import Problem
 from ml_lstm.learners.augmented import AugmentedConvolutions, AugmentedMLP, augmented_dense, flatten, unflatten
 from ml_lstm.methods.base import Adaptation, FewShotClassifier, Statistics
@@ -107,14 +107,14 @@ class MetaNetworks(FewShotClassifier):
             name="output_rows", shape=(self.n_way, base_units), initializer="glorot_normal"
         )
         self.output_bias = self.add_weight(name="output_bias", shape=(self.n_way,), initializer="zeros")
-        self.make_example_weights = _CoordinateMLP(meta_units, dtype=self.dtype_policy, name="m")
+        self.make_example_weights = FastWeightsMLP(meta_units, dtype=self.dtype_policy, name="m")
         if task_level_embedding:
             self.embedding_rows = self.add_weight(
                 name="embedding_rows", shape=(self.n_way, embedding_units), initializer="glorot_normal", trainable=False
             )
-            self.make_embedding_weights = _CoordinateLSTM(meta_units, dtype=self.dtype_policy, name="d")
+            self.make_embedding_weights = FastWeightsLSTM(meta_units, dtype=self.dtype_policy, name="d")
         if task_level_base:
-            self.make_base_weights = _CoordinateLSTM(meta_units, dtype=self.dtype_policy, name="d_base")
+            self.make_base_weights = FastWeightsLSTM(meta_units, dtype=self.dtype_policy, name="d_base")
         self.built = True
 
     def _add_base_body(self):
@@ -297,51 +297,6 @@ class MetaNetworks(FewShotClassifier):
         own = self.base_learner == "features"
         hidden = augmented_dense(inputs, bodies) if own else self.base_body.with_sets(inputs, bodies)
         return augmented_dense(hidden, [(tf.linalg.matrix_transpose(w[-2]), w[-1]) for w in sets], linear=True)
-
-
-class _CoordinateMLP(keras.layers.Layer):
-    """m: three dense layers that map a gradient to a weight, for each coordinate: [..., P] to [..., P]."""
-
-    def __init__(self, units, **kwargs):
-        super().__init__(**kwargs)
-        self.first = keras.layers.Dense(units, activation="relu", dtype=self.dtype_policy)
-        self.second = keras.layers.Dense(units, activation="relu", dtype=self.dtype_policy)
-        self.last = _nearly_nothing(self.dtype_policy)
-        for layer, width in ((self.first, 2), (self.second, units), (self.last, units)):
-            layer.build((None, width))
-        self.built = True
-
-    def call(self, gradients):
-        return tf.squeeze(self.last(self.second(self.first(_features(gradients)))), axis=-1)
-
-
-class _CoordinateLSTM(keras.layers.Layer):
-    """d: an LSTM over gradients and a dense layer, for each coordinate: T tensors [P] to one [P]."""
-
-    def __init__(self, units, **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-        self.lstm = keras.layers.LSTMCell(units, dtype=self.dtype_policy)
-        self.last = _nearly_nothing(self.dtype_policy)
-        self.lstm.build((None, 2))
-        self.last.build((None, units))
-        self.built = True
-
-    def call(self, gradients):
-        hidden = cell = tf.zeros([tf.size(gradients[0]), self.units], self.compute_dtype)
-        for gradient in gradients:
-            hidden, (_, cell) = self.lstm(_features(gradient), [hidden, cell])
-        return tf.squeeze(self.last(hidden), axis=-1)
-
-
-def _features(gradients):
-    """Preprocessed values of any shape; the two features are the last dimension, as Keras's layers need them."""
-    return keras.ops.moveaxis(preprocess(gradients), 0, -1)
-
-
-def _nearly_nothing(dtype):
-    """The last layer of d and of m; fast weights start much smaller than slow ones, so slow weights dominate first."""
-    return keras.layers.Dense(1, kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3), dtype=dtype)
 
 
 def _class_rows(table, n_classes):
