@@ -52,8 +52,8 @@ class MetaNetworks(FewShotClassifier):
         filters: filters of each convolution of u.
         embedding_units: F, length of an embedding.
         embedding_network: the embedding network u: four convolutions and a dense layer, or three dense layers.
-        layer_norm: whether each block of convolutions, if there are any, normalises its output over all values of an
-            image (Ba et al. 2016).
+        layer_norm: whether each block of convolutions normalises its output over all values of an image (Ba et al.
+            2016).
         base_learner: the base learner b below its output weights; features: one hidden layer on r; mlp: two hidden
             layers on the images; convolutions: four convolutions and a hidden layer on the images.
         base_filters: filters of each convolution of b, if it has any.
@@ -67,7 +67,7 @@ class MetaNetworks(FewShotClassifier):
         margin: margin of the contrastive loss.
 
     Raises:
-        ValueError: for an option out of range.
+        ValueError: for an option out of range, or for layer_norm without convolutions.
     """
 
     def __init__(
@@ -90,6 +90,11 @@ class MetaNetworks(FewShotClassifier):
         **kwargs,
     ):
         super().__init__(problem, **kwargs)
+        if layer_norm and "convolutions" not in (embedding_network, base_learner):
+            raise ValueError(
+                "layer_norm normalises blocks of convolutions, and neither network has any: give "
+                "embedding_network=convolutions or base_learner=convolutions, or leave layer_norm out."
+            )
         self.filters, self.embedding_units, self.base_units = filters, embedding_units, base_units
         self.task_examples, self.meta_units, self.margin = task_examples, meta_units, margin
         self.attention_scale, self.layer_norm = attention_scale, layer_norm

@@ -273,6 +273,13 @@ def test_layer_norm_is_for_both_networks():
     assert not new_method().embedding.layer_norm
 
 
+@pytest.mark.parametrize("base_learner", ["features", "mlp"])
+def test_layer_norm_needs_convolutions(base_learner):
+    with pytest.raises(ValueError, match="layer_norm normalises blocks of convolutions"):
+        new_method(layer_norm=True, embedding_network="mlp", base_learner=base_learner)
+    assert new_method(layer_norm=True, embedding_network="mlp", base_learner="convolutions").base_body.layer_norm
+
+
 def test_a_new_base_learner_is_random_of_its_size_and_all_else_stays():
     method = new_method(base_learner="convolutions")
     before = [variable.numpy() for variable in method.variables]
