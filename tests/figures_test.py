@@ -14,6 +14,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -478,11 +479,25 @@ def points(better, worse):
     return 100 * (result(better)["accuracy"] - result(worse)["accuracy"])
 
 
-def validated(run, *episodes):
-    """Meta-validation accuracy of a Relation Network's run in %; of several numbers of episodes, its bounds between."""
-    curve = next(each["validations"] for each in result("relation_curves")["runs"] if each["name"] == run)
+def validated(run, *episodes, of="relation_curves"):
+    """Meta-validation accuracy of a run in %; of several numbers of episodes, its bounds between."""
+    curve = next(each["validations"] for each in result(of)["runs"] if each["name"] == run)
     found = [100 * accuracy for at, accuracy in curve if min(episodes) <= at <= max(episodes)]
     return [min(found), max(found)] if len(episodes) > 1 else found[0]
+
+
+def paper_validated(episodes):
+    return validated("twelve updates, setting of the paper", episodes, of="meta_lstm_paper_curves")
+
+
+def paper_gates(gate, update):
+    """The gates of the paper's setting from an update, counted from zero, to the last: [episodes, updates, layers]."""
+    return np.array(result("meta_lstm_paper_gates")[f"{gate}_gates"])[:, update:]
+
+
+def input_gate(update):
+    """The mean over episodes and layers, after the first updates the smallest of those that follow."""
+    return paper_gates("input", update).mean((0, 2))[: None if update > 1 else 1].min()
 
 
 def within_minutes(limit):
@@ -610,6 +625,30 @@ CLAIMS = [
         lambda: [
             later_convolutions(name, "multiply_adds") / later_convolutions(name, "ours")
             for name in ("kernels", "kernels_avx2")
+        ],
+    ),
+    (
+        "docs/meta_lstm.md",
+        "82.3 % after 4,000 episodes, 86.5 after 8,000, 88.3 after 13,000",
+        lambda: [number for at in (4000, 8000, 13000) for number in (paper_validated(at), at)],
+    ),
+    (
+        "docs/meta_lstm.md",
+        "86 % of the episodes are left",
+        lambda: 100 - 100 * max(at for at, _ in result("meta_lstm_paper_curves")["runs"][0]["validations"]) / 100_000,
+    ),
+    (
+        "docs/meta_lstm.md",
+        "above 0.9995, and to take large steps: the input gates rise from 0.2 on average in the first update to 0.9 in "
+        "the second and 0.99 from the fourth on",
+        lambda: [paper_gates("forget", 0).min() // 5e-4 * 5e-4, *map(input_gate, (0, 1, 3))],
+    ),
+    (
+        "docs/meta_networks.md",
+        "has 96.0 % after 2,000 episodes and 97.7 from 18,000 on",
+        lambda: [
+            *(validated("Meta Networks", 2000, of="meta_networks_curves"), 2000),
+            *(min(validated("Meta Networks", 18000, 20000, of="meta_networks_curves")), 18000),
         ],
     ),
     ("docs/performance.md", "28,485 coordinates", lambda: result("scaling")["inner_steps"][0]["coordinates"]),
