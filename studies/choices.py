@@ -19,12 +19,8 @@ _CHOICES = {
     "loss after each update, for 2,000 episodes": {"changed": ("--several_step_loss=2000",)},
 }
 _SMALL = ("as in Ravi & Larochelle", "queries normalised by the support set")
-# Left out at `hours`, where seven trainings fill the time.
-_PAPER_ONLY = (
-    "queries normalised by the support set",
-    "gradients times ten",
-    "loss after each update, for 2,000 episodes",
-)
+# Left out at `hours`, where ten trainings fill the time.
+_PAPER_ONLY = ("queries normalised by the support set", "loss after each update, for 2,000 episodes")
 
 
 def trainings(scale: str) -> list[Training]:
@@ -59,6 +55,13 @@ own (`studies.hidden_size`, `studies.augmentation`); with the same `--out`, thei
     paper="""Ravi & Larochelle (section 3.3.2) initialise the forget gate close to 1 and the input gate to a small
 learning rate, so that training begins as gradient descent; this helps its stability at first. They compare no other
 values.""",
+    findings="""After 4,000 episodes no choice helps by more than the interval of a single run. Forget gates nearer to
+one (54.4 %) and averages over more batches (54.1 %) come first, 0.6 and 0.3 points ahead of the source's choices. A
+wider clip, gradients times ten, larger first learning rates and 50 hidden units are within 0.8 points of these.
+Gradients times ten lead in meta-validation from the start, but not in the test. Two things cost more: fewer than 20
+hidden units about 2 points, and augmentation 1.7. Each was trained once, the runs with other hidden units or
+augmentation on another kind of processor than the rest. Queries normalised by the support set and a loss after each
+update are left to `--scale=paper`.""",
     trainings=trainings,
     table=table,
     draw=draw,

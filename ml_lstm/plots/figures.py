@@ -23,7 +23,8 @@ def require_matplotlib() -> None:
 def saved_figure(path: Path, panels: tuple[int, int] = (1, 1)) -> Iterator[Any]:
     """Provides matplotlib axes to draw into, and saves them as a PNG at the end.
 
-    The legend shows names word for word: `$` is a dollar sign. Axes without a labelled line have no legend.
+    The legend shows names word for word: `$` is a dollar sign. Axes without a labelled line have no legend. Several
+    axes with the same labels share one, below all of them.
 
     Args:
         path: of the PNG.
@@ -39,15 +40,23 @@ def saved_figure(path: Path, panels: tuple[int, int] = (1, 1)) -> Iterator[Any]:
     from matplotlib import pyplot
 
     rows, columns = panels
-    figure, grid = pyplot.subplots(rows, columns, figsize=(max(8, 3.5 * columns), max(5, 2.5 * rows)), squeeze=False)
+    size = max(8, 3.5 * columns), max(5, 2.5 * rows)
+    figure, grid = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     try:
         yield grid if grid.size > 1 else grid[0, 0]
         for axes in grid.flat:
             axes.grid(alpha=0.3)
-            legend = axes.legend(fontsize="small") if axes.get_legend_handles_labels()[1] else None
-            for text in legend.get_texts() if legend else ():
+        for legend in _legends(figure, grid.flat):
+            for text in legend.get_texts():
                 text.set_parse_math(False)
-        figure.tight_layout()
         figure.savefig(path, format="png", dpi=150)
     finally:
         pyplot.close(figure)
+
+
+def _legends(figure, panels):
+    labelled = [axes for axes in panels if axes.get_legend_handles_labels()[1]]
+    if len(labelled) > 1 and len({tuple(axes.get_legend_handles_labels()[1]) for axes in labelled}) == 1:
+        handles, labels = labelled[0].get_legend_handles_labels()
+        return [figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")]
+    return [axes.legend(fontsize="small") for axes in labelled]
