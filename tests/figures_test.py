@@ -490,14 +490,11 @@ def paper_validated(episodes):
     return validated("twelve updates, setting of the paper", episodes, of="meta_lstm_paper_curves")
 
 
-def paper_gates(gate, update):
-    """The gates of the paper's setting from an update, counted from zero, to the last: [episodes, updates, layers]."""
-    return np.array(result("meta_lstm_paper_gates")[f"{gate}_gates"])[:, update:]
-
-
-def input_gate(update):
-    """The mean over episodes and layers, after the first updates the smallest of those that follow."""
-    return paper_gates("input", update).mean((0, 2))[: None if update > 1 else 1].min()
+def paper_gates():
+    """A bound of the forget gates of the paper's setting; its mean input gates in updates 1, 2, and least from 4 on."""
+    forget, take = (np.array(result("meta_lstm_paper_gates")[f"{gate}_gates"]) for gate in ("forget", "input"))
+    means = take.mean((0, 2))  # over episodes and layers
+    return [0.9995 if forget.min() > 0.9995 else float("nan"), means[0], means[1], means[3:].min()]
 
 
 def within_minutes(limit):
@@ -641,7 +638,7 @@ CLAIMS = [
         "docs/meta_lstm.md",
         "above 0.9995, and to take large steps: the input gates rise from 0.2 on average in the first update to 0.9 in "
         "the second and 0.99 from the fourth on",
-        lambda: [paper_gates("forget", 0).min() // 5e-4 * 5e-4, *map(input_gate, (0, 1, 3))],
+        lambda: paper_gates(),
     ),
     (
         "docs/meta_networks.md",
