@@ -180,7 +180,6 @@ class FunctionalLearner:
 
         Returns:
             [n, ...], for `finish`; the images themselves if no layer is frozen there.
-            [n, ...], for `finish`; the images themselves, if nothing is frozen there.
         """
         if self._beginning is None:
             return images

@@ -1,6 +1,7 @@
 """Episodes as a function of seed and index."""
 
 import collections
+import time
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from ml_lstm.data import ClassPool, DataError, EpisodeSampler, FewShotData, load
 from ml_lstm.data.pools import quarter_turns
+from ml_lstm.data.sampler import Sampler
 
 
 def numbered_pool(counts, turned=False, alphabets=None):
@@ -45,6 +47,21 @@ def test_order_and_batch_size_do_not_change_an_episode():
             np.testing.assert_array_equal(tensor, batched[index // 4][position][index % 4])
             if index >= 5:
                 np.testing.assert_array_equal(tensor, later_start[index - 5][position])
+
+
+def test_an_item_that_takes_longer_keeps_its_place():
+    def late(index):
+        time.sleep(0.3 * (index == 0))
+        return index
+
+    class FirstIsLate(Sampler):
+        def sample(self, index):
+            return tf.numpy_function(late, [index], tf.int64)
+
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 2  # on one core as well
+    items = FirstIsLate(numbered_pool([2])).dataset(count=4).with_options(options)
+    assert list(items.as_numpy_iterator()) == [0, 1, 2, 3]
 
 
 def test_support_and_query_sets_share_classes_but_no_image():

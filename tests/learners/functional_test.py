@@ -27,6 +27,27 @@ def test_parameters_are_flattened_in_the_order_of_the_trainable_variables(networ
         np.testing.assert_array_equal(tensor, variable)
 
 
+@pytest.mark.parametrize(("shared_head", "n_classes"), [(False, 3), (True, 7)])
+def test_each_layer_has_its_stretch_of_the_vector(network, shared_head, n_classes):
+    learner = FunctionalLearner(network, shared_head)
+    stretches, start = {}, 0
+    for layer in network.layers:
+        size = sum(variable.numpy().size for variable in layer.trainable_variables)
+        size = size // 3 * n_classes if layer is network.layers[-1] else size
+        if size:
+            stretches[layer.name] = np.arange(start, start + size)
+        start += size
+    vector = np.random.default_rng(0).normal(size=learner.initial_state(n_classes).parameters.shape).astype(np.float32)
+    assert len(vector) == start
+    assert learner.layer_names == list(stretches)
+    coordinates = learner.layer_coordinates(start)
+    assert list(coordinates) == list(stretches)
+    for name, stretch in stretches.items():
+        np.testing.assert_array_equal(coordinates[name], stretch)
+    means = [vector[stretch].mean() for stretch in stretches.values()]
+    np.testing.assert_allclose(learner.layer_means(tf.constant(vector)), means, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_runs_like_the_model_with_those_weights(network, training):
     learner = FunctionalLearner(network)
