@@ -34,7 +34,7 @@ _ALL = ["tests/methods/interface_test.py"]
 TESTS = {
     "cells/preprocessing": ["tests/cells/preprocessing_test.py", "tests/cells/coordinate_lstm_test.py"],
     "data/sampler": ["tests/data/episodes_test.py", "tests/data/batches_test.py", "tests/data/stored_test.py"],
-    "learners/functional": ["tests/learners/functional_test.py", *_METHODS],
+    "learners/functional": ["tests/learners/functional_test.py", "tests/learners/freezing_test.py", *_METHODS],
     "learners/preprocessing": ["tests/learners/requirements_test.py", "tests/learners/pretrained_test.py"],
     "methods/families/embedding_based": [*_METRIC, *_ALL],
     "methods/families/gradient_based": [*_METHODS, *_LSTM, *_EXPLAINED, *_ALL],

@@ -133,6 +133,25 @@ def test_statistics_survive_packing(network):
         np.testing.assert_array_equal(tensor, again)
 
 
+def test_without_batch_norm_there_are_no_statistics_to_pack():
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(WAY)])
+    learner = FunctionalLearner(model)
+    packed = learner.pack_statistics(learner.initial_state().statistics)
+    assert packed.shape == [0]
+    assert learner.unpack_statistics(packed) == ()
+
+
+def test_the_number_of_classes_may_be_known_at_run_time_only():
+    learner = FunctionalLearner(conv4((16, 16, 1), n_way=3, filters=3), shared_head=True)
+    unflatten = tf.function(learner.unflatten, input_signature=[tf.TensorSpec([None])])
+    for n_classes in (2, 7):
+        vector = learner.initial_state(n_classes).parameters
+        static, dynamic = learner.unflatten(vector), unflatten(vector)
+        assert static[-2].shape == [3, n_classes]
+        for one, other in zip(static, dynamic, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_a_model_that_cannot_be_adapted_is_refused():
     with pytest.raises(ValueError, match="not built"):
         FunctionalLearner(keras.Sequential([keras.layers.Dense(2)]))
