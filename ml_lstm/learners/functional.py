@@ -1,13 +1,11 @@
 """A built Keras model as a pure function of one flat parameter vector."""
 
-import inspect
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from ml_lstm.keras_private import nested_layers
 from ml_lstm.learners.embedding import embedding
 from ml_lstm.learners.freezing import split_at_frozen
 from ml_lstm.learners.randomness import seed_states
@@ -222,16 +220,12 @@ class FunctionalLearner:
 
 
 def _without_name(model):
-    """The function to call for a model's output: its `call` if that does everything that `__call__` does.
+    """The function to call for a model's output: its `call` if Keras knows the order of its layers.
 
     `__call__` prefixes the operations' names with the model's name. TensorFlow's optimizer adds gradients up in an
-    order that depends on names, so the last bits would change. But only `__call__` passes `training` to layers inside
-    a layer that does not take this argument itself.
+    order that depends on names, so the last bits would change.
     """
-    needs_context = (layer for layer in model.layers if len(nested_layers(layer)) > 1)
-    if is_graph(model) and all("training" in inspect.signature(layer.call).parameters for layer in needs_context):
-        return model.call
-    return model
+    return model.call if is_graph(model) else model
 
 
 def _unwatched(variable):

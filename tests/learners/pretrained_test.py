@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from ml_lstm.episode import Episode, Problem
-from ml_lstm.learners import FunctionalLearner, Preprocessing, embedding, find_learner, natural_image_size
-from ml_lstm.learners.preprocessing import applications
+from ml_lstm.learners import FunctionalLearner, Preprocessing, conv4, embedding, find_learner, natural_image_size
+from ml_lstm.learners.preprocessing import applications, normalizes_images
 from ml_lstm.learners.pretrained import application
 from ml_lstm.learners.variables import averages
 from ml_lstm.methods import METHODS
@@ -89,6 +89,13 @@ def test_each_network_has_its_own_preprocessing(name):
     expected = module.preprocess_input(images.astype("float32"))
     np.testing.assert_allclose(layer(images / np.float32(255)), expected, rtol=1e-5, atol=1e-3)
     assert Preprocessing.from_config(layer.get_config()).network == name
+
+
+def test_only_a_network_with_its_own_preprocessing_gets_images_as_they_are():
+    plain = conv4(SHAPE, WAY, filters=2)
+    own = keras.Sequential([keras.Input(SHAPE), Preprocessing(), conv4(SHAPE, WAY, filters=2)])
+    inside = keras.Sequential([keras.Input(SHAPE), own])
+    assert [normalizes_images(learner) for learner in (None, plain, own, inside)] == [False, False, True, True]
 
 
 def test_every_network_is_found_by_its_name_in_snake_case_and_as_keras_spells_it():

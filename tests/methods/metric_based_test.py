@@ -210,6 +210,22 @@ def test_relation_scores_are_trained_towards_one_and_zero():
     np.testing.assert_allclose(loss, np.mean((np.exp(logits) - related) ** 2), rtol=1e-5)
 
 
+def test_relation_scores_are_normalised_by_their_own_pairs_in_training_only():
+    method = relation_network()
+    training = Episode(*(tf.constant(value) for value in (MAPS, LABELS, QUERY_MAPS, QUERY_LABELS)))
+    maps, query_maps = method.learner(MAPS).numpy(), method.learner(QUERY_MAPS)
+    classes = np.stack([maps[c == LABELS].mean(0) for c in range(WAY)])
+    scores = {}
+    for normalised in (False, True):
+        with keras.StatelessScope():
+            scores[normalised] = method.relation(classes, query_maps, training=normalised).numpy()
+    assert not np.allclose(scores[False], scores[True], rtol=1e-2)
+    logits = method.classify(method.adapt(MAPS, LABELS), QUERY_MAPS)
+    np.testing.assert_allclose(np.exp(logits), sigmoid(scores[False]), rtol=1e-5)
+    _, logits = method.episode_loss(training, training=True)
+    np.testing.assert_allclose(np.exp(logits), sigmoid(scores[True]), rtol=1e-5)
+
+
 def test_meta_training_moves_the_running_averages_by_the_mean_over_the_meta_batch():
     keras.utils.set_random_seed(4)
     learner = keras.Sequential(
