@@ -16,6 +16,7 @@ import importlib.util
 import json
 import os
 import random
+import shlex
 import signal
 import sys
 import time
@@ -28,23 +29,47 @@ _METHODS = ["tests/methods/gradient_descent_test.py", "tests/methods/inner_loop_
 _LSTM = ["tests/methods/meta_lstm_unroll_test.py", "tests/methods/meta_lstm_test.py"]
 _METRIC = ["tests/methods/metric_based_test.py", "tests/methods/shots_test.py"]
 _EXPLAINED = ["tests/methods/explain_test.py"]
-_ALL = ["tests/methods/interface_test.py"]
+_DEFAULTS = ["tests/runs/options_page_test.py"]
 
-# Modules and the tests that should notice a change, those that take least first.
+
+def _kinds(names):
+    return f"tests/methods/interface_test.py -k '{names}'"
+
+
+# Modules and the tests that should notice a change, those that take least first: arguments of pytest.
 TESTS = {
     "cells/preprocessing": ["tests/cells/preprocessing_test.py", "tests/cells/coordinate_lstm_test.py"],
     "data/sampler": ["tests/data/episodes_test.py", "tests/data/batches_test.py", "tests/data/stored_test.py"],
     "learners/functional": ["tests/learners/functional_test.py", "tests/learners/freezing_test.py", *_METHODS],
     "learners/preprocessing": ["tests/learners/requirements_test.py", "tests/learners/pretrained_test.py"],
-    "methods/families/embedding_based": [*_METRIC, *_ALL],
-    "methods/families/gradient_based": [*_METHODS, *_LSTM, *_EXPLAINED, *_ALL],
-    "methods/families/gradient_descent": [*_METHODS, *_ALL],
+    "methods/families/embedding_based": [*_DEFAULTS, *_METRIC, _kinds("prototypical or relation")],
+    "methods/families/gradient_based": [
+        *_DEFAULTS,
+        *_METHODS,
+        *_LSTM,
+        *_EXPLAINED,
+        _kinds("maml and not fomaml or meta_lstm and not (gru or turtle or complete or sgd)"),
+    ],
+    "methods/families/gradient_descent": [*_DEFAULTS, *_METHODS, _kinds("maml or reptile")],
     "methods/families/inner_loop": [*_METHODS, *_LSTM, *_EXPLAINED],
-    "methods/families/joint_training": ["tests/methods/families/joint_training_test.py", *_ALL],
-    "methods/families/learned_optimizer": ["tests/methods/families/learned_optimizer_test.py", *_LSTM, *_ALL],
-    "methods/families/nearest_example": ["tests/methods/families/nearest_example_test.py", *_METRIC, *_ALL],
+    "methods/families/joint_training": [
+        *_DEFAULTS,
+        "tests/methods/families/joint_training_test.py",
+        _kinds("simple_shot or fine_tuning"),
+    ],
+    "methods/families/learned_optimizer": [
+        *_DEFAULTS,
+        "tests/methods/families/learned_optimizer_test.py",
+        *_LSTM,
+        _kinds("meta_lstm and not turtle"),
+    ],
+    "methods/families/nearest_example": [
+        "tests/methods/families/nearest_example_test.py",
+        *_METRIC,
+        _kinds("matching or siamese"),
+    ],
     "methods/families/recompute": ["tests/methods/families/recompute_test.py", *_METHODS],
-    "methods/families/running_averages": ["tests/learners/batch_norm_test.py", *_LSTM, *_ALL],
+    "methods/families/running_averages": ["tests/learners/batch_norm_test.py", *_LSTM, _kinds("prototypical")],
 }
 _TIMES_LONGER = 4  # than the tests of the unchanged module: then a change counts as noticed
 
@@ -143,7 +168,8 @@ def _be_tested(module, source) -> NoReturn:
     import pytest
 
     options = ["-x", "-p", "no:cacheprovider", "-m", "not slow and not nightly"]
-    os._exit(pytest.main([*options, *TESTS[module]]))
+    runs = (pytest.main([*options, *shlex.split(tests)]) for tests in TESTS[module])
+    os._exit(next((code for code in runs if code), 0))
 
 
 def main() -> None:
