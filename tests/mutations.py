@@ -5,8 +5,8 @@
 
 Each place has one of the changes that Cosmic Ray has for it, drawn by --seed. Annotations are left alone. The tests of
 a change run in a fork of a process that has imported TensorFlow, with the changed module in memory: no file is written.
-A change survives if all tests of the module pass. --json is written after each change and the same command goes on from
-it.
+Of the module's tests below, those run that execute the changed line, or all if it runs at import. A change survives if
+they pass. --json is written after each change and the same command goes on from it.
 """
 
 import argparse
@@ -19,10 +19,13 @@ import random
 import shlex
 import signal
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
+
+import pytest
 
 _ROOT = Path(__file__).parents[1]
 _METHODS = ["tests/methods/gradient_descent_test.py", "tests/methods/inner_loop_test.py"]
@@ -139,12 +142,63 @@ def _path(module):
     return _ROOT / "ml_lstm" / f"{module}.py"
 
 
-def _test(module: str, source: str, seconds: float | None) -> tuple[str, float]:
-    """Runs the module's tests with it changed: "survived", "noticed" or "too long", and seconds."""
+class _Lines:
+    """A plugin of pytest that records which tests execute each line of a file."""
+
+    def __init__(self, path: Path):
+        import coverage
+
+        self._path, self._coverage = (
+            str(path),
+            coverage.Coverage(data_file=None, config_file=False, include=[str(path)]),
+        )
+        self._run = 0
+        self._coverage.start()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item):
+        # What a fixture leaves may be of use to all tests of the file.
+        self._coverage.switch_context(f"{self._run} {item.nodeid.partition('::')[0]}")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self, item):
+        self._coverage.switch_context(f"{self._run} {item.nodeid.partition('[')[0]}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self):
+        self._coverage.switch_context("")
+
+    def pytest_unconfigure(self):
+        self._run += 1
+
+    def by_line(self) -> dict[int, list[str]]:
+        """Files and tests by line, each after the number of its run; "" is code outside tests."""
+        self._coverage.stop()
+        return self._coverage.get_data().contexts_by_lineno(self._path)
+
+
+def _that_run(module: str, executed: list[str]) -> list[str]:
+    """The arguments of pytest for the module's tests that execute a line, see `_Lines.by_line`."""
+    if not executed or "" in executed:
+        return TESTS[module]
+    chosen = []
+    for number, (file, *options) in enumerate(map(shlex.split, TESTS[module])):
+        tests = [test for run, test in (it.split(" ") for it in executed if it) if int(run) == number]
+        if tests:
+            chosen.append(shlex.join([*([file] if file in tests else tests), *options]))
+    return chosen
+
+
+def _test(module: str, source: str, tests: list[str], seconds: float | None, lines: Path | None) -> tuple[str, float]:
+    """Runs tests with the module changed: "survived", "noticed" or "too long", and seconds.
+
+    Args:
+        lines: file for the tests that execute each line, or None.
+    """
     start = time.monotonic()
     child = os.fork()
     if not child:
-        _be_tested(module, source)
+        _be_tested(module, source, tests, lines)
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         taken = time.monotonic() - start
@@ -157,7 +211,7 @@ def _test(module: str, source: str, seconds: float | None) -> tuple[str, float]:
         time.sleep(0.1)
 
 
-def _be_tested(module, source) -> NoReturn:
+def _be_tested(module, source, tests, lines) -> NoReturn:
     os.setpgid(0, 0)
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
@@ -165,11 +219,13 @@ def _be_tested(module, source) -> NoReturn:
     os.chdir(_ROOT)
     sys.dont_write_bytecode = True
     sys.meta_path.insert(0, _Changed(_path(module), source))
-    import pytest
-
+    plugins = [_Lines(_path(module))] if lines else []
     options = ["-x", "-p", "no:cacheprovider", "-m", "not slow and not nightly"]
-    runs = (pytest.main([*options, *shlex.split(tests)]) for tests in TESTS[module])
-    os._exit(next((code for code in runs if code), 0))
+    runs = (pytest.main([*options, *shlex.split(arguments)], plugins) for arguments in tests)
+    code = next((code for code in runs if code), 0)
+    if lines:
+        lines.write_text(json.dumps(plugins[0].by_line()))
+    os._exit(code)
 
 
 def main() -> None:
@@ -182,19 +238,21 @@ def main() -> None:
     sys.path.insert(0, str(_ROOT))
     import hypothesis  # noqa: F401
     import keras  # noqa: F401 - and TensorFlow, once for all forks
-    import pytest  # noqa: F401
 
     results = json.loads(flags.json.read_text()) if flags.json.exists() else {}
     for module in flags.modules.split(","):
         of_module = results.setdefault(module, {"changes": []})
-        if "seconds" not in of_module:
-            ended, of_module["seconds"] = _test(module, _path(module).read_text(), None)
+        with tempfile.NamedTemporaryFile() as file:
+            lines = Path(file.name)
+            ended, seconds = _test(module, _path(module).read_text(), TESTS[module], None, lines)
             assert ended == "survived", f"the tests of {module} fail without a change: pytest {' '.join(TESTS[module])}"
+            executed = json.loads(lines.read_text())
         known = {(it["line"], it["after"]) for it in of_module["changes"]}
         left = [it for it in changes(module, flags.seed) if (it["line"], it["after"]) not in known]
 
-        def tested(change, module=module, limit=_TIMES_LONGER * of_module["seconds"] + 60):
-            change["ended"], change["seconds"] = _test(module, change.pop("source"), limit)
+        def tested(change, module=module, executed=executed, limit=_TIMES_LONGER * seconds + 60):
+            tests = _that_run(module, executed.get(str(change["line"]), []))
+            change["ended"], change["seconds"] = _test(module, change.pop("source"), tests, limit, None)
             return change
 
         with ThreadPoolExecutor(flags.processes) as pool:

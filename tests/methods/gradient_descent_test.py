@@ -237,3 +237,11 @@ def test_a_shared_head_stays_shared():
 def test_a_bad_setting_is_refused_with_the_value_received(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_learner_has_an_output_for_each_class_or_a_shared_head():
+    more = PROBLEM._replace(n_way=WAY + 1)
+    with pytest.raises(ValueError, match="has outputs for 3 classes, and the problem has 4: make it wider, or give"):
+        MAML(learner(), more)
+    assert MAML(learner(), more, shared_head=True).most_classes is None
+    assert MAML(learner(), PROBLEM._replace(n_way=WAY - 1)).most_classes == WAY
