@@ -245,3 +245,17 @@ def test_a_learner_has_an_output_for_each_class_or_a_shared_head():
         MAML(learner(), more)
     assert MAML(learner(), more, shared_head=True).most_classes is None
     assert MAML(learner(), PROBLEM._replace(n_way=WAY - 1)).most_classes == WAY
+
+
+def test_only_the_second_order_needs_right_second_derivatives():
+    network = keras.Sequential(
+        [
+            keras.Input((SIZE, SIZE, 1)),
+            keras.layers.BatchNormalization(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(WAY),
+        ]
+    )
+    with pytest.raises(ValueError, match="EpisodicBatchNormalization instead"):
+        MAML(network, PROBLEM)
+    assert not MAML(network, PROBLEM, second_order=False).second_order
