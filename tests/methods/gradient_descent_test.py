@@ -148,12 +148,14 @@ def test_the_two_orders_differ():
     assert np.linalg.norm(gradients[0] - gradients[1]) > 0.1 * np.linalg.norm(gradients[0])
 
 
-def test_inner_steps_are_gradient_descent():
+@pytest.mark.parametrize("final_statistics", [False, True])
+def test_inner_steps_are_gradient_descent(final_statistics):
     """Restated on the learner's own variables."""
     network = learner()
-    method = MAML(network, PROBLEM, inner_learning_rate=RATE, inner_steps=2, dtype="float64")
+    settings = {"inner_learning_rate": RATE, "inner_steps": 2, "final_statistics": final_statistics}
+    method = MAML(network, PROBLEM, **settings, dtype="float64")
     episode = each(meta_batch())[0]
-    adapted = method.adapt(episode.support_images, episode.support_labels)["parameters"]
+    adaptation = method.adapt(episode.support_images, episode.support_labels)
     for _ in range(2):
         with tf.GradientTape() as tape:
             logits = network(episode.support_images, training=True)
@@ -161,7 +163,11 @@ def test_inner_steps_are_gradient_descent():
         variables = network.trainable_variables
         for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
             variable.assign_sub(RATE * gradient)
-    np.testing.assert_allclose(adapted, flat(variables), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(adaptation["parameters"], flat(variables), rtol=1e-9, atol=1e-12)
+    if final_statistics:
+        network(episode.support_images, training=True)
+    averages = flat(network.non_trainable_variables)
+    np.testing.assert_allclose(adaptation["statistics"], averages, rtol=1e-9, atol=1e-12)
 
 
 def joint_gradient(method, episodes):
