@@ -147,7 +147,10 @@ class _Lines:
 
     def __init__(self, path: Path):
         import coverage
+        from tensorflow.python.autograph.core import config
 
+        # Converted by AutoGraph, a function runs from another file.
+        config.CONVERSION_RULES = (config.DoNotConvert("ml_lstm"), *config.CONVERSION_RULES)
         self._path, self._coverage = (
             str(path),
             coverage.Coverage(data_file=None, config_file=False, include=[str(path)]),
