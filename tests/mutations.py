@@ -147,15 +147,9 @@ class _Lines:
 
     def __init__(self, path: Path):
         import coverage
-        from tensorflow.python.autograph.core import config
 
-        # Converted by AutoGraph, a function runs from another file.
-        config.CONVERSION_RULES = (config.DoNotConvert("ml_lstm"), *config.CONVERSION_RULES)
-        self._path, self._coverage = (
-            str(path),
-            coverage.Coverage(data_file=None, config_file=False, include=[str(path)]),
-        )
-        self._run = 0
+        self._path, self._run = str(path), 0
+        self._coverage = coverage.Coverage(data_file=None, config_file=False, include=[self._path])
         self._coverage.start()
 
     @pytest.hookimpl(tryfirst=True)
@@ -222,6 +216,10 @@ def _be_tested(module, source, tests, lines) -> NoReturn:
     os.chdir(_ROOT)
     sys.dont_write_bytecode = True
     sys.meta_path.insert(0, _Changed(_path(module), source))
+    # AutoGraph would convert the source in the file, which has not changed.
+    from tensorflow.python.autograph.core import config
+
+    config.CONVERSION_RULES = (config.DoNotConvert("ml_lstm"), *config.CONVERSION_RULES)
     plugins = [_Lines(_path(module))] if lines else []
     options = ["-x", "-p", "no:cacheprovider", "-m", "not slow and not nightly"]
     runs = (pytest.main([*options, *shlex.split(arguments)], plugins) for arguments in tests)
@@ -239,6 +237,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args()
     sys.path.insert(0, str(_ROOT))
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the package does, unless TensorFlow is there first
     import hypothesis  # noqa: F401
     import keras  # noqa: F401 - and TensorFlow, once for all forks
 

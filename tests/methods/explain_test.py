@@ -201,3 +201,13 @@ def test_a_method_without_steps_has_nothing_to_tell():
     assert method.served_inner_steps is None
     with pytest.raises(NotImplementedError):
         method.explain(SUPPORT, LABELS)
+
+
+def test_what_is_told_is_of_the_steps_that_are_served():
+    method = new_method("meta_lstm", eval_inner_steps=STEPS + 2)
+    for gates in method.gates(SUPPORT, LABELS):
+        assert gates.shape == [STEPS + 2, sum(LAYERS.values())]
+    told = method.diagnostics(SUPPORT, LABELS)
+    assert told["inner_loss"].shape == [STEPS + 2]
+    assert len(told) > 1
+    assert method.explain(SUPPORT, LABELS)["losses"].shape == [STEPS + 3]

@@ -91,3 +91,19 @@ def test_episodes_to_train_on_are_refused_in_words():
 def test_a_bad_setting_is_refused_with_the_value_received(arguments, message):
     with pytest.raises(ValueError, match=message):
         NearestNeighbour(linear_network(), Problem((16, 16, 1), **{"n_way": 5, "train_classes": 3} | arguments))
+
+
+def test_two_classes_are_enough_to_train_on():
+    assert NearestNeighbour(linear_network(), Problem((16, 16, 1), 2, 2), dtype="float64").joint_head.units == 2
+    with pytest.raises(ValueError, match="train_classes of the problem must be at least 2, got 1"):
+        NearestNeighbour(linear_network(), Problem((16, 16, 1), 2, 1), dtype="float64")
+
+
+@pytest.mark.parametrize("kind", [FineTuning, NearestNeighbour, SimpleShot])
+def test_a_network_that_is_frozen_throughout_classifies(kind):
+    network = embedding(conv4((16, 16, 1), 5, filters=4))
+    network.trainable = False
+    method = kind(network, Problem((16, 16, 1), 5))
+    logits = method.classify(method.adapt(POOL.images[:4], [0, 1, 2, 3]), POOL.images[:6])
+    assert np.std(logits, axis=0).min() > 0
+    assert logits.shape == [6, 4]
