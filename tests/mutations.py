@@ -72,7 +72,11 @@ TESTS = {
         _kinds("matching or siamese"),
     ],
     "methods/families/recompute": ["tests/methods/families/recompute_test.py", *_METHODS],
-    "methods/families/running_averages": ["tests/learners/batch_norm_test.py", *_LSTM, _kinds("prototypical")],
+    "methods/families/running_averages": [
+        "tests/learners/batch_norm_test.py",
+        "tests/methods/metric_based_test.py",
+        _kinds("prototypical"),
+    ],
 }
 _TIMES_LONGER = 4  # than the tests of the unchanged module: then a change counts as noticed
 
