@@ -212,6 +212,15 @@ def _test(module: str, source: str, tests: list[str], seconds: float | None, lin
         time.sleep(0.1)
 
 
+def _base(module: str) -> tuple[dict[str, list[str]], float]:
+    """Of the unchanged module: the tests that execute each line, see `_Lines.by_line`, and the seconds of all."""
+    with tempfile.NamedTemporaryFile() as file:
+        lines = Path(file.name)
+        ended, seconds = _test(module, _path(module).read_text(), TESTS[module], None, lines)
+        assert ended == "survived", f"the tests of {module} fail without a change: pytest {' '.join(TESTS[module])}"
+        return json.loads(lines.read_text()), seconds
+
+
 def _be_tested(module, source, tests, lines) -> NoReturn:
     os.setpgid(0, 0)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -248,13 +257,9 @@ def main() -> None:
     results = json.loads(flags.json.read_text()) if flags.json.exists() else {}
     for module in flags.modules.split(","):
         of_module = results.setdefault(module, {"changes": []})
-        with tempfile.NamedTemporaryFile() as file:
-            lines = Path(file.name)
-            ended, seconds = _test(module, _path(module).read_text(), TESTS[module], None, lines)
-            assert ended == "survived", f"the tests of {module} fail without a change: pytest {' '.join(TESTS[module])}"
-            executed = json.loads(lines.read_text())
         known = {(it["line"], it["after"]) for it in of_module["changes"]}
         left = [it for it in changes(module, flags.seed) if (it["line"], it["after"]) not in known]
+        executed, seconds = _base(module) if left else ({}, 0.0)
 
         def tested(change, module=module, executed=executed, limit=_TIMES_LONGER * seconds + 60):
             tests = _that_run(module, executed.get(str(change["line"]), []))
